@@ -10,10 +10,11 @@ use super::setup::{Program, quoted};
 use crate::compile::{LazyScripts, MigrationSet};
 use crate::engine::{Continuation, continuation};
 use crate::inputs::select::Selection;
+use crate::model::engine::Variant;
 use crate::model::observation::Observation;
 use crate::model::plan::{self, Decision, Goal, Refusal, Target};
 use crate::model::schema::{Catalog, Direction, Execution, Script, State};
-use crate::model::tenant::{Engine, Tenant, TenantId};
+use crate::model::tenant::{Tenant, TenantId};
 use crate::policy::{Limits, format_duration};
 use crate::report::edited_text;
 use crate::report::plan::{LimitNote, PlanRow};
@@ -32,7 +33,7 @@ pub(super) fn settled(catalog: &Catalog, observations: &[Observation], goal: &Go
     let settle = |o: &Observation| match o.state {
         // The history of a tenant with an unfinished migration does not determine its steps.
         State::Unreachable | State::Migrating | State::InDoubt(_) => None,
-        _ => plan::settle_steps(catalog, o.engine, &o.history, goal).map(|target| (o.tenant.clone(), target)),
+        _ => plan::settle_steps(catalog, o.variant(), &o.history, goal).map(|target| (o.tenant.clone(), target)),
     };
     observations.iter().filter_map(settle).collect()
 }
@@ -84,6 +85,7 @@ pub(super) fn row(catalog: &Catalog, observation: &Observation, goal: &Goal) -> 
     let mut row = PlanRow {
         tenant: observation.tenant.clone(),
         engine: observation.engine,
+        flavour: observation.flavour,
         server: observation.server.clone(),
         state: observation.state.name().to_owned(),
         steps: Vec::new(),
@@ -107,7 +109,7 @@ pub(super) fn row(catalog: &Catalog, observation: &Observation, goal: &Goal) -> 
         State::InDoubt(unfinished) => {
             row.refusal = Some(format!("{} was begun and not finished", unfinished.migration));
         }
-        _ => match plan::decide(catalog, observation.engine, &observation.history, goal) {
+        _ => match plan::decide(catalog, observation.variant(), &observation.history, goal) {
             Decision::Nothing => {}
             Decision::Apply(steps) => row.steps = steps.iter().map(|&i| catalog.migrations[i].to_string()).collect(),
             Decision::Refuse(Refusal::Ahead(unknown)) => {
@@ -146,7 +148,8 @@ pub(super) fn row(catalog: &Catalog, observation: &Observation, goal: &Goal) -> 
 /// statements.
 pub(super) fn refuse_native(row: &mut PlanRow, state: &State, scripts: &[Script]) {
     let State::Stopped(unfinished) = state else { return };
-    let script = scripts.iter().find(|s| *s.migration == *unfinished.migration && s.engine == row.engine);
+    let is_its_own = |s: &&Script| s.engine == row.engine && s.flavour.is_none_or(|of| row.flavour == Some(of));
+    let script = scripts.iter().find(|s| *s.migration == *unfinished.migration && is_its_own(s));
     if row.refusal.is_none() && script.is_some_and(|script| continuation(unfinished, script) == Continuation::Edited) {
         row.steps.clear();
         row.note = None;
@@ -186,8 +189,8 @@ pub(super) fn limits(planning: &Planning<'_>, scripts: &[Script]) -> Vec<LimitNo
     let own = set.limits(goal.direction, |name| program.limits_of(name));
     for script in scripts {
         let place = set.catalog().position(&script.migration);
-        if let Some(limits) = place.and_then(|index| own.get(&(index, script.engine))) {
-            notes.push(note(format!("{} on {}", script.migration, script.engine), *limits));
+        if let Some(limits) = place.and_then(|index| own.get(&(index, script.variant()))) {
+            notes.push(note(format!("{} on {}", script.migration, script.variant()), *limits));
         }
     }
     notes
@@ -205,7 +208,7 @@ pub(super) fn range(catalog: &Catalog, rows: &[&PlanRow]) -> std::ops::Range<usi
 /// A planned migration without a way down.
 pub(super) struct Irreversible {
     pub(super) migration: Arc<str>,
-    pub(super) engine: Engine,
+    pub(super) variant: Variant,
     /// The number of tenants that would run it.
     pub(super) tenants: usize,
     pub(super) reason: String,
@@ -215,17 +218,18 @@ pub(super) struct Irreversible {
 pub(super) async fn irreversible(set: &Arc<MigrationSet>, rows: &[&PlanRow], native: bool) -> Vec<Irreversible> {
     let lazy = LazyScripts::new(set.clone(), Direction::Down, range(set.catalog(), rows), native);
     let mut found = Vec::new();
-    for engine in Engine::ALL {
-        let here: Vec<&&PlanRow> = rows.iter().filter(|row| row.engine == engine && !row.steps.is_empty()).collect();
+    for variant in Variant::ALL {
+        let is_here = |row: &&&PlanRow| Variant::new(row.engine, row.flavour) == variant && !row.steps.is_empty();
+        let here: Vec<&&PlanRow> = rows.iter().filter(is_here).collect();
         if here.is_empty() {
             continue;
         }
-        for script in lazy.get(engine).await.iter() {
+        for script in lazy.get(variant).await.iter() {
             let Execution::Irreversible { reason } = &script.execution else { continue };
             let tenants = here.iter().filter(|row| row.steps.iter().any(|step| **step == *script.migration)).count();
             if tenants > 0 {
                 let (migration, reason) = (script.migration.clone(), reason.clone());
-                found.push(Irreversible { migration, engine, tenants, reason });
+                found.push(Irreversible { migration, variant, tenants, reason });
             }
         }
     }

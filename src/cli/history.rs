@@ -63,7 +63,7 @@ fn described(set: &MigrationSet) -> Vec<CatalogRow> {
 fn with_spread(set: &MigrationSet, mut rows: Vec<CatalogRow>, observations: &[Observation]) -> Vec<CatalogRow> {
     let catalog = set.catalog();
     for o in observations.iter().filter(|o| o.state != State::Unreachable) {
-        let missing = catalog.missing(&o.history, o.engine);
+        let missing = catalog.missing(&o.history, o.variant());
         for (place, row) in rows.iter_mut().enumerate().take(catalog.migrations.len()) {
             row.have += usize::from(!missing.contains(&place));
         }

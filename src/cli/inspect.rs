@@ -15,6 +15,7 @@ use super::setup::{Program, quoted};
 use crate::compile::{LazyScripts, MigrationSet};
 use crate::engine::commits_between;
 use crate::inputs::select::Selection;
+use crate::model::engine::Variant;
 use crate::model::observation::Observation;
 use crate::model::plan::{Goal, Target, predecessors};
 use crate::model::schema::{Catalog, Direction, Execution, Script, State};
@@ -185,7 +186,7 @@ pub(super) async fn planned(planning: &Planning<'_>) -> Planned {
     let catalog = set.catalog();
     for o in observations.iter_mut().filter(|_| goal.direction == Direction::Down) {
         if let State::Stopped(unfinished) = &o.state {
-            o.history = catalog.before_way_down(o.history.to_vec(), unfinished, o.engine).into();
+            o.history = catalog.before_way_down(o.history.to_vec(), unfinished, o.variant()).into();
         }
     }
     let mut left = observations.iter();
@@ -204,11 +205,11 @@ pub(super) async fn planned(planning: &Planning<'_>) -> Planned {
     let rows: Vec<&PlanRow> = waves.iter().flat_map(|(_, rows)| rows).collect();
     let wanted: BTreeSet<&String> = rows.iter().flat_map(|row| &row.steps).collect();
     let lazy = LazyScripts::new(set.clone(), goal.direction, goals::range(catalog, &rows), native);
-    let pending: BTreeMap<(Engine, bool), &Tenant> = rows
+    let pending: BTreeMap<(Variant, bool), &Tenant> = rows
         .iter()
         .zip(&tenants)
         .filter(|(row, _)| !row.steps.is_empty())
-        .map(|(row, tenant)| ((row.engine, row.online), &**tenant))
+        .map(|(row, tenant)| ((tenant.variant(), row.online), &**tenant))
         .collect();
     let compiling = join_all(pending.values().map(|tenant| lazy.of(tenant)));
     let compiled = program.looking("compiling migrations", 0, compiling).await;
@@ -219,8 +220,9 @@ pub(super) async fn planned(planning: &Planning<'_>) -> Planned {
             scripts.push(Script::clone(script));
         }
     }
-    let place =
-        |script: &Script| (Engine::ALL.iter().position(|e| *e == script.engine), catalog.position(&script.migration));
+    let place = |script: &Script| {
+        (Engine::ALL.iter().position(|e| *e == script.engine), catalog.position(&script.migration), script.variant())
+    };
     scripts.sort_by_key(place);
     let all = waves.iter_mut().flat_map(|(_, rows)| rows);
     let before = predecessors(&tenants, goal.direction);
@@ -279,7 +281,7 @@ fn command(planning: &Planning<'_>) -> String {
 /// before have committed.
 fn tell_transactions(planning: &Planning<'_>, scripts: &[Script], waves: &mut [(String, Vec<PlanRow>)]) {
     let fleet = planning.program.settings().transaction;
-    let mut known: HashMap<(Engine, bool, Vec<String>), Option<String>> = HashMap::new();
+    let mut known: HashMap<(Variant, bool, Vec<String>), Option<String>> = HashMap::new();
     for (wave, (_, rows)) in planning.selection.waves.iter().zip(waves) {
         let of_wave = wave.transaction.unwrap_or(fleet);
         let is_shared = |tenant: &Tenant| tenant.transaction.unwrap_or(of_wave) == TransactionScope::Tenant;
@@ -287,7 +289,7 @@ fn tell_transactions(planning: &Planning<'_>, scripts: &[Script], waves: &mut [(
             if row.steps.is_empty() || !is_shared(tenant) {
                 continue;
             }
-            let line = known.entry((row.engine, row.online, row.steps.clone())).or_insert_with(|| {
+            let line = known.entry((tenant.variant(), row.online, row.steps.clone())).or_insert_with(|| {
                 let scripts: Vec<&Script> = scripts.iter().filter(|script| row.is_sent(script, scripts)).collect();
                 transactions_in_words(&scripts)
             });

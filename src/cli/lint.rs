@@ -15,7 +15,7 @@ use crate::check::lint::live::{self, Asked, LiveTenant};
 use crate::check::lint::{self, Linted, Pair, Subject};
 use crate::compile::{Form, MigrationSet};
 use crate::inputs::select::Wave;
-use crate::model::engine::Engine;
+use crate::model::engine::{Engine, Variant};
 use crate::model::schema::Direction;
 use crate::model::tenant::Tenant;
 use crate::report::lint::LintView;
@@ -93,14 +93,15 @@ impl Lint {
     }
 }
 
-/// The scripts of both ways, by engine.
+/// The scripts of both ways, by engine; one whose scripts differ by flavour is there twice.
 async fn compiled(set: &MigrationSet, engines: &[Engine]) -> Vec<(Engine, Vec<Pair>)> {
     let all = 0..set.catalog().migrations.len();
-    let compile = async |engine: Engine| {
-        let up = set.compile(engine, Direction::Up, all.clone(), Form::default()).await;
-        let down = set.compile(engine, Direction::Down, all.clone(), Form::default()).await;
+    let compile = async |variant: Variant| {
+        let up = set.compile(variant, Direction::Up, all.clone(), Form::default()).await;
+        let down = set.compile(variant, Direction::Down, all.clone(), Form::default()).await;
         let pairs = up.iter().zip(down.iter()).map(|(up, down)| Pair { up: up.clone(), down: down.clone() });
-        (engine, pairs.collect())
+        (variant.engine(), pairs.collect())
     };
-    futures_util::future::join_all(engines.iter().map(|engine| compile(*engine))).await
+    let variants = set.variants().into_iter().filter(|variant| engines.contains(&variant.engine()));
+    futures_util::future::join_all(variants.map(compile)).await
 }

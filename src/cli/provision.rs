@@ -138,7 +138,7 @@ async fn template(
     let told =
         |why: &str| program.terminal.warn(&format!("it is migrated, not copied from a template: {}", clean(why)));
     let all = 0..set.catalog().migrations.len();
-    let scripts = LazyScripts::new(set.clone(), Direction::Up, all, false).get(site.tenant.engine).await;
+    let scripts = LazyScripts::new(set.clone(), Direction::Up, all, false).get(site.tenant.variant()).await;
     if scripts.iter().any(|script| script.has_variables) {
         told("its scripts hold variables, which are each tenant's own");
         return None;

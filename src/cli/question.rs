@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::goals;
 use super::inspect::{Planned, Planning};
+use crate::model::engine::Variant;
 use crate::model::schema::Direction;
 use crate::model::tenant::{Engine, Tenant, TenantId};
 use crate::report::plan::PlanRow;
@@ -40,11 +41,11 @@ pub(super) async fn text(planning: &Planning<'_>, planned: &Planned) -> String {
     let steps: usize = pending.iter().map(|row| row.steps.len()).sum();
     lines.extend((steps > 0).then(|| format!("Steps: {steps}, at most {} a tenant.", most(&pending))));
     let half_way = planned.scripts().iter().filter(|script| !script.is_atomic() && !script.statements.is_empty());
-    let half_way = half_way.map(|script| (&script.migration, script.engine));
+    let half_way = half_way.map(|script| (&script.migration, script.variant()));
     lines.extend(named("Not atomic, a failure leaves their first statements in place", half_way));
     if goal.direction == Direction::Up {
         let irreversible = goals::irreversible(set, &rows, planning.native).await;
-        lines.extend(named("No way down", irreversible.iter().map(|of| (&of.migration, of.engine))));
+        lines.extend(named("No way down", irreversible.iter().map(|of| (&of.migration, of.variant))));
     }
     let again: BTreeSet<&str> = planned.aside().iter().map(|script| &*script.migration).collect();
     lines.extend(listed("Taken down and made again", again.into_iter().map(str::to_owned).collect()));
@@ -106,8 +107,8 @@ fn most(pending: &[&&PlanRow]) -> usize {
 }
 
 /// A line of migrations with their engines, if there are any.
-fn named<'a>(what: &str, scripts: impl Iterator<Item = (&'a Arc<str>, Engine)>) -> Option<String> {
-    listed(what, scripts.map(|(migration, engine)| format!("{migration} ({engine})")).collect())
+fn named<'a>(what: &str, scripts: impl Iterator<Item = (&'a Arc<str>, Variant)>) -> Option<String> {
+    listed(what, scripts.map(|(migration, variant)| format!("{migration} ({variant})")).collect())
 }
 
 /// A line of names, if there are any.

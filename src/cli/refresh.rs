@@ -69,7 +69,7 @@ async fn status(program: &Program, set: &Arc<MigrationSet>, views: &[View], on: 
     let rows: Vec<TenantRefreshes> = tenants
         .iter()
         .zip(read)
-        .map(|(tenant, refreshes)| TenantRefreshes { tenant: tenant.id.clone(), engine: tenant.engine, refreshes })
+        .map(|(tenant, refreshes)| TenantRefreshes { tenant: tenant.id.clone(), variant: tenant.variant(), refreshes })
         .collect();
     on.output.deliver(&refreshes::render(views, &rows, on.output.format, &on.output.style(program)))?;
     Ok(if rows.iter().any(|row| row.refreshes.is_err()) { 100 } else { 0 })

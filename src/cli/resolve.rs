@@ -97,7 +97,7 @@ impl Case<'_> {
             terminal::print(&text)?;
             return Ok(2);
         }
-        let script = set.script_of(self.tenant.engine, &unfinished).await;
+        let script = set.script_of(self.tenant.variant(), &unfinished).await;
         let found = Found::new(&unfinished, script.as_deref());
         program.terminal.tell(&found.explain(&self.tenant));
         if let Some(evidence) = self.evidence(session, &found).await {

@@ -92,7 +92,6 @@ impl SchemaCache {
 /// A hash of everything that a schema is made from: the scripts as they are sent, the program, which Rust code is a part of, and the
 /// scratch server.
 async fn catalog(program: &Program, set: &MigrationSet, engine: Engine) -> String {
-    let scripts = set.compile(engine, Direction::Up, 0..set.catalog().migrations.len(), Form::default()).await;
     let mut hash = Sha256::new();
     hash.update(program::version());
     let file = std::env::current_exe().and_then(std::fs::metadata);
@@ -100,8 +99,11 @@ async fn catalog(program: &Program, set: &MigrationSet, engine: Engine) -> Strin
     if let Some(url) = program.settings().scratch.url(engine) {
         hash.update(secrecy::ExposeSecret::expose_secret(url));
     }
-    for script in scripts.iter() {
-        hash.update(format!("\n{} {} {:?}", script.migration, script.sha256, script.execution));
+    for variant in set.variants().into_iter().filter(|variant| variant.engine() == engine) {
+        let scripts = set.compile(variant, Direction::Up, 0..set.catalog().migrations.len(), Form::default()).await;
+        for script in scripts.iter() {
+            hash.update(format!("\n{} {} {:?}", script.migration, script.sha256, script.execution));
+        }
     }
     hex(&hash.finalize())
 }

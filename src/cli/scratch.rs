@@ -96,8 +96,9 @@ pub(super) async fn on_each<T, F: Future<Output = T>>(
     let registry = &program.registry;
     let own = registry.waves.iter().map(|wave| wave.online).chain(registry.tenants.iter().map(|tenant| tenant.online));
     let online = program.settings().online || own.flatten().any(|online| online);
-    let bench = |place| Bench {
+    let bench = |place, variant| Bench {
         place,
+        variant,
         set: set.clone(),
         online,
         timeouts,
@@ -110,7 +111,10 @@ pub(super) async fn on_each<T, F: Future<Output = T>>(
     let all = set.catalog().migrations.len() * places.iter().filter(|(_, place)| place.is_ok()).count();
     let tried = places.into_iter().map(|(engine, place)| async move {
         match place {
-            Ok(place) => (engine, Ok(work(bench(place)).await)),
+            Ok(place) => {
+                let variant = if set.has_flavours() { place.variant().await } else { engine.into() };
+                (engine, Ok(work(bench(place, variant)).await))
+            }
             Err(why) => (engine, Err(why)),
         }
     });

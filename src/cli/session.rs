@@ -21,12 +21,12 @@ use crate::compile::MigrationSet;
 use crate::engine;
 use crate::ledger::{Ledger, Location, Recorder};
 use crate::model::clock::now_ms;
+use crate::model::engine::Variant;
 use crate::model::event::Event;
 use crate::model::outcome::{NotStarted, Standing, TenantRecord};
 use crate::model::plan::Target;
 use crate::model::schema::Script;
 use crate::model::sink::{EventSink, FanOut, SinkLost};
-use crate::model::tenant::Engine;
 use crate::report::live::{self, Live};
 use crate::report::outcome::OutcomeView;
 use crate::report::{Format, Style};
@@ -155,9 +155,10 @@ fn show(program: &Program, output: &RunOutput, view: &OutcomeView<'_>) -> Result
 /// The scripts of migrations that some tenant stopped at: only these need compiling for the report.
 async fn needed_scripts(plan: &RunPlan, records: &[TenantRecord]) -> Vec<Script> {
     let mut scripts = Vec::new();
-    for engine in Engine::ALL {
-        let stopped = |r: &&TenantRecord| r.engine == engine && r.stopped_at.is_some();
-        if let Some(tenant) = records.iter().find(stopped).and_then(|r| plan.tenants.get(r.index)) {
+    for variant in Variant::ALL {
+        let stopped = |r: &&TenantRecord| r.stopped_at.is_some();
+        let tenants = records.iter().filter(stopped).filter_map(|r| plan.tenants.get(r.index));
+        if let Some(tenant) = tenants.into_iter().find(|tenant| tenant.variant() == variant) {
             scripts.extend(plan.scripts.of(tenant).await.iter().map(|s| Script::clone(s)));
         }
     }

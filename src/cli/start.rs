@@ -188,8 +188,8 @@ async fn refuse_irreversible(
         return Ok(());
     }
     let line = |of: &goals::Irreversible| {
-        let goals::Irreversible { migration, engine, tenants, reason } = of;
-        format!("{migration} ({engine}, {}): {reason}", count(*tenants, "tenant"))
+        let goals::Irreversible { migration, variant, tenants, reason } = of;
+        format!("{migration} ({variant}, {}): {reason}", count(*tenants, "tenant"))
     };
     let found: Vec<String> = irreversible.iter().map(line).collect();
     Err(CliError::CanNotStart(format!(

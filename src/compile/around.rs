@@ -10,11 +10,12 @@ use std::sync::Arc;
 use super::folder::SqlScript;
 use super::seal;
 use super::variables::with_names;
+use crate::model::engine::Variant;
 use crate::model::schema::{Direction, Script};
-use crate::model::tenant::{Engine, Tenant};
+use crate::model::tenant::Tenant;
 use crate::sql::{How, Made, Touch, made, mentions, reads_all_columns, touched};
 
-/// A repeatable script as an engine reads it.
+/// A repeatable script as a tenant gets it.
 #[derive(Debug, Clone)]
 pub(super) struct Repeatable {
     /// The index in the catalog.
@@ -93,10 +94,10 @@ struct Hit {
 }
 
 impl Repeatable {
-    pub(super) fn new(script: &SqlScript, index: usize, engine: Engine) -> Self {
-        let up = Arc::new(seal::compile(script, engine, Direction::Up));
-        let down = script.part(engine, Direction::Down);
-        let down = down.map(|_| Arc::new(seal::compile(script, engine, Direction::Down)));
+    pub(super) fn new(script: &SqlScript, index: usize, variant: Variant) -> Self {
+        let up = Arc::new(seal::compile(script, variant, Direction::Up));
+        let down = script.part(variant, Direction::Down);
+        let down = down.map(|_| Arc::new(seal::compile(script, variant, Direction::Down)));
         let statements = &up.clone().statements;
         Repeatable::reading(statements, index, up, down)
     }
@@ -211,6 +212,7 @@ mod tests {
     use super::*;
     use crate::compile::MigrationSet;
     use crate::compile::folder;
+    use crate::model::engine::Engine;
     use crate::model::tenant::Address;
 
     /// The scripts that are taken down for a tenant that lacks these, or has them with another text if they are
@@ -231,7 +233,7 @@ mod tests {
         let is_missing = |name: &str| missing.contains(&name);
         let entry = |i: usize| {
             let name = &catalog.migrations[i];
-            let checksum = catalog.script(i).unwrap().checksums[engine].clone();
+            let checksum = catalog.script(i).unwrap().checksums[engine.into()].clone();
             let edited = if is_missing(name) { "edited" } else { &*checksum };
             let is_there = catalog.is_repeatable(i) || !is_missing(name);
             is_there.then(|| crate::model::schema::history_entry(name, Some(edited)))
@@ -249,6 +251,7 @@ mod tests {
         Tenant {
             id: "t".into(),
             engine,
+            flavour: Arc::default(),
             server: "s".into(),
             tags: [("region".to_owned(), "North Sea".to_owned())].into(),
             schema: None,

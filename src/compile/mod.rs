@@ -25,7 +25,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::model::clock::unix_now;
-use crate::model::engine::{Capabilities, Engine, EngineMap};
+use crate::model::engine::{Capabilities, Engine, EngineMap, Flavour, Variant};
 use crate::model::health::NeededExtension;
 use crate::model::schema::{
     Catalog, Direction, Execution, HistoryChange, NativeReason, Record, Script, Unfinished, names_of,
@@ -69,8 +69,8 @@ pub(crate) struct Form {
     pub(crate) online: Option<bool>,
 }
 
-/// Scripts by direction and index in the catalog.
-type Compiled = HashMap<(Direction, usize), Arc<Script>>;
+/// Scripts by direction, index in the catalog, and the flavour of the servers that they are for, if not for both.
+type Compiled = HashMap<(Direction, usize, Option<Flavour>), Arc<Script>>;
 
 /// The wait after which a clock with a resolution of seconds has advanced for certain.
 const NEXT_SECOND: Duration = Duration::from_millis(1_100);
@@ -99,7 +99,7 @@ pub(crate) enum CompileError {
     },
     /// A squash is not the same one on each engine.
     #[error(
-        "{migration} replaces others, and on {engine} {what}; write the same `replaces` into a part for each \
+        "{migration} replaces others, and on {variant} {what}; write the same `replaces` into a part for each \
          engine, also one without a statement"
     )]
     ReplacesInPart {
@@ -107,8 +107,8 @@ pub(crate) enum CompileError {
         migration: String,
         /// Its file that names others, or that there is none.
         what: String,
-        /// The engine.
-        engine: Engine,
+        /// The servers that it is for.
+        variant: Variant,
     },
     /// The migrator's own `install` does more than create the history table.
     #[error("the statement that creates the history table could not be recorded for {engine}: {reason}")]
@@ -253,21 +253,34 @@ impl MigrationSet {
         read: fn(Engine, &str) -> Vec<T>,
     ) -> Vec<T> {
         let mut found = Vec::new();
-        for engine in Engine::ALL.into_iter().filter(|engine| have(engine.capabilities())) {
-            found.extend(self.statements_up(index, engine).await.iter().flat_map(|sql| read(engine, sql)));
+        for variant in self.variants().into_iter().filter(|variant| have(variant.engine().capabilities())) {
+            let read = |sql: &String| read(variant.engine(), sql);
+            found.extend(self.statements_up(index, variant).await.iter().flat_map(read));
         }
         found
     }
 
     /// The statements of a migration's up direction, as far as a single recording shows.
-    async fn statements_up(&self, index: usize, engine: Engine) -> Vec<String> {
+    async fn statements_up(&self, index: usize, variant: Variant) -> Vec<String> {
         match self.migrations.get(index) {
-            Some(rust) => recorder::record(rust, Direction::Up, backend(engine), 0).await.statements(),
+            Some(rust) => recorder::record(rust, Direction::Up, backend(variant.engine()), 0).await.statements(),
             None => {
-                let part = self.sql_script(index).and_then(|script| script.up.get(engine));
+                let part = self.sql_script(index).and_then(|script| script.up.get(variant));
                 part.map_or_else(Vec::new, |part| part.statements.iter().map(|s| s.sql.clone()).collect())
             }
         }
+    }
+
+    /// Whether a script differs between MySQL and MariaDB, so that no tenant of theirs can be judged before its server has
+    /// said which of them it is.
+    pub(crate) fn has_flavours(&self) -> bool {
+        self.folder.scripts.iter().any(SqlScript::has_flavours)
+    }
+
+    /// The variants that differ.
+    pub(crate) fn variants(&self) -> Vec<Variant> {
+        let is_own = |variant: &Variant| *variant != Variant::MariaDb || self.has_flavours();
+        Variant::ALL.into_iter().filter(is_own).collect()
     }
 
     pub(crate) fn scripts(&self) -> &[SqlScript] {
@@ -280,8 +293,8 @@ impl MigrationSet {
     }
 
     /// The script that only records an SQL script's current checksum; `None` for a Rust migration.
-    pub(crate) fn acceptance(&self, index: usize, engine: Engine) -> Option<Script> {
-        self.sql_script(index).map(|script| seal::acceptance(script, engine))
+    pub(crate) fn acceptance(&self, index: usize, variant: Variant) -> Option<Script> {
+        self.sql_script(index).map(|script| seal::acceptance(script, variant))
     }
 
     /// The script that only removes a name from the table of applied scripts.
@@ -294,21 +307,21 @@ impl MigrationSet {
         seal::recording(version, change, engine)
     }
 
-    /// The time limits of single migrations, by index in the catalog and engine: first the operator's, configured by
+    /// The time limits of single migrations, by index in the catalog and variant: first the operator's, configured by
     /// name, then those in the SQL script itself. Names that match no migration are ignored.
     pub(crate) fn limits(
         &self,
         direction: Direction,
         configured: impl Fn(&str) -> Limits,
-    ) -> HashMap<(usize, Engine), Limits> {
+    ) -> HashMap<(usize, Variant), Limits> {
         let mut all = HashMap::new();
         for (index, name) in self.catalog.migrations.iter().enumerate() {
             let named = configured(name);
-            for engine in Engine::ALL {
-                let part = self.sql_script(index).and_then(|script| script.part(engine, direction));
+            for variant in Variant::ALL {
+                let part = self.sql_script(index).and_then(|script| script.part(variant, direction));
                 let limits = named.or(part.map(|part| part.limits).unwrap_or_default());
                 if limits != Limits::default() {
-                    all.insert((index, engine), limits);
+                    all.insert((index, variant), limits);
                 }
             }
         }
@@ -331,18 +344,18 @@ impl MigrationSet {
     }
 
     /// The history record of a migration of this name in a tenant's database.
-    pub(crate) fn record(&self, name: &str, engine: Engine) -> Record {
+    pub(crate) fn record(&self, name: &str, variant: Variant) -> Record {
         match self.catalog.position(name).and_then(|index| self.sql_script(index)) {
-            Some(script) => seal::record(script, engine),
+            Some(script) => seal::record(script, variant),
             None => Record::Migration,
         }
     }
 
     /// The script that this program has for an unfinished migration, if any.
-    pub(crate) async fn script_of(&self, engine: Engine, unfinished: &Unfinished) -> Option<Arc<Script>> {
+    pub(crate) async fn script_of(&self, variant: Variant, unfinished: &Unfinished) -> Option<Arc<Script>> {
         let place = self.catalog.position(&unfinished.migration)?;
         let compile = async |form| {
-            let scripts = self.compile(engine, unfinished.direction, place..place + 1, form).await;
+            let scripts = self.compile(variant, unfinished.direction, place..place + 1, form).await;
             scripts.get(place).cloned()
         };
         let plain = compile(Form::default()).await?;
@@ -355,30 +368,33 @@ impl MigrationSet {
         Some(online)
     }
 
-    /// The scripts of the migrations in `wanted` in one direction for one engine. Each is compiled once a process.
+    /// The scripts of the migrations in `wanted` in one direction for one variant. Each is compiled once a process.
     pub(crate) async fn compile(
         &self,
-        engine: Engine,
+        variant: impl Into<Variant>,
         direction: Direction,
         wanted: std::ops::Range<usize>,
         form: Form,
     ) -> Scripts {
+        let variant = variant.into();
+        let engine = variant.engine();
         let mut compiled = self.compiled[engine].lock().await;
         let all = self.catalog.migrations.len();
-        let is_new = |index: &usize| !compiled.contains_key(&(direction, *index));
+        let key = |index: usize| (direction, index, self.sql_script(index).and_then(|script| script.flavour(variant)));
+        let is_new = |index: &usize| !compiled.contains_key(&key(*index));
         let (rust, sql): (Vec<usize>, Vec<usize>) =
             (wanted.start..wanted.end.min(all)).filter(is_new).partition(|index| *index < self.migrations.len());
         for index in sql {
-            let script = self.sql_script(index).map(|script| Arc::new(seal::compile(script, engine, direction)));
-            compiled.extend(script.map(|script| ((direction, index), script)));
+            let script = self.sql_script(index).map(|script| Arc::new(seal::compile(script, variant, direction)));
+            compiled.extend(script.map(|script| (key(index), script)));
         }
         for (index, script) in self.compile_rust(&rust, engine, direction).await {
-            compiled.insert((direction, index), Arc::new(script));
+            compiled.insert(key(index), Arc::new(script));
         }
         let script = |index: usize| {
-            let script = compiled.get(&(direction, index)).filter(|_| wanted.contains(&index))?;
+            let script = compiled.get(&key(index)).filter(|_| wanted.contains(&index))?;
             let script = if form.native { forced(script) } else { script.clone() };
-            let is_online = form.online.is_some_and(|of_tenant| self.online_of(index, engine).unwrap_or(of_tenant));
+            let is_online = form.online.is_some_and(|of_tenant| self.online_of(index, variant).unwrap_or(of_tenant));
             Some(if is_online { online::online(&script) } else { script })
         };
         let scripts: Vec<Option<Arc<Script>>> = (0..all).map(script).collect();
@@ -386,20 +402,20 @@ impl MigrationSet {
     }
 
     /// Whether a migration itself asks for its online form, or for none: first the operator's word, then the script's own.
-    fn online_of(&self, index: usize, engine: Engine) -> Option<bool> {
-        let part = || self.sql_script(index)?.up.get(engine)?.online;
+    fn online_of(&self, index: usize, variant: Variant) -> Option<bool> {
+        let part = || self.sql_script(index)?.up.get(variant)?.online;
         self.online.get(&self.catalog.migrations[index]).copied().or_else(part)
     }
 
     /// Whether any migration itself asks for its online form.
-    pub(crate) fn asks_for_online(&self, engine: Engine) -> bool {
-        (0..self.catalog.migrations.len()).any(|index| self.online_of(index, engine) == Some(true))
+    pub(crate) fn asks_for_online(&self, variant: Variant) -> bool {
+        (0..self.catalog.migrations.len()).any(|index| self.online_of(index, variant) == Some(true))
     }
 
-    /// The repeatable scripts, as an engine reads them.
-    fn repeatables(&self, engine: Engine) -> Vec<Repeatable> {
+    /// The repeatable scripts, as a tenant gets them.
+    fn repeatables(&self, variant: Variant) -> Vec<Repeatable> {
         let places = (0..self.catalog.migrations.len()).filter(|&index| self.catalog.is_repeatable(index));
-        places.filter_map(|index| Some(Repeatable::new(self.sql_script(index)?, index, engine))).collect()
+        places.filter_map(|index| Some(Repeatable::new(self.sql_script(index)?, index, variant))).collect()
     }
 
     /// Records Rust migrations, and judges them by their recordings.
@@ -471,8 +487,20 @@ impl MigrationSet {
         let migration = self.catalog.migrations[index].clone();
         let sha256 = digest(engine, direction, &execution, &statements);
         let (has_variables, record) = (false, Record::Migration);
-        let (source, online) = (None, None);
-        Script { migration, direction, engine, execution, statements, sha256, has_variables, record, source, online }
+        let (flavour, source, online) = (None, None, None);
+        Script {
+            migration,
+            direction,
+            engine,
+            flavour,
+            execution,
+            statements,
+            sha256,
+            has_variables,
+            record,
+            source,
+            online,
+        }
     }
 
     /// Whether a migration runs in one transaction of ours.
@@ -495,9 +523,9 @@ impl MigrationSet {
 /// what the replaced ones made.
 fn replaces_on_each(script: &SqlScript, folder: &SqlFolder) -> Result<(), CompileError> {
     let all = script.replaces();
-    let has_scripts = |engine: &Engine| folder.scripts.iter().any(|other| other.up.get(*engine).is_some());
-    for engine in Engine::ALL.into_iter().filter(has_scripts) {
-        let part = script.up.get(engine);
+    let has_scripts = |variant: &Variant| folder.scripts.iter().any(|other| other.up.get(*variant).is_some());
+    for variant in Variant::ALL.into_iter().filter(has_scripts) {
+        let part = script.up.get(variant);
         let mut own = part.map(|part| part.replaces.clone()).unwrap_or_default();
         own.sort_unstable();
         if own != all {
@@ -505,7 +533,7 @@ fn replaces_on_each(script: &SqlScript, folder: &SqlFolder) -> Result<(), Compil
                 || "there is no part of it".to_owned(),
                 |part| format!("{} names other ones", part.file.display()),
             );
-            return Err(CompileError::ReplacesInPart { migration: script.name.to_string(), what, engine });
+            return Err(CompileError::ReplacesInPart { migration: script.name.to_string(), what, variant });
         }
     }
     Ok(())

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use super::around::{self, Around, Repeatable, Touching};
 use super::variables::with_names;
 use super::{Form, MigrationSet};
-use crate::model::engine::{Engine, EngineMap};
+use crate::model::engine::{Variant, VariantMap};
 use crate::model::schema::{Direction, Script};
 use crate::model::tenant::Tenant;
 use crate::sql::outside::{NamedSchema, written};
@@ -85,8 +85,8 @@ pub(crate) struct LazyScripts {
     wanted: std::ops::Range<usize>,
     force_native: bool,
     /// Plain, then online where the migrations ask for it, then where the tenants do.
-    compiled: EngineMap<[tokio::sync::OnceCell<Arc<Scripts>>; 3]>,
-    repeatables: EngineMap<OnceLock<Vec<Repeatable>>>,
+    compiled: VariantMap<[tokio::sync::OnceCell<Arc<Scripts>>; 3]>,
+    repeatables: VariantMap<OnceLock<Vec<Repeatable>>>,
 }
 
 impl LazyScripts {
@@ -102,15 +102,15 @@ impl LazyScripts {
             direction,
             wanted,
             force_native,
-            compiled: EngineMap::default(),
-            repeatables: EngineMap::default(),
+            compiled: VariantMap { mariadb: Some(Default::default()), ..VariantMap::default() },
+            repeatables: VariantMap { mariadb: Some(OnceLock::new()), ..VariantMap::default() },
         }
     }
 
     /// The repeatable scripts to take down for these steps of a tenant, and to make again behind them.
     pub(crate) async fn around(&self, tenant: &Tenant, history: &[String], steps: &[usize]) -> Around {
-        let (catalog, engine) = (self.migrations.catalog(), tenant.engine);
-        let all = self.repeatables[engine].get_or_init(|| self.migrations.repeatables(engine));
+        let (catalog, variant) = (self.migrations.catalog(), tenant.variant());
+        let all = self.repeatables[variant].get_or_init(|| self.migrations.repeatables(variant));
         // On the way down, one that is rolled back itself stands in nobody's way.
         let is_step = |index: usize| self.direction == Direction::Down && steps.contains(&index);
         if all.is_empty() {
@@ -123,7 +123,7 @@ impl LazyScripts {
         if applied.is_empty() {
             return Around::default();
         }
-        let scripts = self.get(engine).await;
+        let scripts = self.get(variant).await;
         let touching = |&index: &usize| Touching {
             index,
             migration: &catalog.migrations[index],
@@ -138,22 +138,22 @@ impl LazyScripts {
         &self.migrations
     }
 
-    /// The scripts for an engine, none in its online form.
-    pub(crate) async fn get(&self, engine: Engine) -> Arc<Scripts> {
-        self.in_form(engine, None).await
+    /// The scripts for a variant, none in its online form.
+    pub(crate) async fn get(&self, variant: impl Into<Variant>) -> Arc<Scripts> {
+        self.in_form(variant.into(), None).await
     }
 
     /// The scripts for a tenant, in the form that it is to have.
     pub(crate) async fn of(&self, tenant: &Tenant) -> Arc<Scripts> {
-        self.in_form(tenant.engine, Some(tenant.online.unwrap_or_default())).await
+        self.in_form(tenant.variant(), Some(tenant.online.unwrap_or_default())).await
     }
 
-    /// The scripts for an engine in one form; concurrent callers wait for the same compilation.
-    pub(crate) async fn in_form(&self, engine: Engine, online: Option<bool>) -> Arc<Scripts> {
+    /// The scripts for a variant in one form; concurrent callers wait for the same compilation.
+    pub(crate) async fn in_form(&self, variant: Variant, online: Option<bool>) -> Arc<Scripts> {
         let form = Form { native: self.force_native, online };
-        let cell = &self.compiled[engine][online.map_or(0, |online| 1 + usize::from(online))];
+        let cell = &self.compiled[variant][online.map_or(0, |online| 1 + usize::from(online))];
         let compile =
-            || async { Arc::new(self.migrations.compile(engine, self.direction, self.wanted.clone(), form).await) };
+            || async { Arc::new(self.migrations.compile(variant, self.direction, self.wanted.clone(), form).await) };
         cell.get_or_init(compile).await.clone()
     }
 }

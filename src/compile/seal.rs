@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::digest;
 use super::folder::{RefreshGroup, SqlFolder, SqlPart, SqlScript, SqlStatement};
-use crate::model::engine::{Engine, EngineMap};
+use crate::model::engine::{Engine, EngineMap, Variant, VariantMap};
 use crate::model::schema::{
     Direction, Execution, HistoryChange, NOTHING, Record, Script, ScriptEntry, ScriptKind, Source,
 };
@@ -21,50 +21,54 @@ pub(crate) struct View {
     pub(crate) group: RefreshGroup,
     /// The index in the catalog of the script that creates it.
     pub(crate) index: usize,
-    /// The refresh script by engine; `None` if the script creates no view.
-    scripts: EngineMap<Option<Arc<Script>>>,
+    /// The refresh script by variant; `None` if the script creates no view.
+    scripts: VariantMap<Option<Arc<Script>>>,
 }
 
 impl View {
-    /// The refresh script for an engine; `None` if the engine has no such view.
-    pub(crate) fn refresh(&self, engine: Engine) -> Option<&Arc<Script>> {
-        self.scripts[engine].as_ref()
+    /// The refresh script for a tenant; `None` if it has no such view.
+    pub(crate) fn refresh(&self, variant: Variant) -> Option<&Arc<Script>> {
+        self.scripts[variant].as_ref()
     }
 }
 
 /// The catalog entry of a script.
 pub(super) fn entry(script: &SqlScript) -> ScriptEntry {
-    ScriptEntry { kind: script.kind, checksums: EngineMap::from_fn(|engine| checksum(script, engine)) }
+    let checksums = VariantMap {
+        engines: EngineMap::from_fn(|engine| checksum(script, engine.into())),
+        mariadb: script.has_flavours().then(|| checksum(script, Variant::MariaDb)),
+    };
+    ScriptEntry { kind: script.kind, checksums }
 }
 
-/// The history record of a script on an engine.
-pub(super) fn record(script: &SqlScript, engine: Engine) -> Record {
-    Record::Script { checksum: checksum(script, engine), repeatable: script.kind == ScriptKind::Repeatable }
+/// The history record of a script on a tenant.
+pub(super) fn record(script: &SqlScript, variant: Variant) -> Record {
+    Record::Script { checksum: checksum(script, variant), repeatable: script.kind == ScriptKind::Repeatable }
 }
 
-/// The checksum of a script on an engine.
-fn checksum(script: &SqlScript, engine: Engine) -> Arc<str> {
-    script.up.get(engine).map_or(NOTHING, |part| &part.checksum).into()
+/// The checksum of a script on a tenant.
+fn checksum(script: &SqlScript, variant: Variant) -> Arc<str> {
+    script.up.get(variant).map_or(NOTHING, |part| &part.checksum).into()
 }
 
-/// The script for one engine and direction. A script without a file for the engine does nothing there.
-pub(super) fn compile(script: &SqlScript, engine: Engine, direction: Direction) -> Script {
-    let open = Open { script, engine, direction, record: record(script, engine) };
-    let does_something = script.up.get(engine).is_some_and(|up| !up.statements.is_empty());
-    match script.part(engine, direction) {
+/// The script for one variant and direction. A script without a file for the engine does nothing there.
+pub(super) fn compile(script: &SqlScript, variant: Variant, direction: Direction) -> Script {
+    let open = Open { script, variant, direction, record: record(script, variant) };
+    let does_something = script.up.get(variant).is_some_and(|up| !up.statements.is_empty());
+    match script.part(variant, direction) {
         Some(part) => match part.mistakes.first() {
             Some(mistake) => open.unusable(mistake.to_string()),
             None => open.with_part(part),
         },
         None if direction == Direction::Down && does_something && script.kind == ScriptKind::Versioned => {
-            let up = script.up.get(engine).map(|part| part.file.display().to_string()).unwrap_or_default();
+            let up = script.up.get(variant).map(|part| part.file.display().to_string()).unwrap_or_default();
             let reason = format!("{up} has no down part; write {}", down_name(script, &up));
             open.unusable(reason)
         }
         // Its views would stand in the way of the migrations before it.
         None if direction == Direction::Down && does_something => {
-            let up = compile(script, engine, Direction::Up);
-            let made = up.statements.iter().flat_map(|sql| crate::sql::made(engine, sql));
+            let up = compile(script, variant, Direction::Up);
+            let made = up.statements.iter().flat_map(|sql| crate::sql::made(variant.engine(), sql));
             let views = made.filter(|made| made.kind.is_view_or_trigger()).collect::<Vec<_>>();
             taken_down(&up, views.iter().rev().filter_map(crate::sql::Made::drop).collect())
         }
@@ -73,8 +77,8 @@ pub(super) fn compile(script: &SqlScript, engine: Engine, direction: Direction) 
 }
 
 /// A script that only records the current checksum: an operator has confirmed that this text is the one applied.
-pub(super) fn acceptance(script: &SqlScript, engine: Engine) -> Script {
-    let open = Open { script, engine, direction: Direction::Up, record: record(script, engine) };
+pub(super) fn acceptance(script: &SqlScript, variant: Variant) -> Script {
+    let open = Open { script, variant, direction: Direction::Up, record: record(script, variant) };
     open.seal(Execution::Compiled { transaction: true }, Vec::new(), None)
 }
 
@@ -93,6 +97,7 @@ pub(super) fn forgetting(name: &str, engine: Engine) -> Script {
         migration: name.into(),
         direction,
         engine,
+        flavour: None,
         sha256: digest(engine, direction, &execution, &[]),
         execution,
         statements: Vec::new(),
@@ -132,7 +137,7 @@ fn down_name(script: &SqlScript, up: &str) -> String {
 /// A script whose statements are not sealed yet.
 struct Open<'a> {
     script: &'a SqlScript,
-    engine: Engine,
+    variant: Variant,
     direction: Direction,
     record: Record,
 }
@@ -144,9 +149,9 @@ impl Open<'_> {
     }
 
     fn with_part(self, part: &SqlPart) -> Script {
-        let transaction = part.transaction && self.engine.capabilities().transactional_ddl;
+        let transaction = part.transaction && self.variant.engine().capabilities().transactional_ddl;
         // A table that fleet refreshes is filled when it is created; an engine's own materialized view fills itself.
-        let fills = self.direction == Direction::Up && !is_materialized(self.engine, part);
+        let fills = self.direction == Direction::Up && !is_materialized(self.variant.engine(), part);
         let filling = part.refresh.iter().filter(|_| fills);
         let all: Vec<&SqlStatement> = part.statements.iter().chain(filling).collect();
         let source = Source { file: part.file.display().to_string(), lines: all.iter().map(|s| s.line).collect() };
@@ -155,12 +160,24 @@ impl Open<'_> {
     }
 
     fn seal(self, execution: Execution, statements: Vec<String>, source: Option<Source>) -> Script {
-        let Open { script, engine, direction, record } = self;
+        let Open { script, variant, direction, record } = self;
+        let (engine, flavour) = (variant.engine(), script.flavour(variant));
         let sha256 = digest(engine, direction, &execution, &statements);
-        let has_variables = script.part(engine, direction).is_some_and(|part| !part.variables.is_empty());
+        let has_variables = script.part(variant, direction).is_some_and(|part| !part.variables.is_empty());
         let migration = script.name.clone();
-        let online = None;
-        Script { migration, direction, engine, execution, statements, sha256, has_variables, record, source, online }
+        Script {
+            migration,
+            direction,
+            engine,
+            flavour,
+            execution,
+            statements,
+            sha256,
+            has_variables,
+            record,
+            source,
+            online: None,
+        }
     }
 }
 
@@ -174,29 +191,32 @@ fn is_materialized(engine: Engine, part: &SqlPart) -> bool {
 pub(super) fn views(folder: &SqlFolder, first: usize) -> Vec<View> {
     let mut views: Vec<View> = Vec::new();
     for (number, script) in folder.scripts.iter().enumerate() {
-        for (engine, part) in script.up.iter() {
+        for (variant, part) in script.up.iter() {
             let Some(note) = &part.view else { continue };
-            let refresh = Arc::new(refresh(script, engine, part, &note.name));
+            let refresh = Arc::new(refresh(script, variant, part, &note.name));
             let at = views.iter().position(|v| v.name == note.name).unwrap_or_else(|| {
                 let view = View {
                     name: note.name.clone(),
                     group: note.group,
                     index: first + number,
-                    scripts: EngineMap::default(),
+                    scripts: VariantMap::default(),
                 };
                 views.push(view);
                 views.len() - 1
             });
-            views[at].scripts[engine] = Some(refresh);
+            match variant {
+                Variant::Of(engine) => views[at].scripts.engines[engine] = Some(refresh),
+                Variant::MariaDb => views[at].scripts.mariadb = Some(Some(refresh)),
+            }
         }
     }
     views
 }
 
 /// The script that refreshes a view: in one transaction on every engine, since it changes rows only.
-fn refresh(script: &SqlScript, engine: Engine, part: &SqlPart, view: &str) -> Script {
+fn refresh(script: &SqlScript, variant: Variant, part: &SqlPart, view: &str) -> Script {
     let source = Source { file: part.file.display().to_string(), lines: part.refresh.iter().map(|s| s.line).collect() };
     let statements = part.refresh.iter().map(|s| s.sql.clone()).collect();
-    let open = Open { script, engine, direction: Direction::Up, record: Record::Refresh { view: view.to_owned() } };
+    let open = Open { script, variant, direction: Direction::Up, record: Record::Refresh { view: view.to_owned() } };
     open.seal(Execution::Compiled { transaction: true }, statements, Some(source))
 }

@@ -274,7 +274,7 @@ async fn a_migration_that_needs_the_wait_waits_once_a_process() {
         sha256: String::new(),
     };
     let begun = tokio::time::Instant::now();
-    set.script_of(Engine::Sqlite, &unfinished).await.unwrap();
+    set.script_of(Engine::Sqlite.into(), &unfinished).await.unwrap();
     let lazy = LazyScripts::new(Arc::new(set), Direction::Up, 0..2, true);
     assert!(matches!(reason(lazy.get(Engine::Sqlite).await.get(0).unwrap()), NativeReason::Forced));
     assert_eq!(begun.elapsed(), Duration::ZERO, "it was compiled again");

@@ -5,7 +5,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::MigrationSet;
-use super::folder::SqlPart;
+use super::folder::{SqlPart, SqlScript};
+use crate::model::engine::Variant;
 use crate::model::schema::{Direction, Script};
 use crate::model::tenant::Tenant;
 use crate::model::variable::Variable;
@@ -29,7 +30,14 @@ impl MigrationSet {
     pub(crate) fn unset(&self, tenant: &Tenant, direction: Direction, wanted: &Range<usize>) -> Vec<String> {
         let first = self.catalog().migrations.len() - self.scripts().len();
         let scripts = self.scripts().iter().enumerate().filter(|(number, _)| wanted.contains(&(first + number)));
-        let parts = scripts.filter_map(|(_, script)| script.part(tenant.engine, direction));
+        // Its server has not said yet which of two variants it gets.
+        let variants = Variant::ALL.into_iter().filter(|variant| variant.engine() == tenant.engine);
+        let of_script = |(_, script): (usize, &SqlScript)| {
+            let parts: Vec<_> = variants.clone().filter_map(|v| script.part(v, direction)).cloned().collect();
+            parts
+        };
+        let mut parts: Vec<Arc<SqlPart>> = scripts.flat_map(of_script).collect();
+        parts.dedup_by(|one, other| Arc::ptr_eq(one, other));
         let unset = |part: &Arc<SqlPart>| {
             let (variable, line) = part.variables.iter().find(|(variable, _)| variable.of(tenant).is_none())?;
             let Variable::Tag(key) = variable else { return None };
@@ -40,7 +48,7 @@ impl MigrationSet {
                 tenant.id
             ))
         };
-        parts.filter_map(unset).collect()
+        parts.iter().filter_map(unset).collect()
     }
 }
 

@@ -162,6 +162,7 @@ mod tests {
     fn a_location_shows_neither_user_nor_password() {
         let mut tenant = Tenant {
             id: TenantId::from("a"),
+            flavour: Default::default(),
             engine: Engine::Postgres,
             server: "db7".into(),
             tags: BTreeMap::new(),

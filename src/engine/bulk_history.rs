@@ -10,7 +10,9 @@ use std::time::Duration;
 use super::dialect::literal;
 use super::driver::driver;
 use super::history::HistoryTables;
+use super::mysql;
 use super::queries::SideConnection;
+use crate::compile::MigrationSet;
 use crate::model::engine::Engine;
 use crate::model::tenant::{Tenant, TenantId};
 
@@ -23,11 +25,11 @@ const WORTH_IT: usize = 2;
 /// Reads the histories of tenants that can share a connection.
 pub(crate) async fn read(
     tenants: &[Arc<Tenant>],
-    history_table: &str,
-    has_scripts: bool,
+    set: &MigrationSet,
     limit: Duration,
 ) -> HashMap<TenantId, Vec<String>> {
-    let wanted = Wanted { history_table, has_scripts };
+    let (catalog, has_flavours) = (set.catalog(), set.has_flavours());
+    let wanted = Wanted { history_table: &catalog.history_table, has_scripts: !catalog.scripts.is_empty() };
     let mut groups: HashMap<String, Vec<Arc<Tenant>>> = HashMap::new();
     for tenant in tenants {
         if let Some(key) = driver(tenant.engine).shared_connection(tenant) {
@@ -37,11 +39,28 @@ pub(crate) async fn read(
     let reads = groups.into_values().filter(|group| group.len() >= WORTH_IT).map(|group| async move {
         // The connection, and then every query, has the connect timeout: a hanging server must not delay the rest.
         match tokio::time::timeout(limit, driver(group[0].engine).reader(&group[0])).await {
-            Ok(Some(connection)) => read_chunks(&group, wanted, Reader { connection, limit }).await,
+            Ok(Some(mut connection)) => {
+                // A tenant whose flavour is not learned here is read by itself, and tells why.
+                if has_flavours && !learn(&group, &mut *connection, limit).await {
+                    connection.close().await;
+                    return HashMap::new();
+                }
+                read_chunks(&group, wanted, Reader { connection, limit }).await
+            }
             _ => HashMap::new(),
         }
     });
     futures_util::future::join_all(reads).await.into_iter().flatten().collect()
+}
+
+/// Finds out the flavour of a server for all of its tenants; false: it is not known.
+async fn learn(group: &[Arc<Tenant>], connection: &mut dyn SideConnection, limit: Duration) -> bool {
+    let learned = tokio::time::timeout(limit, mysql::learn(&group[0], connection)).await;
+    let is_known = matches!(learned, Ok(Ok(())));
+    if let Some(flavour) = group[0].flavour.get().filter(|_| is_known) {
+        group.iter().for_each(|tenant| _ = tenant.flavour.set(*flavour));
+    }
+    is_known
 }
 
 /// Groups rows of (index in `group`, version); a tenant without rows has an empty history table.

@@ -251,6 +251,7 @@ mod tests {
 
     fn step(sha: &str) -> Step {
         let script = Script {
+            flavour: None,
             migration: "m1".into(),
             direction: Direction::Up,
             engine: Engine::Mysql,

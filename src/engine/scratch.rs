@@ -21,8 +21,9 @@ use url::Url;
 use super::address;
 use super::driver::driver;
 use super::queries::SideConnection;
+use crate::engine::mysql;
 use crate::model::clock::unix_now;
-use crate::model::engine::Engine;
+use crate::model::engine::{Engine, Variant};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::tenant::{Address, Tenant, TenantId};
 
@@ -87,6 +88,18 @@ impl ScratchPlace {
             ScratchPlace::Folder(_) => Engine::OF_FILES,
             ScratchPlace::Server(engine, _) => *engine,
         }
+    }
+
+    /// The part of a script that the databases created here are sent. Of a server that does not answer it is not known; then no
+    /// database is created either.
+    pub(crate) async fn variant(&self) -> Variant {
+        let ScratchPlace::Server(engine, url) = self else { return self.engine().into() };
+        let Ok(tenant) = self.tenant("any") else { return self.engine().into() };
+        if let Ok((_, mut connection)) = connect(*engine, url).await {
+            let _ = mysql::learn(&tenant, &mut *connection).await;
+            connection.close().await;
+        }
+        tenant.variant()
     }
 
     /// Creates a database, passes it to `work` as a tenant, and drops it: even if `work` panics, or if `stop` ends
@@ -252,6 +265,7 @@ impl ScratchPlace {
         };
         Ok(Tenant {
             id: TenantId::from(name),
+            flavour: Arc::default(),
             engine: self.engine(),
             server: "scratch".into(),
             tags: BTreeMap::new(),

@@ -45,7 +45,6 @@ impl Database for Servers {
 
     async fn read_together(&self, tenants: &[Arc<Tenant>]) -> HashMap<TenantId, Vec<String>> {
         self.kept.expect(tenants);
-        let catalog = self.migrations.catalog();
-        bulk_history::read(tenants, &catalog.history_table, !catalog.scripts.is_empty(), self.timeouts.connect).await
+        bulk_history::read(tenants, &self.migrations, self.timeouts.connect).await
     }
 }

@@ -40,7 +40,7 @@ pub(crate) async fn settle(
 /// The statements that settle it, without the transaction around them.
 fn statements(door: &TenantEndpoint, unfinished: &Unfinished, settlement: &Settlement) -> Vec<String> {
     let journal = door.journal();
-    let record = door.migrations.record(&unfinished.migration, door.tenant.engine);
+    let record = door.migrations.record(&unfinished.migration, door.tenant.variant());
     let row = |direction| door.books().record_of(&unfinished.migration, &record, direction);
     // The way up deletes the row first: it may or may not exist.
     let absent = row(Direction::Down);

@@ -351,6 +351,7 @@ mod tests {
     fn work(engine: Engine, executions: impl IntoIterator<Item = Execution>) -> Work {
         let step = |(index, execution)| {
             let script = Script {
+                flavour: None,
                 migration: format!("m{index}").into(),
                 direction: Direction::Up,
                 engine,

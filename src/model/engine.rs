@@ -32,6 +32,97 @@ pub(crate) enum Engine {
     Mysql,
 }
 
+/// A product that speaks MySQL's protocol and dialect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, strum::Display)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+pub(crate) enum Flavour {
+    MariaDb,
+    MySql,
+}
+
+/// The part of a script that a tenant is sent: its engine's, or the one for MariaDB alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Variant {
+    Of(Engine),
+    MariaDb,
+}
+
+impl Variant {
+    /// All variants, in the order in which they are shown.
+    pub(crate) const ALL: [Variant; 4] =
+        [Variant::Of(Engine::Sqlite), Variant::Of(Engine::Postgres), Variant::Of(Engine::Mysql), Variant::MariaDb];
+
+    /// The variant for a server of an engine, and of this flavour where that makes a difference.
+    pub(crate) fn new(engine: Engine, flavour: Option<Flavour>) -> Self {
+        if flavour == Some(Flavour::MariaDb) { Variant::MariaDb } else { Variant::Of(engine) }
+    }
+
+    pub(crate) fn engine(self) -> Engine {
+        match self {
+            Variant::Of(engine) => engine,
+            Variant::MariaDb => Engine::Mysql,
+        }
+    }
+
+    /// The flavour of the servers that it is for, where it is not for both.
+    pub(crate) fn flavour(self) -> Option<Flavour> {
+        match self {
+            Variant::Of(Engine::Mysql) => Some(Flavour::MySql),
+            Variant::Of(_) => None,
+            Variant::MariaDb => Some(Flavour::MariaDb),
+        }
+    }
+}
+
+impl From<Engine> for Variant {
+    fn from(engine: Engine) -> Self {
+        Variant::Of(engine)
+    }
+}
+
+impl std::fmt::Display for Variant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Variant::Of(engine) => engine.fmt(f),
+            Variant::MariaDb => Flavour::MariaDb.fmt(f),
+        }
+    }
+}
+
+/// One value for each variant. MariaDB has that of MySQL unless it has its own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct VariantMap<T> {
+    pub(crate) engines: EngineMap<T>,
+    pub(crate) mariadb: Option<T>,
+}
+
+impl<T> VariantMap<T> {
+    /// The values that are there, each with the variant that it is for.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Variant, &T)> {
+        let engines = self.engines.iter().map(|(engine, value)| (Variant::Of(engine), value));
+        engines.chain(self.mariadb.iter().map(|value| (Variant::MariaDb, value)))
+    }
+}
+
+impl<T> Index<Variant> for VariantMap<T> {
+    type Output = T;
+
+    fn index(&self, variant: Variant) -> &T {
+        match (variant, &self.mariadb) {
+            (Variant::MariaDb, Some(own)) => own,
+            _ => &self.engines[variant.engine()],
+        }
+    }
+}
+
+/// As a list in the order of [`Engine::ALL`], with MariaDB's own value at its end.
+impl<T: Serialize> Serialize for VariantMap<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter().map(|(_, value)| value))
+    }
+}
+
 /// The capabilities of an engine, for decisions that would otherwise compare engines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Capabilities {
@@ -55,6 +146,8 @@ pub(crate) struct Capabilities {
     pub(crate) answers_each_statement: bool,
     /// The client program that dumps a database refuses a server newer than itself.
     pub(crate) dump_refuses_newer: bool,
+    /// Two products speak its dialect, and a script may have a part for one of them alone.
+    pub(crate) flavours: bool,
     /// The file extension of a backup.
     pub(crate) dump_ending: &'static str,
     /// The expression for the seconds since 1970.
@@ -72,6 +165,7 @@ const SQLITE: Capabilities = Capabilities {
     writable_replicas: false,
     answers_each_statement: true,
     dump_refuses_newer: false,
+    flavours: false,
     dump_ending: "db",
     unix_now: "CAST(strftime('%s', 'now') AS INTEGER)",
 };
@@ -97,6 +191,7 @@ const MYSQL: Capabilities = Capabilities {
     server: true,
     single_privileges: true,
     writable_replicas: true,
+    flavours: true,
     dump_ending: "sql",
     unix_now: "UNIX_TIMESTAMP()",
     ..SQLITE

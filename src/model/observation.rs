@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::engine::{Flavour, Variant};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::{Catalog, State};
 use crate::model::tenant::{Engine, Tenant, TenantId};
@@ -15,6 +16,9 @@ use crate::model::tenant::{Engine, Tenant, TenantId};
 pub(crate) struct Observation {
     pub(crate) tenant: TenantId,
     pub(crate) engine: Engine,
+    /// The flavour of its server, where scripts differ by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) flavour: Option<Flavour>,
     /// Its server key.
     pub(crate) server: String,
     /// Its history compared with the catalog.
@@ -29,11 +33,17 @@ pub(crate) struct Observation {
 }
 
 impl Observation {
+    /// The part of a script that the tenant is sent.
+    pub(crate) fn variant(&self) -> Variant {
+        Variant::new(self.engine, self.flavour)
+    }
+
     /// An observation of a tenant with this history.
     pub(crate) fn new(tenant: &Tenant, catalog: &Catalog, history: Arc<[String]>, state: State) -> Self {
         Observation {
             tenant: tenant.id.clone(),
             engine: tenant.engine,
+            flavour: tenant.flavour.get().copied(),
             server: tenant.server.to_string(),
             version: catalog.version_of(&history),
             state,

@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::engine::Variant;
 use crate::model::run_summary::LeftAt;
 use crate::model::schema::{Catalog, Direction, State, Unfinished};
-use crate::model::tenant::{Engine, Tenant, TenantId};
+use crate::model::tenant::{Tenant, TenantId};
 
 /// The goal of a run on each tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,8 +77,9 @@ pub(crate) fn predecessors(tenants: &[Arc<Tenant>], direction: Direction) -> Vec
 }
 
 /// Decides the action that `goal` requires on a tenant with this history.
-pub(crate) fn decide(catalog: &Catalog, engine: Engine, history: &[String], goal: &Goal) -> Decision {
-    match catalog.state(history, engine) {
+pub(crate) fn decide(catalog: &Catalog, variant: impl Into<Variant>, history: &[String], goal: &Goal) -> Decision {
+    let variant = variant.into();
+    match catalog.state(history, variant) {
         State::Ahead { unknown } => return Decision::Refuse(Refusal::Ahead(unknown)),
         State::Edited { scripts } => return Decision::Refuse(Refusal::Edited(scripts)),
         State::Gap { missing } if goal.direction == Direction::Up && !goal.out_of_order => {
@@ -94,7 +96,7 @@ pub(crate) fn decide(catalog: &Catalog, engine: Engine, history: &[String], goal
         }
         _ => {}
     }
-    let missing = catalog.missing(history, engine);
+    let missing = catalog.missing(history, variant);
     let steps: Vec<usize> = match goal.direction {
         Direction::Up => match goal.target {
             Target::End => missing,
@@ -121,9 +123,14 @@ fn back(catalog: &Catalog, history: &[String], target: Target) -> Vec<usize> {
 
 /// The target that a number of steps means for a tenant with this history; acting on it repeatedly gives the same
 /// result. `None` when the goal is not a number of steps, or the tenant must not be touched.
-pub(crate) fn settle_steps(catalog: &Catalog, engine: Engine, history: &[String], goal: &Goal) -> Option<Target> {
+pub(crate) fn settle_steps(
+    catalog: &Catalog,
+    variant: impl Into<Variant>,
+    history: &[String],
+    goal: &Goal,
+) -> Option<Target> {
     let Target::Steps(_) = goal.target else { return None };
-    let steps = match decide(catalog, engine, history, goal) {
+    let steps = match decide(catalog, variant, history, goal) {
         Decision::Apply(steps) => steps,
         Decision::Nothing => Vec::new(),
         Decision::Refuse(_) => return None,
@@ -170,11 +177,15 @@ impl Goal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::engine::{Engine, EngineMap, VariantMap};
     use crate::model::schema::{ScriptEntry, ScriptKind};
 
     #[test]
     fn the_whole_way_back_takes_repeatable_scripts_first_and_a_part_of_it_counts_versions() {
-        let script = |kind| ScriptEntry { kind, checksums: crate::model::engine::EngineMap::from_fn(|_| "c".into()) };
+        let script = |kind| ScriptEntry {
+            kind,
+            checksums: VariantMap { engines: EngineMap::from_fn(|_| "c".into()), mariadb: None },
+        };
         let scripts =
             vec![script(ScriptKind::Versioned), script(ScriptKind::Repeatable), script(ScriptKind::Repeatable)];
         let c = Catalog { scripts, ..Catalog::new(["m1", "1_a", "R__b", "R__c"], "h") };

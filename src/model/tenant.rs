@@ -4,13 +4,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use super::engine::Engine;
+use super::engine::{Flavour, Variant};
 use super::transaction::TransactionScope;
 
 /// The id of a tenant, unique in its fleet. Cheap to clone.
@@ -55,6 +56,8 @@ pub(crate) struct Tenant {
     /// Unique in the fleet.
     pub(crate) id: TenantId,
     pub(crate) engine: Engine,
+    /// The flavour of its server, known from the first connection on, and asked for only where scripts differ by it.
+    pub(crate) flavour: Arc<OnceLock<Flavour>>,
     /// Tenants with the same key share one concurrency cap. Default: `host:port`; for SQLite `local`.
     pub(crate) server: Arc<str>,
     /// Free labels for selection and waves.
@@ -85,6 +88,11 @@ pub(crate) struct Tenant {
 }
 
 impl Tenant {
+    /// The part of a script that it is sent. Without a connection so far, the one that its engine has for all servers.
+    pub(crate) fn variant(&self) -> Variant {
+        Variant::new(self.engine, self.flavour.get().copied())
+    }
+
     /// The address that migrations use: `migration_url` where there is one.
     pub(crate) fn address_for_migrations(&self) -> &Address {
         self.migration_address.as_ref().unwrap_or(&self.address)

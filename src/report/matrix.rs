@@ -211,10 +211,10 @@ fn marks(catalog: &Catalog, o: &Observation) -> Vec<Mark> {
     }
     let mut marks = vec![Mark::Applied; catalog.migrations.len()];
     let mut mark = |at: Option<usize>, mark| at.into_iter().for_each(|at| marks[at] = mark);
-    let missing = catalog.missing(&o.history, o.engine);
+    let missing = catalog.missing(&o.history, o.variant());
     missing.iter().for_each(|at| mark(Some(*at), Mark::Pending));
     catalog.gaps(&missing).into_iter().for_each(|at| mark(Some(at), Mark::Gap));
-    catalog.edited(&o.history, o.engine).iter().for_each(|name| mark(catalog.position(name), Mark::Edited));
+    catalog.edited(&o.history, o.variant()).iter().for_each(|name| mark(catalog.position(name), Mark::Edited));
     match &o.state {
         State::InDoubt(unfinished) => mark(catalog.position(&unfinished.migration), Mark::InDoubt),
         State::Stopped(unfinished) => mark(catalog.position(&unfinished.migration), Mark::Stopped),

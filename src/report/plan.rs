@@ -9,6 +9,7 @@ mod wire;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::model::engine::Flavour;
 use crate::model::fault::Fault;
 use crate::model::schema::{Catalog, Direction, Script};
 use crate::model::tenant::{Engine, TenantId};
@@ -83,6 +84,9 @@ impl LimitNote {
 pub(crate) struct PlanRow {
     pub(crate) tenant: TenantId,
     pub(crate) engine: Engine,
+    /// The flavour of its server, where scripts differ by it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) flavour: Option<Flavour>,
     /// Its server key.
     pub(crate) server: String,
     /// Its state in words.
@@ -113,6 +117,7 @@ impl PlanRow {
     /// Whether a script of these is one that it is sent.
     pub(crate) fn is_sent(&self, script: &Script, all: &[Script]) -> bool {
         self.engine == script.engine
+            && script.flavour.is_none_or(|flavour| self.flavour == Some(flavour))
             && self.steps.iter().any(|step| **step == *script.migration)
             && is_form(script, self.online, all)
     }
@@ -134,7 +139,7 @@ impl PlanRow {
 
 /// Whether a script of these is for tenants with the online form, or for those without: most have one form for all.
 fn is_form(script: &Script, online: bool, all: &[Script]) -> bool {
-    let is_same = |other: &&Script| (other.engine, &other.migration) == (script.engine, &script.migration);
+    let is_same = |other: &&Script| (other.variant(), &other.migration) == (script.variant(), &script.migration);
     script.online.is_some() == online || !all.iter().filter(is_same).any(|other| other.online.is_some() == online)
 }
 

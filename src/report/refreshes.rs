@@ -8,14 +8,15 @@ use super::sheet::{Cell, Column, Sheet};
 use super::style::{Tone, clean};
 use super::{Format, Style, label};
 use crate::compile::View;
+use crate::model::engine::Variant;
 use crate::model::fault::Fault;
-use crate::model::tenant::{Engine, TenantId};
+use crate::model::tenant::TenantId;
 
 /// The answer of one tenant.
 #[derive(Debug, Clone)]
 pub(crate) struct TenantRefreshes {
     pub(crate) tenant: TenantId,
-    pub(crate) engine: Engine,
+    pub(crate) variant: Variant,
     /// View and time, in seconds since 1970-01-01 UTC; or the fault that kept it from being read.
     pub(crate) refreshes: Result<Vec<(String, i64)>, Fault>,
 }
@@ -31,8 +32,8 @@ pub(crate) fn render(views: &[View], tenants: &[TenantRefreshes], format: Format
     let fields = |t: &TenantRefreshes| {
         let at =
             |view: &View| json!({ "view": view.name, "group": view.group, "refreshed_at": t.at(view).map(moment) });
-        let of_engine = views.iter().filter(|view| view.refresh(t.engine).is_some());
-        json!({ "tenant": t.tenant, "engine": t.engine, "views": of_engine.map(at).collect::<Vec<_>>(), "error": t.refreshes.as_ref().err() })
+        let of_engine = views.iter().filter(|view| view.refresh(t.variant).is_some());
+        json!({ "tenant": t.tenant, "engine": t.variant.engine(), "views": of_engine.map(at).collect::<Vec<_>>(), "error": t.refreshes.as_ref().err() })
     };
     let fields = || json!({ "tenants": tenants.iter().map(fields).collect::<Vec<_>>() });
     format.write(|| text(views, tenants, style), fields, || every_tenant(views, tenants))
@@ -43,11 +44,11 @@ fn moment(seconds: i64) -> String {
 }
 
 fn every_tenant(views: &[View], tenants: &[TenantRefreshes]) -> Sheet {
-    let on_engine = |(t, view): &(&TenantRefreshes, &View)| t.refreshes.is_err() || view.refresh(t.engine).is_some();
+    let on_engine = |(t, view): &(&TenantRefreshes, &View)| t.refreshes.is_err() || view.refresh(t.variant).is_some();
     let pairs = tenants.iter().flat_map(|t| views.iter().map(move |view| (t, view)));
     Sheet::of(pairs.filter(on_engine))
         .column("Tenant", |(t, _)| &t.tenant)
-        .column("Engine", |(t, _)| t.engine)
+        .column("Engine", |(t, _)| t.variant.engine())
         .column("View", |(_, view)| &view.name)
         .column("Group", |(_, view)| &view.group)
         .column("Refreshed at", |(t, view)| Cell::maybe(t.at(view).map(moment)))
@@ -58,7 +59,7 @@ fn every_tenant(views: &[View], tenants: &[TenantRefreshes]) -> Sheet {
 fn text(views: &[View], tenants: &[TenantRefreshes], style: &Style) -> String {
     // Each view with how many tenants have it and were asked, and the times of its refreshes, the oldest first.
     let row = |view| {
-        let asked = tenants.iter().filter(|t| t.refreshes.is_ok() && View::refresh(view, t.engine).is_some());
+        let asked = tenants.iter().filter(|t| t.refreshes.is_ok() && View::refresh(view, t.variant).is_some());
         let mut times: Vec<(i64, &TenantId)> = asked.clone().filter_map(|t| Some((t.at(view)?, &t.tenant))).collect();
         times.sort_unstable();
         (view, asked.count(), times)

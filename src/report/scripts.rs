@@ -7,7 +7,7 @@ use serde_json::json;
 use super::sheet::{Cell, Column, Sheet};
 use super::{Format, Style, label};
 use crate::compile::folder::{SqlPart, SqlScript};
-use crate::model::tenant::Engine;
+use crate::model::engine::{Engine, Variant};
 
 /// The list of scripts.
 pub(crate) fn list(scripts: &[SqlScript], format: Format, style: &Style) -> String {
@@ -24,7 +24,9 @@ fn sheet(scripts: &[SqlScript]) -> Sheet {
     let down = |script: &&SqlScript| {
         let down = Engine::ALL.into_iter().filter(|engine| script.down.get(*engine).is_some()).map(Engine::name);
         let down: Vec<&str> = down.collect();
-        if down.len() == Engine::ALL.len() { "yes".to_owned() } else { down.join(" ") }
+        let only = script.has_flavours() && script.down.get(Variant::MariaDb).is_some() && !down.contains(&"mysql");
+        let mariadb = if only { " mariadb" } else { "" };
+        if down.len() == Engine::ALL.len() { "yes".to_owned() } else { format!("{}{mariadb}", down.join(" ")) }
     };
     let view = |script: &&SqlScript| {
         let view = script.up.iter().find_map(|(_, part)| part.view.as_ref());
@@ -35,6 +37,10 @@ fn sheet(scripts: &[SqlScript]) -> Sheet {
         .column(column("Kind", 1), |script| <&str>::from(script.kind));
     for (engine, (title, rank)) in Engine::ALL.into_iter().zip([("SQLite", 5), ("Postgres", 6), ("MySQL", 7)]) {
         rows = rows.column(column(title, rank), |script| on_engine(script.up.get(engine).map(|part| &**part)));
+    }
+    if scripts.iter().any(SqlScript::has_flavours) {
+        let title = column("MariaDB", 8);
+        rows = rows.column(title, |script| on_engine(script.up.get(Variant::MariaDb).map(|part| &**part)));
     }
     rows.column(column("Down", 3), down).column(column("View", 2), view).sheet()
 }

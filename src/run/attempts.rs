@@ -7,12 +7,12 @@ use std::time::Duration;
 use super::decide::{Counted, Retry};
 use super::unit::{Attempt, AttemptEnd};
 use crate::engine::PartialState;
+use crate::model::engine::Variant;
 use crate::model::fault::{Fault, FaultClass, bounded};
 use crate::model::locks::LockWait;
 use crate::model::outcome::{Moved, StoppedAt};
 use crate::model::plan::Goal;
 use crate::model::schema::{Catalog, Direction, name_of};
-use crate::model::tenant::Engine;
 use crate::policy::RetryPolicy;
 
 /// The attempts on one tenant in this run.
@@ -202,9 +202,9 @@ impl AttemptHistory {
 
     /// The goal of a tenant's next attempt: a number of steps counts from its first state in this run, not from where
     /// an attempt left it.
-    pub(super) fn goal(&self, goal: Goal, catalog: &Catalog, engine: Engine) -> Goal {
+    pub(super) fn goal(&self, goal: Goal, catalog: &Catalog, variant: Variant) -> Goal {
         let settled =
-            self.first.as_ref().and_then(|first| crate::model::plan::settle_steps(catalog, engine, first, &goal));
+            self.first.as_ref().and_then(|first| crate::model::plan::settle_steps(catalog, variant, first, &goal));
         Goal { target: settled.unwrap_or(goal.target), ..goal }
     }
 

@@ -263,7 +263,7 @@ mod tests {
         history.record(&lost(&["m1", "m2", "m3"]), Direction::Down);
         // The lost attempt did commit: another step from here would roll back m2 too.
         history.record(&lost(&["m1", "m2"]), Direction::Down);
-        assert_eq!(history.goal(goal, &catalog, Engine::Sqlite).target, Target::Migration(1));
+        assert_eq!(history.goal(goal, &catalog, Engine::Sqlite.into()).target, Target::Migration(1));
     }
 
     #[test]

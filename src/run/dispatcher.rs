@@ -202,8 +202,8 @@ impl Dispatcher {
             let tenant = self.plan.tenants[index].clone();
             // A tenant that lacks a migration may be in the middle of it, which only its journal shows.
             let done = wave.known.get(&tenant.id).zip(self.plan.goal_of(index)).is_some_and(|(history, goal)| {
-                self.plan.catalog.missing(history, tenant.engine).is_empty()
-                    && plan::decide(&self.plan.catalog, tenant.engine, history, &goal) == Decision::Nothing
+                self.plan.catalog.missing(history, tenant.variant()).is_empty()
+                    && plan::decide(&self.plan.catalog, tenant.variant(), history, &goal) == Decision::Nothing
             });
             if done && self.cancel.reason().is_none() {
                 let mut in_flight = InFlight::fresh();
@@ -265,7 +265,7 @@ impl Dispatcher {
         let goal = self.plan.goal_of(index);
         let assignment = Assignment {
             plan: self.plan.clone(),
-            goal: goal.map(|goal| history.goal(goal, &self.plan.catalog, tenant.engine)),
+            goal: goal.map(|goal| history.goal(goal, &self.plan.catalog, tenant.variant())),
             database: self.database.clone(),
             timeouts: self.plan.timeouts_of(index, wave.planned).shortened(divisor),
             divisor,

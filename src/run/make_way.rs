@@ -51,7 +51,7 @@ impl Assignment {
 
     /// Whether a script was applied with another text than it has today: its text belongs to the head of the catalog.
     fn is_edited(&self, history: &[String], index: usize) -> bool {
-        self.plan.catalog.missing(history, self.tenant.engine).contains(&index)
+        self.plan.catalog.missing(history, self.tenant.variant()).contains(&index)
     }
 
     /// Makes the scripts that were taken down again, after a rollback and where the steps failed and left nothing

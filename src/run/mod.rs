@@ -32,11 +32,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::compile::LazyScripts;
+use crate::model::engine::Variant;
 use crate::model::event::RunHeader;
 use crate::model::plan::Goal;
 use crate::model::run_summary::LeftAt;
 use crate::model::schema::Catalog;
-use crate::model::tenant::{Engine, Tenant, TenantId};
+use crate::model::tenant::{Tenant, TenantId};
 use crate::model::transaction::TransactionScope;
 use crate::policy::{Concurrency, FailureBudget, Limits, RetryPolicy, Tally, Timeouts};
 use crate::seed::SeedRequest;
@@ -68,7 +69,7 @@ pub(crate) struct RunPlan {
     /// The time limits of the fleet.
     pub(crate) timeouts: Timeouts,
     /// The time limits of single migrations, by index in the catalog and engine.
-    pub(crate) limits: HashMap<(usize, Engine), Limits>,
+    pub(crate) limits: HashMap<(usize, Variant), Limits>,
     /// The transaction age above which sessions that hold a lock in a tenant's own database are terminated.
     pub(crate) kill_blockers: Option<Duration>,
     /// The backups to make: of each tenant before its first change, or as the task itself.
@@ -103,8 +104,8 @@ impl RunPlan {
     }
 
     /// The time limits specific to a migration.
-    pub(crate) fn limits_of(&self, migration: usize, engine: Engine) -> Limits {
-        self.limits.get(&(migration, engine)).copied().unwrap_or_default()
+    pub(crate) fn limits_of(&self, migration: usize, variant: Variant) -> Limits {
+        self.limits.get(&(migration, variant)).copied().unwrap_or_default()
     }
 
     /// The goal of a migration for the tenant at this index: its own target, if the header has one. `None`: the run is

@@ -19,6 +19,7 @@ use super::queue::Queue;
 use crate::compile::MigrationSet;
 use crate::engine::{Continuation, Database, Session, continuation};
 use crate::model::answer::Answer;
+use crate::model::engine::Variant;
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::health::{Health, Questions};
 use crate::model::observation::Observation;
@@ -71,7 +72,7 @@ pub(crate) async fn observe(
     let mut alone = Vec::new();
     for (i, tenant) in tenants.iter().enumerate() {
         // Only a tenant with pending migrations can be in doubt, so only its journal is read.
-        match together.get(&tenant.id).map(|history| (history, catalog.state(history, tenant.engine))) {
+        match together.get(&tenant.id).map(|history| (history, catalog.state(history, tenant.variant()))) {
             Some((history, state @ (State::AtTarget | State::Ahead { .. }))) => {
                 found[i] = Some(Observation::new(tenant, catalog, histories.shared(history.clone()), state));
             }
@@ -82,9 +83,9 @@ pub(crate) async fn observe(
     let rest: Vec<Arc<Tenant>> = alone.iter().map(|&i| tenants[i].clone()).collect();
     let known = catalog.clone();
     let answers = ask_each(&rest, database, pace, move |tenant, session| {
-        let (catalog, histories, engine) = (known.clone(), histories.clone(), tenant.engine);
+        let (catalog, histories, variant) = (known.clone(), histories.clone(), tenant.variant());
         Box::pin(async move {
-            state_of(session, engine, &catalog).await.map(|(history, state)| (histories.shared(history), state))
+            state_of(session, variant, &catalog).await.map(|(history, state)| (histories.shared(history), state))
         })
     });
     for (i, answer) in alone.into_iter().zip(answers.await) {
@@ -104,9 +105,9 @@ pub(super) async fn compare_scripts(observations: &mut [Observation], set: &Migr
     let mut scripts = HashMap::new();
     for o in observations {
         let (State::Stopped(unfinished) | State::InDoubt(unfinished)) = &o.state else { continue };
-        let key = (o.engine, unfinished.direction, unfinished.migration.clone(), unfinished.sha256.clone());
+        let key = (o.variant(), unfinished.direction, unfinished.migration.clone(), unfinished.sha256.clone());
         if !scripts.contains_key(&key) {
-            scripts.insert(key.clone(), set.script_of(o.engine, unfinished).await);
+            scripts.insert(key.clone(), set.script_of(o.variant(), unfinished).await);
         }
         let next = scripts[&key].as_ref().map(|script| continuation(unfinished, script));
         o.state = match next {
@@ -276,13 +277,13 @@ fn silent() -> Fault {
 /// The history and state of a tenant.
 pub(super) async fn state_of(
     session: &mut dyn Session,
-    engine: Engine,
+    variant: Variant,
     catalog: &Catalog,
 ) -> Result<(Vec<String>, State), Fault> {
     let mut was_open = false;
     loop {
         let history = session.history().await?;
-        let state = match catalog.state(&history, engine) {
+        let state = match catalog.state(&history, variant) {
             state @ (State::AtTarget | State::Ahead { .. }) => return Ok((history, state)),
             state => state,
         };

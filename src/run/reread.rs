@@ -81,7 +81,7 @@ impl Assignment {
 
     fn known_end(&self, attempt: &Attempt, history: Vec<String>, residue: PartialState) -> Reread {
         let is_done = self.goal.as_ref().is_some_and(|goal| {
-            plan::decide(&self.plan.catalog, self.tenant.engine, &history, goal) == Decision::Nothing
+            plan::decide(&self.plan.catalog, self.tenant.variant(), &history, goal) == Decision::Nothing
         });
         let end = match attempt.end.clone() {
             _ if is_done && residue == PartialState::Nothing => AttemptEnd::Nothing,

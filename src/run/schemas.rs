@@ -8,13 +8,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::observe::{Histories, Pace, ask_each, compare_scripts, state_of};
 use crate::compile::MigrationSet;
 use crate::engine::{Database, Session, place};
+use crate::model::engine::Variant;
 use crate::model::fault::Fault;
 use crate::model::health::Questions;
 use crate::model::live_schema::{LiveSchema, LiveSchemas};
 use crate::model::observation::Observation;
 use crate::model::schema::{Catalog, State};
 use crate::model::shape::Shape;
-use crate::model::tenant::{Engine, Tenant};
+use crate::model::tenant::Tenant;
 
 /// The distinct schemas by fingerprint, and the product of each server, as far as they are known.
 #[derive(Default)]
@@ -50,10 +51,11 @@ pub(crate) async fn observe_schemas(
     let known = Arc::new(Known { of_tenants, ..Known::default() });
     let (of_all, names) = (known.clone(), catalog.clone());
     let answers = ask_each(tenants, database, pace, move |tenant, session| {
-        let (known, catalog, engine) = (of_all.clone(), names.clone(), tenant.engine);
+        let (known, catalog, variant) = (of_all.clone(), names.clone(), tenant.variant());
         // Without a server, the product is the library in this process.
+        let engine = tenant.engine;
         let server = if engine.capabilities().server { place(tenant).0 } else { engine.to_string() };
-        Box::pin(async move { read(session, engine, &catalog, (&known, server)).await })
+        Box::pin(async move { read(session, variant, &catalog, (&known, server)).await })
     });
     let (mut observations, mut read) = (Vec::with_capacity(tenants.len()), Vec::with_capacity(tenants.len()));
     for (tenant, answer) in tenants.iter().zip(answers.await) {
@@ -81,11 +83,11 @@ pub(crate) async fn observe_schemas(
 
 async fn read(
     session: &mut dyn Session,
-    engine: Engine,
+    variant: Variant,
     catalog: &Catalog,
     (known, server): (&Known, String),
 ) -> Result<Answer, Fault> {
-    let (history, state) = state_of(session, engine, catalog).await?;
+    let (history, state) = state_of(session, variant, catalog).await?;
     let shared = known.histories.shared(history.clone());
     let without = |state| Answer { history: shared.clone(), state, product: String::new(), fingerprint: None };
     if matches!(state, State::Stopped(_) | State::InDoubt(_) | State::Migrating) {

@@ -57,6 +57,7 @@ fn tenant(id: &str, server: &str) -> Arc<Tenant> {
     Arc::new(Tenant {
         id: TenantId::from(id),
         engine: Engine::Postgres,
+        flavour: Arc::default(),
         server: server.into(),
         tags: BTreeMap::new(),
         schema: None,

@@ -184,7 +184,7 @@ impl Assignment {
 
     /// Whether a command goes on with an unfinished migration by itself.
     pub(super) async fn goes_on_with(&self, unfinished: &Unfinished) -> bool {
-        let script = self.plan.scripts.migrations().script_of(self.tenant.engine, unfinished).await;
+        let script = self.plan.scripts.migrations().script_of(self.tenant.variant(), unfinished).await;
         script.is_some_and(|script| matches!(continuation(unfinished, &script), Continuation::At(_)))
     }
 
@@ -236,7 +236,7 @@ impl Assignment {
         history: &[String],
         goal: &Goal,
     ) -> Result<(Work, Around), AttemptEnd> {
-        let steps = match plan::decide(&self.plan.catalog, self.tenant.engine, history, goal) {
+        let steps = match plan::decide(&self.plan.catalog, self.tenant.variant(), history, goal) {
             Decision::Nothing => return Err(self.nothing_to_do(session, history).await),
             Decision::Refuse(refusal) => return Err(AttemptEnd::Refused(refusal)),
             Decision::Apply(steps) => steps,
@@ -285,7 +285,7 @@ impl Assignment {
         let AttemptEnd::Stopped { residue: PartialState::InDoubt(unfinished), .. } = &attempt.end else {
             return attempt;
         };
-        let Some(script) = self.plan.scripts.migrations().script_of(self.tenant.engine, unfinished).await else {
+        let Some(script) = self.plan.scripts.migrations().script_of(self.tenant.variant(), unfinished).await else {
             return attempt;
         };
         let goes_on = matches!(continuation(unfinished, &script), Continuation::At(_));
@@ -342,7 +342,7 @@ impl Assignment {
     /// Checks that a tenant which lacks a migration is not in the middle of it: on an engine without transactional DDL,
     /// the way down deletes the history row first.
     async fn nothing_to_do(&self, session: &mut dyn Session, history: &[String]) -> AttemptEnd {
-        if self.plan.catalog.missing(history, self.tenant.engine).is_empty() {
+        if self.plan.catalog.missing(history, self.tenant.variant()).is_empty() {
             return AttemptEnd::Nothing;
         }
         match self.unfinished(session).await {
@@ -365,7 +365,7 @@ impl Assignment {
         }
         match self.unfinished(session).await? {
             Some(unfinished) if unfinished.goes_on() => {
-                Ok(self.plan.catalog.before_way_down(history, &unfinished, self.tenant.engine))
+                Ok(self.plan.catalog.before_way_down(history, &unfinished, self.tenant.variant()))
             }
             Some(unfinished) if unfinished.may_begin_again() => Ok(history),
             // The history of a tenant in the middle of a step does not tell which migrations to roll back.
@@ -451,7 +451,7 @@ impl Assignment {
 
     /// The time limits specific to a migration, in this attempt.
     pub(super) fn limits(&self, migration: usize) -> Limits {
-        self.plan.limits_of(migration, self.tenant.engine).shortened(self.divisor)
+        self.plan.limits_of(migration, self.tenant.variant()).shortened(self.divisor)
     }
 
     pub(super) fn empty_work(&self, history: &[String]) -> Work {

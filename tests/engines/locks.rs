@@ -36,7 +36,7 @@ async fn a_migration_has_a_lock_timeout_of_its_own(home: &Home) {
             home.site.pick("BEGIN IMMEDIATE", "BEGIN; SELECT count(*) FROM one", "BEGIN; SELECT count(*) FROM one");
         other.execute_unprepared(hold).await.unwrap();
         let engine = home.tenant.engine;
-        fleet.limits = [((1, engine), Limits::of_lock(Some(Duration::from_millis(400))))].into();
+        fleet.limits = [((1, engine.into()), Limits::of_lock(Some(Duration::from_millis(400))))].into();
         let begun = Instant::now();
         let record = fleet.up(&home.tenant).await;
         assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());

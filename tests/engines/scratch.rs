@@ -32,6 +32,7 @@ pub(crate) async fn bench(place: ScratchPlace, migrations: &Migrations) -> Bench
     Bench {
         online: false,
         done: Arc::default(),
+        variant: place.engine().into(),
         place,
         set: Arc::new(MigrationSet::new(migrations).await.unwrap()),
         timeouts: Timeouts::default(),

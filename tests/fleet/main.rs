@@ -18,6 +18,7 @@ mod drifting;
 #[path = "../support/dumps.rs"]
 mod dumps;
 mod everyday;
+mod flavours;
 mod going_on;
 mod hostile;
 mod hostile_ledger;

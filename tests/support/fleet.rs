@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use crate::compile::{Form, LazyScripts, MigrationSet, Migrator};
 use crate::engine::{ApplyError, Database, Servers, Session, Step, Work};
+use crate::model::engine::Variant;
 use crate::model::event::{Event, RunHeader};
 use crate::model::observation::Observation;
 use crate::model::outcome::TenantRecord;
 use crate::model::plan::{Goal, Target};
 use crate::model::run_kind::RunKind;
 use crate::model::schema::Direction;
-use crate::model::tenant::{Engine, Tenant};
+use crate::model::tenant::Tenant;
 use crate::policy::{Concurrency, FailureBudget, Limits, RetryPolicy, Timeouts};
 use crate::run::{Cancel, Pace, PlannedWave, RunPlan, execute, observe};
 use tokio::sync::mpsc;
@@ -30,7 +31,7 @@ pub(crate) struct Fleet {
     /// The time limits of single migrations.
     pub(crate) kill_blockers: Option<Duration>,
     pub(crate) transaction: crate::model::transaction::TransactionScope,
-    pub(crate) limits: HashMap<(usize, Engine), Limits>,
+    pub(crate) limits: HashMap<(usize, Variant), Limits>,
     /// Whether the time of each tenant is divided.
     pub(crate) timings: bool,
     /// The number of tenants at once.

@@ -139,6 +139,7 @@ pub(crate) fn tenant(id: &str, engine: Engine, address: Address, schema: Option<
     Tenant {
         id: TenantId::from(id),
         engine,
+        flavour: Default::default(),
         server: "here".into(),
         tags: BTreeMap::new(),
         schema: schema.map(str::to_owned),

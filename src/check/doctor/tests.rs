@@ -15,6 +15,7 @@ fn tenant(id: &str, server: &str, engine: Engine) -> Arc<Tenant> {
         depends_on: Vec::new(),
         id: TenantId::from(id),
         engine,
+        flavour: Arc::default(),
         server: server.into(),
         tags: BTreeMap::new(),
         schema: None,

@@ -32,7 +32,7 @@ impl Version {
     pub(crate) fn of(tenant: &LiveSchema, catalog: &Catalog) -> Option<Self> {
         tenant.fingerprint.as_ref()?;
         let engine = tenant.seen.engine;
-        let applied = catalog.applied_set(&tenant.seen.history, engine);
+        let applied = catalog.applied_set(&tenant.seen.history, tenant.seen.variant());
         Some(Version { engine, product: first_word(&tenant.product), applied })
     }
 

@@ -29,6 +29,7 @@ fn live(tenants: &[(&str, &[&str], &Shape)]) -> LiveSchemas {
         let state = catalog().state(&history, ENGINE);
         let version = catalog().version_of(&history);
         let seen = Observation {
+            flavour: None,
             tenant: TenantId::from(*id),
             engine: ENGINE,
             server: "here".into(),

@@ -26,6 +26,7 @@ pub(super) fn merged(all: Vec<Linted>) -> Linted {
         let is_same = next.place == first.place && next.why == first.why;
         if is_same {
             first.engines.append(&mut next.engines);
+            first.engines.dedup();
         }
         is_same
     });

@@ -216,7 +216,8 @@ fn on_all_cores(subject: &Subject) -> Linted {
         })
         .collect();
     let mut linted = merge::merged(looked);
-    let engines: Vec<Engine> = subject.scripts.iter().map(|(engine, _)| *engine).collect();
+    let mut engines: Vec<Engine> = subject.scripts.iter().map(|(engine, _)| *engine).collect();
+    engines.dedup();
     let is_whole = subject.is_whole_fleet && subject.chosen.iter().all(|chosen| *chosen);
     if is_whole {
         linted.findings.extend(suppression::unused(&work, &subject.allowed, &linted.findings, &engines));

@@ -125,9 +125,9 @@ pub(super) fn script(scripts: &Scripts, index: usize) -> (usize, Arc<Script>) {
 pub(super) const INTERRUPTED: &str = "interrupted";
 
 async fn up_and_down(bench: &Bench, fill: &dyn Fill) -> Rounds {
-    let engine = bench.place.engine();
+    let variant = bench.variant;
     let count = bench.set.catalog().migrations.len();
-    let compile = async |direction| LazyScripts::new(bench.set.clone(), direction, 0..count, false).get(engine).await;
+    let compile = async |direction| LazyScripts::new(bench.set.clone(), direction, 0..count, false).get(variant).await;
     let scripts = Both { up: compile(Direction::Up).await, down: compile(Direction::Down).await };
     let mut all = Rounds::default();
     while all.rounds.len() < count && all.could_not.is_none() {
@@ -229,7 +229,7 @@ async fn round(trial: &mut Trial, scripts: &Both, index: usize, derived: &[Strin
 
 /// All migrations in their online forms, where the fleet or a migration asks for them.
 async fn in_online_form(bench: &Bench, fill: &dyn Fill) -> Option<Alone> {
-    let is_wanted = bench.online || bench.set.asks_for_online(bench.place.engine());
+    let is_wanted = bench.online || bench.set.asks_for_online(bench.variant);
     if !is_wanted {
         return None;
     }
@@ -246,7 +246,7 @@ struct Alone {
 /// All migrations in one form, one after the other, only up.
 async fn alone(bench: &Bench, fill: &dyn Fill, form: Form) -> Alone {
     let count = bench.set.catalog().migrations.len();
-    let scripts = bench.set.compile(bench.place.engine(), Direction::Up, 0..count, form).await;
+    let scripts = bench.set.compile(bench.variant, Direction::Up, 0..count, form).await;
     let mut all = Alone::default();
     let shapes = &mut all.shapes;
     let work = async |tenant: Arc<Tenant>| -> Result<(), String> {

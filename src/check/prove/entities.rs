@@ -58,8 +58,7 @@ pub(crate) async fn entities(bench: &Bench, entities: &Entities) -> Result<Vec<F
 
 /// The schema after all migrations of a set.
 async fn head(bench: &Bench, set: &Arc<MigrationSet>) -> Result<Shape, String> {
-    let scripts =
-        set.compile(bench.place.engine(), Direction::Up, 0..set.catalog().migrations.len(), Form::default()).await;
+    let scripts = set.compile(bench.variant, Direction::Up, 0..set.catalog().migrations.len(), Form::default()).await;
     let work = async |tenant: Arc<Tenant>| {
         let mut trial = Trial::open(set, bench.timeouts, &tenant).await?;
         trial.apply(scripts.iter().cloned().enumerate()).await?;

@@ -33,7 +33,7 @@ pub(super) async fn in_place(bench: &Bench, fill: &dyn Fill) -> InPlace {
         return found;
     }
     let lazy = LazyScripts::new(bench.set.clone(), Direction::Up, all, false);
-    let scripts = lazy.get(bench.place.engine()).await;
+    let scripts = lazy.get(bench.variant).await;
     let InPlace { failed, end, .. } = &mut found;
     let work = async |tenant: Arc<Tenant>| -> Result<(), String> {
         let mut trial = Trial::open(&bench.set, bench.timeouts, &tenant).await?;
@@ -55,7 +55,7 @@ pub(super) async fn in_place(bench: &Bench, fill: &dyn Fill) -> InPlace {
             }
         }
         let history = trial.history().await?;
-        if catalog.missing(&history, tenant.engine).is_empty() {
+        if catalog.missing(&history, tenant.variant()).is_empty() {
             *end = Some(trial.shape().await?);
         }
         trial.close().await;

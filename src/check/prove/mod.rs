@@ -21,6 +21,7 @@ use async_trait::async_trait;
 
 use crate::compile::MigrationSet;
 use crate::engine::{ScratchPlace, Session};
+use crate::model::engine::Variant;
 use crate::model::fault::Fault;
 use crate::policy::Timeouts;
 use crate::seed::{SeedRequest, seed};
@@ -36,6 +37,8 @@ pub(crate) use version::version_schema;
 pub(crate) struct Bench {
     /// The place where scratch databases are created.
     pub(crate) place: ScratchPlace,
+    /// The part of a script that is proven there.
+    pub(crate) variant: Variant,
     /// The migrations under proof.
     pub(crate) set: Arc<MigrationSet>,
     /// Whether the fleet has its migrations in their online form.

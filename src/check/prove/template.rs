@@ -17,8 +17,8 @@ use crate::policy::Timeouts;
 pub(crate) async fn newest(set: &Arc<MigrationSet>, timeouts: Timeouts, scratch: &Arc<Tenant>) -> Result<(), Fault> {
     let failed = |text: String| Fault::new(FaultClass::Migration, text);
     let all = 0..set.catalog().migrations.len();
-    let scripts = LazyScripts::new(set.clone(), Direction::Up, all.clone(), false).get(scratch.engine).await;
     let mut trial = Trial::open(set, timeouts, scratch).await.map_err(failed)?;
+    let scripts = LazyScripts::new(set.clone(), Direction::Up, all.clone(), false).get(scratch.variant()).await;
     let applied = trial.apply(all.map(|index| script(&scripts, index))).await;
     trial.close().await;
     applied.map_err(failed)

@@ -16,10 +16,10 @@ use crate::model::tenant::Tenant;
 /// # Errors
 /// The reason that the schema can't be made on a scratch database.
 pub(crate) async fn version_schema(bench: &Bench, applied: &AppliedSet) -> Result<VersionSchema, String> {
-    let (catalog, engine) = (bench.set.catalog(), bench.place.engine());
+    let catalog = bench.set.catalog();
     let all = 0..catalog.migrations.len();
     let others = all.clone().filter(|&i| catalog.is_repeatable(i) && !applied.repeatable.contains(&i));
-    let scripts = LazyScripts::new(bench.set.clone(), Direction::Up, all.clone(), false).get(engine).await;
+    let scripts = LazyScripts::new(bench.set.clone(), Direction::Up, all.clone(), false).get(bench.variant).await;
     let work = async |tenant: Arc<Tenant>| -> Result<VersionSchema, String> {
         let mut trial = Trial::open(&bench.set, bench.timeouts, &tenant).await?;
         let wanted = applied.versions.iter().chain(&applied.repeatable);

@@ -94,7 +94,7 @@ fn in_migration(folder: &Path, named: &ScriptFile, found: &mut Vec<Named>, mista
             continue;
         }
         match names::part_name(&name) {
-            Ok(Some((direction, engine))) => found.push((path, ScriptFile { direction, engine, ..named.clone() })),
+            Ok(Some((direction, variant))) => found.push((path, ScriptFile { direction, variant, ..named.clone() })),
             Ok(None) if is_sql(&path) => {
                 let what = "in the folder of a migration only migration.sql, up.sql and down.sql are looked at";
                 let instead = "name it so, or move it out of this folder";

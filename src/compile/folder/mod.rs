@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::engine::{Engine, EngineMap};
+use crate::model::engine::{Flavour, Variant, VariantMap};
 use crate::model::schema::{Direction, ScriptKind};
 use crate::model::variable::Variable;
 use crate::policy::Limits;
@@ -58,25 +58,36 @@ impl SqlScript {
         names
     }
 
-    /// The part for an engine in a direction, if any.
-    pub(crate) fn part(&self, engine: Engine, direction: Direction) -> Option<&Arc<SqlPart>> {
+    /// The part for a tenant in a direction, if any.
+    pub(crate) fn part(&self, variant: impl Into<Variant>, direction: Direction) -> Option<&Arc<SqlPart>> {
         match direction {
-            Direction::Up => self.up.get(engine),
-            Direction::Down => self.down.get(engine),
+            Direction::Up => self.up.get(variant),
+            Direction::Down => self.down.get(variant),
         }
+    }
+
+    /// Whether it has a part for MariaDB alone, in either direction.
+    pub(crate) fn has_flavours(&self) -> bool {
+        self.up.0.mariadb.is_some() || self.down.0.mariadb.is_some()
+    }
+
+    /// The flavour of the servers that its text for this variant is for; `None`: it is for both.
+    pub(crate) fn flavour(&self, variant: Variant) -> Option<Flavour> {
+        variant.flavour().filter(|_| self.has_flavours())
     }
 }
 
-/// One direction of a script: for each engine its own file, or else the general one.
+/// One direction of a script: for each engine its own file, or else the general one; MariaDB may have one beside MySQL's.
 ///
 /// A general file is kept once for each engine, because engines disagree about where its statements end.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct Variants(EngineMap<Option<Arc<SqlPart>>>);
+pub(crate) struct Variants(VariantMap<Option<Arc<SqlPart>>>);
 
 impl Variants {
-    /// The part for an engine: its own file, or else the general one, or else nothing.
-    pub(crate) fn get(&self, engine: Engine) -> Option<&Arc<SqlPart>> {
-        self.0[engine].as_ref()
+    /// The part for a tenant: its own file, or else the general one, or else nothing. MariaDB has MySQL's unless it has its
+    /// own.
+    pub(crate) fn get(&self, variant: impl Into<Variant>) -> Option<&Arc<SqlPart>> {
+        self.0[variant.into()].as_ref()
     }
 
     /// Whether no engine has a file.
@@ -85,9 +96,9 @@ impl Variants {
         self.0.iter().all(|(_, part)| part.is_none())
     }
 
-    /// Each file with the engine that it is parsed for; a general file appears once for each engine that uses it.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Engine, &Arc<SqlPart>)> {
-        self.0.iter().filter_map(|(engine, part)| Some((engine, part.as_ref()?)))
+    /// Each file with the variant that it is parsed for; a general file appears once for each engine that uses it.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Variant, &Arc<SqlPart>)> {
+        self.0.iter().filter_map(|(variant, part)| Some((variant, part.as_ref()?)))
     }
 }
 

@@ -3,8 +3,8 @@
 //! It reads names only and opens no file.
 
 use super::part::Found;
+use crate::model::engine::{Engine, Variant};
 use crate::model::schema::Direction;
-use crate::model::tenant::Engine;
 use crate::model::text::is_unseen;
 
 /// The parts of a version, without trailing zeros: `1.0` is `1`.
@@ -26,8 +26,11 @@ pub(super) struct ScriptFile {
     pub(super) name: Option<String>,
     pub(super) direction: Direction,
     /// `None`: for every engine without a file of its own.
-    pub(super) engine: Option<Engine>,
+    pub(super) variant: Option<Variant>,
 }
+
+/// The word for MariaDB. Without a file for MySQL beside it, it is for both.
+const MARIADB: &str = "mariadb";
 
 /// Maximum number of digits in a version, or in one of its parts.
 const MOST_DIGITS: usize = 20;
@@ -47,7 +50,7 @@ pub(super) fn parse(file_name: &str) -> Result<Option<ScriptFile>, Found> {
     if file_name.chars().any(is_unseen) {
         return Err(wrong("its name has characters that nobody sees", "give it a plain name"));
     }
-    let (base, engine, direction) = suffixes(stem)?;
+    let (base, variant, direction) = suffixes(stem)?;
     if base.chars().count() > 255 {
         return Err(wrong("its name is longer than the 255 characters that the history keeps", "shorten it"));
     }
@@ -60,7 +63,7 @@ pub(super) fn parse(file_name: &str) -> Result<Option<ScriptFile>, Found> {
         key,
         name: (!is_undo).then(|| base.to_owned()),
         direction: if is_undo { Direction::Down } else { direction.unwrap_or(Direction::Up) },
-        engine,
+        variant,
     }))
 }
 
@@ -94,25 +97,25 @@ pub(super) fn migration_folder(name: &str) -> Option<ScriptFile> {
     let number = digits.replace('-', "");
     let version = (is_name && !number.is_empty()).then(|| version(&number))?.ok()?;
     let (key, name) = (Key::Versioned(version), Some(name.to_owned()));
-    Some(ScriptFile { key, name, direction: Direction::Up, engine: None })
+    Some(ScriptFile { key, name, direction: Direction::Up, variant: None })
 }
 
-/// The direction and the engine of a file in the folder of one migration. `None`: it is no part of the migration.
-pub(super) fn part_name(file_name: &str) -> Result<Option<(Direction, Option<Engine>)>, Found> {
+/// The direction and the variant of a file in the folder of one migration. `None`: it is no part of the migration.
+pub(super) fn part_name(file_name: &str) -> Result<Option<(Direction, Option<Variant>)>, Found> {
     let Some(stem) = file_name.strip_suffix(".sql") else { return not_sql(file_name).map_or(Ok(None), Err) };
-    let (base, engine, direction) = match stem {
+    let (base, variant, direction) = match stem {
         "up" | "down" => (stem, None, None),
         _ => suffixes(stem)?,
     };
     Ok(match (base, direction) {
-        ("up", None) | ("migration", None | Some(Direction::Up)) => Some((Direction::Up, engine)),
-        ("down", None) | ("migration", Some(Direction::Down)) => Some((Direction::Down, engine)),
+        ("up", None) | ("migration", None | Some(Direction::Up)) => Some((Direction::Up, variant)),
+        ("down", None) | ("migration", Some(Direction::Down)) => Some((Direction::Down, variant)),
         _ => None,
     })
 }
 
 /// Strips the engine and the direction.
-fn suffixes(stem: &str) -> Result<(&str, Option<Engine>, Option<Direction>), Found> {
+fn suffixes(stem: &str) -> Result<(&str, Option<Variant>, Option<Direction>), Found> {
     let (rest, direction) = match stem.rsplit_once('.') {
         Some((rest, "up")) => (rest, Some(Direction::Up)),
         Some((rest, "down")) => (rest, Some(Direction::Down)),
@@ -129,7 +132,8 @@ fn suffixes(stem: &str) -> Result<(&str, Option<Engine>, Option<Direction>), Fou
         _ => return Ok((rest, None, direction)),
     };
     let end = direction.map(|d| format!(".{d}")).unwrap_or_default();
-    if last != engine.name() && last != "mariadb" {
+    let variant = if last == MARIADB { Variant::MariaDb } else { Variant::Of(engine) };
+    if last != engine.name() && last != MARIADB {
         let instead = format!("name it `{base}.{engine}{end}.sql`");
         return Err(wrong(format!("`.{last}` is not how an engine is written here"), instead));
     }
@@ -137,7 +141,7 @@ fn suffixes(stem: &str) -> Result<(&str, Option<Engine>, Option<Direction>), Fou
         let instead = format!("name it `{base}.{engine}.{early}.sql`");
         return Err(wrong("the direction stands before the engine", instead));
     }
-    Ok((base, Some(engine), direction))
+    Ok((base, Some(variant), direction))
 }
 
 /// The key of a script, and whether the file is Flyway's undo file.
@@ -217,7 +221,7 @@ mod tests {
                     Key::Versioned(version) => format!("{:?}", version.0),
                     Key::Repeatable(name) => name.clone(),
                 };
-                let engine = file.engine.map_or("any", Engine::name);
+                let engine = file.variant.map_or("any".to_owned(), |variant| variant.to_string());
                 format!("{key} {} {} {engine}", file.name.as_deref().unwrap_or("-"), file.direction)
             }
             Err(found) => format!("{}; {}", found.what, found.instead),
@@ -233,7 +237,7 @@ mod tests {
             ("3_.sql", "[3] 3_ up any"),
             ("1__x.sql", "[1] 1__x up any"),
             ("0001_x.postgres.up.sql", "[1] 0001_x up postgres"),
-            ("0001_x.mariadb.sql", "[1] 0001_x up mysql"),
+            ("0001_x.mariadb.sql", "[1] 0001_x up mariadb"),
             ("V1__a.sql", "[1] V1__a up any"),
             ("V1.2__a_b.sql", "[1, 2] V1.2__a_b up any"),
             ("V01_2_0__a.sqlite.sql", "[1, 2] V01_2_0__a up sqlite"),
@@ -312,9 +316,9 @@ mod tests {
             ("migration.sql", Some((Direction::Up, None))),
             ("up.sql", Some((Direction::Up, None))),
             ("down.sql", Some((Direction::Down, None))),
-            ("up.postgres.sql", Some((Direction::Up, Some(Engine::Postgres)))),
-            ("migration.mariadb.sql", Some((Direction::Up, Some(Engine::Mysql)))),
-            ("down.sqlite.sql", Some((Direction::Down, Some(Engine::Sqlite)))),
+            ("up.postgres.sql", Some((Direction::Up, Some(Engine::Postgres.into())))),
+            ("migration.mariadb.sql", Some((Direction::Up, Some(Variant::MariaDb)))),
+            ("down.sqlite.sql", Some((Direction::Down, Some(Engine::Sqlite.into())))),
             ("other.sql", None),
             ("README.md", None),
         ] {

@@ -14,8 +14,8 @@ use super::placeholders::{self, Meaning};
 use super::rules::{self, Statement};
 use super::variables::{self, Expanded};
 use super::{ScriptMistake, SqlPart, SqlStatement, Variants};
+use crate::model::engine::{Engine, Variant};
 use crate::model::schema::Direction;
-use crate::model::tenant::Engine;
 use crate::model::text::hex;
 use crate::sql::dialect::syntax;
 use crate::sql::split::scan;
@@ -55,11 +55,15 @@ pub(super) struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// Parses it for the one engine in its name.
-    pub(super) fn own(&self, engine: Engine, variants: &mut Variants, mistakes: &mut Vec<ScriptMistake>) {
-        let (part, found) = self.read(engine);
+    /// Parses it for the servers in its name.
+    pub(super) fn own(&self, variant: Variant, variants: &mut Variants, mistakes: &mut Vec<ScriptMistake>) {
+        let (part, found) = self.read(variant.engine());
         mistakes.extend(found.into_iter().map(|found| found.in_file(self.file)));
-        variants.0[engine] = Some(Arc::new(part));
+        let part = Some(Arc::new(part));
+        match variant {
+            Variant::Of(engine) => variants.0.engines[engine] = part,
+            Variant::MariaDb => variants.0.mariadb = Some(part),
+        }
     }
 
     /// Parses a general file for the engines that have no file of their own yet.
@@ -80,7 +84,7 @@ impl Source<'_> {
         };
         let mut told: Vec<Found> = readings[0].1.iter().filter(|found| is_common(found)).cloned().collect();
         for (engine, (part, all)) in Engine::ALL.into_iter().zip(&readings) {
-            if variants.0[engine].is_some() {
+            if variants.0.engines[engine].is_some() {
                 continue;
             }
             let mut part = part.clone();
@@ -91,7 +95,7 @@ impl Source<'_> {
                     false => Arc::make_mut(&mut part).mistakes.push(found.clone().in_file(self.file)),
                 }
             }
-            variants.0[engine] = Some(part);
+            variants.0.engines[engine] = Some(part);
         }
         told.sort_by_key(|found| found.line);
         mistakes.extend(told.into_iter().map(|found| found.in_file(self.file)));

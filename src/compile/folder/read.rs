@@ -12,8 +12,8 @@ use super::layout::{self, Named};
 use super::names::{self, Key};
 use super::part::{Found, Source};
 use super::{ScriptKind, ScriptMistake, SqlFolder, SqlScript, Variants};
+use crate::model::engine::{Flavour, Variant};
 use crate::model::schema::Direction;
-use crate::model::tenant::Engine;
 
 /// Reads a folder of SQL scripts.
 ///
@@ -72,8 +72,8 @@ fn script(key: &Key, files: &[Named], mistakes: &mut Vec<ScriptMistake>) -> Opti
     let up = variants(&ours(up), mistakes);
     let downs = ours(down);
     for (path, file) in &downs {
-        if let Some(engine) = file.engine.filter(|engine| up.get(*engine).is_none()) {
-            let what = format!("it takes back a script that has no part for {engine}");
+        if let Some(variant) = file.variant.filter(|variant| up.get(*variant).is_none()) {
+            let what = format!("it takes back a script that has no part for {variant}");
             mistakes.push(Found::new(None, what, "add that part, or remove this one").in_file(path));
         }
     }
@@ -85,31 +85,27 @@ fn script(key: &Key, files: &[Named], mistakes: &mut Vec<ScriptMistake>) -> Opti
     Some(SqlScript { name: Arc::from(name.as_str()), kind, up, down })
 }
 
-/// The files of one direction, each for its engine.
+/// The files of one direction, each for its servers.
 fn variants(files: &[Named], mistakes: &mut Vec<ScriptMistake>) -> Variants {
     let mut variants = Variants::default();
-    let mut seen: Vec<(Option<Engine>, &Path)> = Vec::new();
+    let mut seen: Vec<(Option<Variant>, &Path)> = Vec::new();
+    // Alone, a file for either of MySQL and MariaDB is for both.
+    let has = |flavour| files.iter().any(|(_, file)| file.variant.and_then(Variant::flavour) == Some(flavour));
+    let are_apart = has(Flavour::MySql) && has(Flavour::MariaDb);
     // The general file comes last: it is for the remaining engines.
-    let own = files.iter().filter(|(_, file)| file.engine.is_some());
-    for (path, file) in own.chain(files.iter().filter(|(_, file)| file.engine.is_none())) {
-        if let Some((_, other)) = seen.iter().find(|(engine, _)| *engine == file.engine) {
-            let engine = file.engine.map(|engine| format!(" for {engine}")).unwrap_or_default();
-            let what = format!("it is the same part{engine} as {}", other.display());
-            let words = |path: &Path| path.file_name().map(|name| name.to_string_lossy().contains(".mariadb."));
-            let instead = match words(path) == words(other) {
-                true => "remove one of them",
-                false => {
-                    "a script has one part for MySQL and MariaDB: remove one of them, and put what only one product reads into \
-                     comments: /*M! MariaDB */, /*!80000 MySQL */"
-                }
-            };
-            mistakes.push(Found::new(None, what, instead).in_file(path));
+    let own = files.iter().filter(|(_, file)| file.variant.is_some());
+    for (path, file) in own.chain(files.iter().filter(|(_, file)| file.variant.is_none())) {
+        let variant = file.variant.map(|own| if are_apart { own } else { own.engine().into() });
+        if let Some((_, other)) = seen.iter().find(|(seen, _)| *seen == variant) {
+            let servers = variant.map(|variant| format!(" for {variant}")).unwrap_or_default();
+            let what = format!("it is the same part{servers} as {}", other.display());
+            mistakes.push(Found::new(None, what, "remove one of them").in_file(path));
             continue;
         }
-        seen.push((file.engine, path));
+        seen.push((variant, path));
         let Some(source) = source(path, file.direction, mistakes) else { continue };
-        match file.engine {
-            Some(engine) => source.own(engine, &mut variants, mistakes),
+        match variant {
+            Some(variant) => source.own(variant, &mut variants, mistakes),
             None => source.general(&mut variants, mistakes),
         }
     }

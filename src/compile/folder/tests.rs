@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::*;
+use crate::model::engine::Engine;
 use crate::model::tenant::Engine::{Mysql, Postgres, Sqlite};
 
 /// Creates a folder with these files.
@@ -137,6 +138,26 @@ fn an_engine_gets_its_own_file_or_the_general_one() {
     assert_eq!((&*y.name, y.up.get(Sqlite), y.up.iter().count()), ("V2__y", None, 1));
     assert_eq!(first(&y.down, Postgres).as_deref(), Some("select 'undo'"));
     assert_eq!((&*r.name, r.down.iter().count()), ("R__r", 1));
+}
+
+#[test]
+fn a_part_for_mariadb_stands_beside_one_for_mysql() {
+    let read = good(&[
+        ("1_x.mysql.up.sql", "select 'mysql'"),
+        ("1_x.mariadb.up.sql", "select 'mariadb'"),
+        ("1_x.mariadb.down.sql", S),
+        ("2_y.mariadb.sql", "select 'both'"),
+        ("2_y.sql", "select 'general'"),
+    ]);
+    let [x, y] = read.scripts.as_slice() else { panic!("{read:?}") };
+    let sql = |variants: &Variants, variant: Variant| variants.get(variant).map(|part| part.statements[0].sql.clone());
+    assert_eq!(sql(&x.up, Mysql.into()).as_deref(), Some("select 'mysql'"));
+    assert_eq!(sql(&x.up, Variant::MariaDb).as_deref(), Some("select 'mariadb'"));
+    assert_eq!((x.up.iter().count(), sql(&x.up, Sqlite.into())), (2, None));
+    assert!(sql(&x.down, Mysql.into()).is_some(), "alone in its direction it is for both");
+    assert_eq!(sql(&y.up, Mysql.into()).as_deref(), Some("select 'both'"));
+    assert_eq!(sql(&y.up, Variant::MariaDb).as_deref(), Some("select 'both'"));
+    assert!(x.has_flavours() && !y.has_flavours());
 }
 
 #[test]
@@ -342,7 +363,6 @@ fn every_mistake_is_told_with_its_file_and_line_and_a_way_out() {
     19_t.down.sql: it has the same version as 19_u.sql but another name; give it another version, or the same name if they belong together
     20_v.sqlite3.sql: `.sqlite3` is not how an engine is written here; name it `20_v.sqlite.sql`
     21_w.sql:2: it is not UTF-8; save it as UTF-8
-    2_c.mysql.sql: it is the same part for mysql as 2_c.mariadb.sql; a script has one part for MySQL and MariaDB: remove one of them, and put what only one product reads into comments: /*M! MariaDB */, /*!80000 MySQL */
     2_c.up.sql: it is the same part as 2_c.sql; remove one of them
     3_d.down.sql: it takes back a script that is not here; add the part that is applied, or remove this one
     5_f.sql: it holds no SQL that would be run; write `-- fleet: nothing` into it if that is on purpose

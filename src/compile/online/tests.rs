@@ -7,6 +7,7 @@ fn script(engine: Engine, statements: &[&str]) -> Arc<Script> {
     let execution = Execution::Compiled { transaction: engine.capabilities().transactional_ddl };
     let statements: Vec<String> = statements.iter().map(|sql| (*sql).to_owned()).collect();
     Arc::new(Script {
+        flavour: None,
         migration: "m1".into(),
         direction: Direction::Up,
         engine,

@@ -4,15 +4,63 @@ use sqlx::mysql::MySqlSslMode;
 
 use crate::engine::dialect::Product;
 use crate::engine::health::number;
+use crate::engine::queries::{Queries, TextRow};
+pub(in crate::engine) use crate::model::engine::Flavour;
+use crate::model::fault::{Fault, FaultClass};
+use crate::model::tenant::Tenant;
 
-/// A product that speaks MySQL's protocol and dialect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::engine) enum Flavour {
-    MariaDb,
-    MySql,
+/// The question which product a server is. Each product runs the comment that is for it, as it would in a script.
+const ASK: &str = "SELECT VERSION(), 0 /*M! + 1 */, 0 /*!50701 + 1 */";
+
+/// Finds out which part of a script the tenant is sent, over a connection to its server. A tenant that was taken for the
+/// other product before is refused, and so is one whose server is neither for certain.
+///
+/// # Errors
+/// A [`Fault`]; nothing was sent but the question.
+pub(in crate::engine) async fn learn(tenant: &Tenant, connection: &mut dyn Queries) -> Result<(), Fault> {
+    if !tenant.engine.capabilities().flavours {
+        return Ok(());
+    }
+    let rows = connection.rows(ASK.to_owned()).await?;
+    let found = rows.first().map(answered).unwrap_or_else(|| Err(String::new()));
+    let unknown = |version: String| {
+        let text = format!(
+            "the server says neither that it is MySQL nor that it is MariaDB (version {version:?}), and a script has a part \
+             for each; nothing was touched. Give it one part for both: leave one of the two files out"
+        );
+        Fault::new(FaultClass::BadAddress, text)
+    };
+    let found = found.map_err(unknown)?;
+    let known = *tenant.flavour.get_or_init(|| found);
+    if known == found {
+        return Ok(());
+    }
+    let (is, was) = (found.product().name, known.product().name);
+    Err(Fault::new(
+        FaultClass::BadAddress,
+        format!("the server is {is}, and was {was} when this command began; nothing was touched: start it again"),
+    ))
+}
+
+/// The flavour by the answer to [`ASK`]; the server's version where that says nothing certain.
+fn answered(row: &TextRow) -> Result<Flavour, String> {
+    let version = row.text(0).unwrap_or_default();
+    let ran = |column: usize| row.text(column).as_deref() == Some("1");
+    Flavour::certain(&version, ran(1), ran(2)).ok_or(version)
 }
 
 impl Flavour {
+    /// The flavour of a server of this version that ran MariaDB's comments, or those of MySQL 5.7 and later; `None`: its
+    /// words and its ways do not fit each other.
+    fn certain(version: &str, runs_mariadb: bool, runs_mysql: bool) -> Option<Self> {
+        let by_ways = match (runs_mariadb, runs_mysql) {
+            (true, false) => Flavour::MariaDb,
+            (false, true) => Flavour::MySql,
+            _ => return None,
+        };
+        (Flavour::of(version) == by_ways).then_some(by_ways)
+    }
+
     /// The flavour of a version string, as a server (`SELECT VERSION()`) or a client program (`--version`) prints it.
     pub(in crate::engine) fn of(version: &str) -> Self {
         if version.contains("MariaDB") { Flavour::MariaDb } else { Flavour::MySql }
@@ -221,6 +269,21 @@ mod tests {
             assert_eq!(Flavour::of(version), Flavour::MariaDb, "{version}");
         }
         assert_eq!(Flavour::of("8.0.36"), Flavour::MySql);
+    }
+
+    #[test]
+    fn a_server_is_what_it_says_and_does() {
+        for (version, mariadb, mysql, is) in [
+            ("10.11.6-MariaDB", true, false, Some(Flavour::MariaDb)),
+            ("9.7.0", false, true, Some(Flavour::MySql)),
+            ("8.0.11-TiDB-v7.5.0", false, true, Some(Flavour::MySql)),
+            ("5.7.0", true, false, None),
+            ("10.11.6-MariaDB", false, true, None),
+            ("5.5.62", false, false, None),
+            ("8.0.30", true, true, None),
+        ] {
+            assert_eq!(Flavour::certain(version, mariadb, mysql), is, "{version}");
+        }
     }
 
     #[test]

@@ -27,4 +27,5 @@ mod trial;
 mod write;
 
 pub(crate) use cluster::Clusters;
+pub(in crate::engine) use flavour::learn;
 pub(crate) use session::MysqlSession;

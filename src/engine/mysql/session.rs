@@ -14,6 +14,7 @@ use sqlx::{MySql, Pool};
 use crate::engine::ask::ask;
 use crate::engine::journal;
 use crate::engine::journalled;
+use crate::engine::mysql::flavour::learn;
 use crate::engine::mysql::fresh::{Part, Settings};
 use crate::engine::mysql::tenant_lock::{TenantLock, session_settings};
 use crate::engine::native::Link;
@@ -55,7 +56,13 @@ pub(crate) struct MysqlSession {
 impl MysqlSession {
     pub(crate) async fn open(door: TenantEndpoint) -> Result<Self, Fault> {
         let options = address::mysql(&door.tenant)?;
-        let connection = Some(Link::Alone(door.connect(&options).await?));
+        let mut connection = door.connect(&options).await?;
+        if door.migrations.has_flavours() {
+            let limit = door.timeouts.connect;
+            let silent = |_| Err(Fault::new(FaultClass::ConnectTimeout, "the server does not say which product it is"));
+            tokio::time::timeout(limit, learn(&door.tenant, &mut connection)).await.unwrap_or_else(silent)?;
+        }
+        let connection = Some(Link::Alone(connection));
         Ok(MysqlSession {
             door,
             options,

@@ -248,6 +248,7 @@ impl TenantParser<'_, '_> {
         let server = self.servers.entry(server).or_insert_with_key(|key| key.as_str().into()).clone();
         let mut tenant = Tenant {
             engine: target.engine(),
+            flavour: Arc::default(),
             address: target.address(),
             migration_address: migration.as_ref().map(Target::address),
             id,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::catalog::Catalog;
 use super::reading::Reading;
-use crate::model::engine::Engine;
+use crate::model::engine::Variant;
 use crate::model::shape::{Difference, EVENT_START, Other, Shape, Table};
 
 /// The rows by which a history becomes that of a version, as history entries.
@@ -30,19 +30,24 @@ impl Catalog {
     ///
     /// Where anything changes, repeatable scripts lose their rows: they run again at the next migration. Entries that
     /// nothing explains stay.
-    pub(crate) fn change_to(&self, to: Option<usize>, history: &[String], engine: Engine) -> HistoryChange {
-        let reading = Reading::of(self, history);
+    pub(crate) fn change_to(
+        &self,
+        to: Option<usize>,
+        history: &[String],
+        variant: impl Into<Variant>,
+    ) -> HistoryChange {
+        let (reading, variant) = (Reading::of(self, history), variant.into());
         let mut change = HistoryChange::default();
         for (place, applied) in reading.applied.iter().enumerate().filter(|(place, _)| !self.is_repeatable(*place)) {
             let own = reading.own(self, place);
             let is_wanted = to.is_some_and(|to| place <= to);
             match own {
-                Some(own) if is_wanted && !self.is_current(place, own, engine) => change.removed.push(own.to_owned()),
+                Some(own) if is_wanted && !self.is_current(place, own, variant) => change.removed.push(own.to_owned()),
                 _ if is_wanted && !applied.is_empty() => continue,
                 _ if !is_wanted => change.removed.extend(applied.iter().map(|&entry| entry.to_owned())),
                 _ => {}
             }
-            change.added.extend(is_wanted.then(|| self.entry(place, engine)));
+            change.added.extend(is_wanted.then(|| self.entry(place, variant)));
         }
         if !change.is_empty() {
             let repeatable = reading.applied.iter().enumerate().filter(|(place, _)| self.is_repeatable(*place));
@@ -70,17 +75,17 @@ impl Catalog {
     }
 
     /// The migrations that a history has on this engine, under whatever names.
-    pub(crate) fn applied_set(&self, history: &[String], engine: Engine) -> AppliedSet {
-        let reading = Reading::of(self, history);
+    pub(crate) fn applied_set(&self, history: &[String], variant: impl Into<Variant>) -> AppliedSet {
+        let (reading, variant) = (Reading::of(self, history), variant.into());
         let mut set = AppliedSet {
             unknown: reading.unknown.iter().map(|(name, _)| (*name).to_owned()).collect(),
             ..AppliedSet::default()
         };
-        set.unknown.extend(self.edited(history, engine));
+        set.unknown.extend(self.edited(history, variant));
         for (place, entries) in reading.applied.iter().enumerate().filter(|(_, entries)| !entries.is_empty()) {
             if !self.is_repeatable(place) {
                 set.versions.push(place);
-            } else if entries.iter().any(|entry| self.is_current(place, entry, engine)) {
+            } else if entries.iter().any(|entry| self.is_current(place, entry, variant)) {
                 set.repeatable.push(place);
             }
         }
@@ -161,11 +166,14 @@ fn allow<T: Clone + PartialEq>(want: &mut Vec<T>, full: &[T], there: &[T]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::engine::EngineMap;
+    use crate::model::engine::{Engine, EngineMap, VariantMap};
     use crate::model::schema::{ScriptEntry, ScriptKind};
 
     fn catalog() -> Catalog {
-        let script = |kind, checksum: &str| ScriptEntry { kind, checksums: EngineMap::from_fn(|_| checksum.into()) };
+        let script = |kind, checksum: &str| ScriptEntry {
+            kind,
+            checksums: VariantMap { engines: EngineMap::from_fn(|_| checksum.into()), mariadb: None },
+        };
         let scripts = vec![
             script(ScriptKind::Versioned, "c1"),
             script(ScriptKind::Versioned, "c2"),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Direction;
 use super::reading::Reading;
-use crate::model::engine::{Engine, EngineMap};
+use crate::model::engine::{Variant, VariantMap};
 use crate::model::text::distance;
 
 /// The ordered migrations that the binary knows: Rust migrations, then versioned SQL scripts, then repeatable ones.
@@ -45,8 +45,8 @@ impl Eq for Places {}
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct ScriptEntry {
     pub(crate) kind: ScriptKind,
-    /// Its checksum by engine: each engine may have its own file.
-    pub(crate) checksums: EngineMap<Arc<str>>,
+    /// Its checksum by variant: each may have its own file.
+    pub(crate) checksums: VariantMap<Arc<str>>,
 }
 
 /// The kind of an SQL script, by how often it runs.
@@ -149,8 +149,8 @@ impl Catalog {
     }
 
     /// Compares a tenant's history with this catalog.
-    pub(crate) fn state(&self, history: &[String], engine: Engine) -> State {
-        let reading = Reading::of(self, history);
+    pub(crate) fn state(&self, history: &[String], variant: impl Into<Variant>) -> State {
+        let (reading, variant) = (Reading::of(self, history), variant.into());
         if !reading.unknown.is_empty() {
             let told = |(name, why): &(&str, Option<String>)| match why {
                 Some(why) => format!("{name} ({why})"),
@@ -158,11 +158,11 @@ impl Catalog {
             };
             return State::Ahead { unknown: reading.unknown.iter().map(told).collect() };
         }
-        let edited = self.edited(history, engine);
+        let edited = self.edited(history, variant);
         if !edited.is_empty() {
             return State::Edited { scripts: edited };
         }
-        let missing = self.missing(history, engine);
+        let missing = self.missing(history, variant);
         if missing.is_empty() {
             return State::AtTarget;
         }
@@ -189,14 +189,14 @@ impl Catalog {
 
     /// The places of the migrations to apply for this history, in catalog order: those it lacks, and repeatable scripts
     /// that have changed since.
-    pub(crate) fn missing(&self, history: &[String], engine: Engine) -> Vec<usize> {
-        let reading = Reading::of(self, history);
+    pub(crate) fn missing(&self, history: &[String], variant: impl Into<Variant>) -> Vec<usize> {
+        let (reading, variant) = (Reading::of(self, history), variant.into());
         let is_missing = |i: &usize| match reading.own(self, *i) {
             _ if reading.applied[*i].is_empty() => true,
             // Under another name it has the same text.
             None => false,
-            Some(applied) if self.is_repeatable(*i) => !self.is_current(*i, applied, engine),
-            Some(applied) => self.was_nothing(*i, applied, engine),
+            Some(applied) if self.is_repeatable(*i) => !self.is_current(*i, applied, variant),
+            Some(applied) => self.was_nothing(*i, applied, variant),
         };
         (0..self.migrations.len()).filter(is_missing).collect()
     }
@@ -219,14 +219,14 @@ impl Catalog {
         &self,
         mut history: Vec<String>,
         unfinished: &Unfinished,
-        engine: Engine,
+        variant: Variant,
     ) -> Vec<String> {
         let place = self.position(&unfinished.migration).filter(|place| !self.applied(&history).contains(place));
         if let Some(place) = place
             && unfinished.direction == Direction::Down
             && unfinished.goes_on()
         {
-            let checksum = self.script(place).map(|script| &*script.checksums[engine]);
+            let checksum = self.script(place).map(|script| &*script.checksums[variant]);
             history.push(history_entry(&unfinished.migration, checksum));
             history.sort_unstable();
         }
@@ -240,21 +240,25 @@ impl Catalog {
     }
 
     /// The entry that the migration at a place leaves in a history.
-    pub(super) fn entry(&self, index: usize, engine: Engine) -> String {
-        history_entry(&self.migrations[index], self.script(index).map(|script| &*script.checksums[engine]))
+    pub(super) fn entry(&self, index: usize, variant: Variant) -> String {
+        history_entry(&self.migrations[index], self.script(index).map(|script| &*script.checksums[variant]))
     }
 
-    /// Whether a script did nothing when it was applied, and has a file for that engine now.
-    fn was_nothing(&self, index: usize, entry: &str, engine: Engine) -> bool {
-        let present = self.script(index).map(|script| &*script.checksums[engine]);
+    /// Whether a script did nothing when it was applied, and has a file for that tenant now.
+    fn was_nothing(&self, index: usize, entry: &str, variant: Variant) -> bool {
+        let present = self.script(index).map(|script| &*script.checksums[variant]);
         entry.ends_with(NOTHING) && present.is_some_and(|present| present != NOTHING)
     }
 
-    /// Whether a history has a script with its present text.
-    pub(super) fn is_current(&self, index: usize, entry: &str, engine: Engine) -> bool {
+    /// Whether a history has a script with its present text. A version that went to MariaDB before there was a part for
+    /// MariaDB alone has the text of the other part.
+    pub(super) fn is_current(&self, index: usize, entry: &str, variant: Variant) -> bool {
         let checksum = entry.split_once('\t').map(|(_, checksum)| checksum);
         match (self.script(index), checksum) {
-            (Some(script), Some(applied)) => *script.checksums[engine] == *applied,
+            (Some(ScriptEntry { kind, checksums }), Some(applied)) => {
+                let is_former = || *kind == ScriptKind::Versioned && *checksums.engines[variant.engine()] == *applied;
+                *checksums[variant] == *applied || is_former()
+            }
             (None, None) => true,
             // A Rust migration became a script of the same name, or the other way round.
             _ => false,
@@ -262,13 +266,13 @@ impl Catalog {
     }
 
     /// The versioned scripts whose text differs from the applied one, in catalog order.
-    pub(crate) fn edited(&self, history: &[String], engine: Engine) -> Vec<String> {
-        let reading = Reading::of(self, history);
+    pub(crate) fn edited(&self, history: &[String], variant: impl Into<Variant>) -> Vec<String> {
+        let (reading, variant) = (Reading::of(self, history), variant.into());
         let is_edited = |i: &usize| {
             !self.is_repeatable(*i)
                 && reading
                     .own(self, *i)
-                    .is_some_and(|entry| !self.is_current(*i, entry, engine) && !self.was_nothing(*i, entry, engine))
+                    .is_some_and(|entry| !self.is_current(*i, entry, variant) && !self.was_nothing(*i, entry, variant))
         };
         (0..self.migrations.len()).filter(is_edited).map(|i| self.migrations[i].to_string()).collect()
     }
@@ -424,13 +428,17 @@ impl Unfinished {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::engine::{Engine, EngineMap};
 
     fn catalog() -> Catalog {
         Catalog::new(["m1_a", "m2_b", "m3_c"], "seaql_migrations")
     }
 
     fn with_scripts() -> Catalog {
-        let script = |kind, checksum: &str| ScriptEntry { kind, checksums: EngineMap::from_fn(|_| checksum.into()) };
+        let script = |kind, checksum: &str| ScriptEntry {
+            kind,
+            checksums: VariantMap { engines: EngineMap::from_fn(|_| checksum.into()), mariadb: None },
+        };
         let names = ["m1", "m2", "1_index", "2_part", "R__view"];
         let scripts = vec![
             script(ScriptKind::Versioned, "c1"),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{HistoryChange, history_entry, name_of};
-use crate::model::tenant::Engine;
+use crate::model::engine::{Engine, Flavour, Variant};
 
 /// Whether migrations are applied or rolled back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, strum::Display)]
@@ -27,6 +27,9 @@ pub(crate) struct Script {
     pub(crate) direction: Direction,
     /// The engine it was compiled for.
     pub(crate) engine: Engine,
+    /// The flavour of the servers that it is for, where the migration has a part for each.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) flavour: Option<Flavour>,
     /// The way it is executed.
     pub(crate) execution: Execution,
     /// The recorded SQL, in order. For a native script, the statements that the recorder saw before it gave up: for
@@ -124,6 +127,11 @@ pub(crate) struct Source {
 }
 
 impl Script {
+    /// The servers that it is for.
+    pub(crate) fn variant(&self) -> Variant {
+        Variant::new(self.engine, self.flavour)
+    }
+
     /// The entry that it leaves in the history when it is applied; `None` where it leaves none.
     pub(crate) fn history_entry(&self) -> Option<String> {
         let record = match &self.record {

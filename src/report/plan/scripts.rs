@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use crate::model::engine::{Flavour, Variant};
 use crate::model::schema::{Execution, Script};
 use crate::model::tenant::{Engine, TenantId};
 use crate::report::sheet::{Cell, Column, Sheet};
@@ -18,8 +19,8 @@ const MOST_NAMES: usize = 6;
 impl PlanView<'_> {
     /// A line for each engine, then the migrations that need attention, then where the rest is.
     fn summary(&self) -> Vec<String> {
-        let of_engine = |engine: Engine| {
-            let here = || self.scripts.iter().filter(move |script| script.engine == engine);
+        let of_variant = |variant: Variant| {
+            let here = || self.scripts.iter().filter(move |script| script.variant() == variant);
             let native = here().filter(|s| matches!(s.execution, Execution::Native { .. })).count();
             let native = if native > 0 { format!(", {native} of them as Rust code") } else { String::new() };
             let (first, last) = (here().next()?, here().next_back()?);
@@ -28,15 +29,15 @@ impl PlanView<'_> {
             } else {
                 format!("{} to {}", self.numbered(first), self.numbered(last))
             };
-            Some(format!("{engine}: {}{native}: {ends}", count(here().count(), "migration")))
+            Some(format!("{variant}: {}{native}: {ends}", count(here().count(), "migration")))
         };
-        let mut lines: Vec<String> = Engine::ALL.into_iter().filter_map(of_engine).collect();
+        let mut lines: Vec<String> = Variant::ALL.into_iter().filter_map(of_variant).collect();
         let which = |what: &str, which: &dyn Fn(&&Script) -> bool| {
             let names: Vec<String> = self
                 .scripts
                 .iter()
                 .filter(|script| which(script))
-                .map(|script| format!("{} ({})", self.numbered(script), script.engine))
+                .map(|script| format!("{} ({})", self.numbered(script), script.variant()))
                 .collect();
             (!names.is_empty()).then(|| format!("{what}: {}", label::first(&names, MOST_NAMES)))
         };
@@ -84,7 +85,7 @@ impl PlanView<'_> {
         Sheet::of(self.scripts)
             .column("", number)
             .column(Column::new("Migration").at_least(16), name)
-            .column("Engine", |s| s.engine)
+            .column("Engine", |s| s.variant().to_string())
             .column("Runs", |s| <&str>::from(&s.execution))
             .column("Atomic", atomic)
             .column(Column::new("SQL").right().expendable(1), |s| s.statements.len())
@@ -95,15 +96,18 @@ impl PlanView<'_> {
 
     /// The SQL of each script, once for all tenants that are sent it.
     pub(super) fn sql(&self, style: &Style) -> Vec<String> {
-        let mut tenants: HashMap<(Engine, bool, &str), Vec<&TenantId>> = HashMap::new();
+        let mut tenants: HashMap<(Engine, Option<Flavour>, bool, &str), Vec<&TenantId>> = HashMap::new();
         for row in self.rows() {
             for step in &row.steps {
-                tenants.entry((row.engine, row.online, step)).or_default().push(&row.tenant);
+                tenants.entry((row.engine, row.flavour, row.online, step)).or_default().push(&row.tenant);
             }
         }
         let of = |script: &Script| -> Option<String> {
             let forms = [false, true].into_iter().filter(|&online| is_form(script, online, self.scripts));
-            let tenants = forms.filter_map(|online| tenants.get(&(script.engine, online, &*script.migration)));
+            let all = [None, Some(Flavour::MySql), Some(Flavour::MariaDb)];
+            let flavours = || all.into_iter().filter(|of| script.flavour.is_none() || *of == script.flavour);
+            let keys = forms.flat_map(|online| flavours().map(move |of| (of, online)));
+            let tenants = keys.filter_map(|(of, online)| tenants.get(&(script.engine, of, online, &*script.migration)));
             let tenants: Vec<&TenantId> = tenants.flatten().copied().collect();
             if tenants.is_empty() {
                 return None;
@@ -169,9 +173,9 @@ impl PlanView<'_> {
 fn remark(s: &Script) -> Option<String> {
     match &s.execution {
         Execution::Compiled { .. } => None,
-        Execution::Native { reason, .. } => Some(format!("{} on {} is native: {reason}", s.migration, s.engine)),
+        Execution::Native { reason, .. } => Some(format!("{} on {} is native: {reason}", s.migration, s.variant())),
         Execution::Irreversible { reason } => {
-            Some(format!("{} on {} can't be taken back: {reason}", s.migration, s.engine))
+            Some(format!("{} on {} can't be taken back: {reason}", s.migration, s.variant()))
         }
     }
 }
@@ -179,7 +183,7 @@ fn remark(s: &Script) -> Option<String> {
 /// Remarks on an online form: how many statements it has, and those that stay, with the reason.
 fn online_remarks(s: &Script) -> Vec<String> {
     let Some(form) = &s.online else { return Vec::new() };
-    let name = format!("{} on {}", s.migration, s.engine);
+    let name = format!("{} on {}", s.migration, s.variant());
     let each = match s.engine.capabilities().transactional_ddl {
         true => ", each committed by itself; a run that is cut off goes on behind the last, by the journal",
         false => "; the server refuses one that it can't carry out so, and nothing of it has happened then",
@@ -208,7 +212,7 @@ fn original(s: &Script) -> String {
 /// The SQL of one script, exactly as it is sent, one statement after the other. A statement with characters that could
 /// deceive a reader is shown escaped, and a comment says so.
 fn sql(s: &Script, tenants: Option<String>, locks: Option<&ScriptLocks>) -> String {
-    let mut out = format!("-- {} {} {} {}\n", clean(&s.migration), s.engine, s.direction, s.sha256);
+    let mut out = format!("-- {} {} {} {}\n", clean(&s.migration), s.variant(), s.direction, s.sha256);
     let runs = match &s.execution {
         Execution::Irreversible { .. } => None,
         _ if s.is_atomic() => Some(format!("{}, atomic", <&str>::from(&s.execution))),

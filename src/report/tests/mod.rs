@@ -61,6 +61,7 @@ pub(super) fn names(migrations: &[&str]) -> Catalog {
 pub(super) fn observed(catalog: &Catalog, tenant: &str, history: &[&str]) -> Observation {
     let history: Vec<String> = history.iter().map(|h| (*h).to_owned()).collect();
     Observation {
+        flavour: None,
         tenant: TenantId::from(tenant),
         engine: Engine::Postgres,
         server: "db7:5432".to_owned(),
@@ -73,6 +74,7 @@ pub(super) fn observed(catalog: &Catalog, tenant: &str, history: &[&str]) -> Obs
 
 pub(super) fn unreachable(tenant: &str, fault: Fault) -> Observation {
     Observation {
+        flavour: None,
         tenant: TenantId::from(tenant),
         engine: Engine::Mysql,
         server: "db9:3306".to_owned(),

@@ -103,6 +103,7 @@ pub(super) fn stats(records: &[TenantRecord]) -> RunStats {
 
 pub(super) fn script(migration: usize, engine: Engine) -> Script {
     Script {
+        flavour: None,
         migration: catalog().migrations[migration].clone(),
         direction: Direction::Up,
         engine,

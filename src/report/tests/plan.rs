@@ -8,6 +8,7 @@ use crate::report::plan::{Detail, PlanRow, PlanView};
 
 fn row(tenant: &str, engine: Engine, state: &str, steps: &[&str]) -> PlanRow {
     PlanRow {
+        flavour: None,
         tenant: TenantId::from(tenant),
         engine,
         server: "db7:5432".to_owned(),

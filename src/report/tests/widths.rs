@@ -263,7 +263,7 @@ async fn scripts_and_refreshes() {
     let folder = folder::read(at.path()).unwrap();
     at_widths("scripts", |format, style| scripts::list(&folder.scripts, format, style));
     let set = MigrationSet::new(&Nothing).await.unwrap().with_scripts(folder).unwrap();
-    let tenant = |id: &str, refreshes| TenantRefreshes { tenant: id.into(), engine: Engine::Sqlite, refreshes };
+    let tenant = |id: &str, refreshes| TenantRefreshes { tenant: id.into(), variant: Engine::Sqlite.into(), refreshes };
     let view = "daily_sales_summary_by_region".to_owned();
     let tenants = [
         tenant("acme", Ok(vec![(view.clone(), 1_795_169_702)])),

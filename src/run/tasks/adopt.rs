@@ -63,11 +63,11 @@ impl AdoptPlan {
         history: &[String],
     ) -> Result<HistoryChange, Stop> {
         let version = self.version(catalog);
-        if let State::Ahead { unknown } = catalog.state(history, tenant.engine) {
+        if let State::Ahead { unknown } = catalog.state(history, tenant.variant()) {
             let end = AttemptEnd::Refused(Refusal::Ahead(unknown));
             return Err(Stop { end, differences: Vec::new() });
         }
-        let change = catalog.change_to(self.to, history, tenant.engine);
+        let change = catalog.change_to(self.to, history, tenant.variant());
         if change.is_empty() {
             return Ok(change);
         }

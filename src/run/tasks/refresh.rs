@@ -18,7 +18,7 @@ impl Assignment {
         let views = self.plan.scripts.migrations().views().iter().filter(|view| wanted.contains(&view.name));
         let of_engine: Vec<Step> = views
             .filter_map(|view| {
-                let script = view.refresh(self.tenant.engine)?.clone();
+                let script = view.refresh(self.tenant.variant())?.clone();
                 Some(Step::new(view.index, script, self.limits(view.index)))
             })
             .collect();

@@ -10,6 +10,7 @@ fn script(engine: Engine, direction: Direction, text: &str, name: &str) -> Arc<S
     let pieces = crate::sql::split(engine, text);
     let transaction = !text.contains("transaction=false") && engine.capabilities().transactional_ddl;
     Arc::new(Script {
+        flavour: None,
         migration: name.into(),
         direction,
         engine,

@@ -1,0 +1,131 @@
+//! Scripts with a part for MySQL and one for MariaDB, on a fleet that has both.
+
+use crate::support::{Fleet, Ran, record};
+
+const MYSQL: &str = "CREATE TABLE a (i int, who varchar(9) DEFAULT 'mysql')";
+const MARIADB: &str = "CREATE TABLE a (i int, who varchar(9) DEFAULT 'mariadb');\nCREATE SEQUENCE s";
+
+fn fleet(tenants: usize) -> Fleet {
+    Fleet::new().head("[fleet]\nscripts = \"sql\"\nattempts = 1\n").mysql(tenants).mariadb(tenants)
+}
+
+fn write(fleet: &Fleet, file: &str, text: &str) {
+    std::fs::create_dir_all(fleet.path("sql")).unwrap();
+    std::fs::write(fleet.path("sql").join(file), text).unwrap();
+}
+
+fn migrate(fleet: &Fleet) -> Ran {
+    fleet.run(&["migrate", "--yes"]).exits(0)
+}
+
+/// The default that tells which part made the table.
+fn made_by(fleet: &Fleet) -> [String; 2] {
+    ["mysql-000", "my-000"].map(|id| {
+        fleet.ask(id, "INSERT INTO a (i) VALUES (1)");
+        fleet.ask(id, "SELECT MAX(who) FROM a").remove(0)
+    })
+}
+
+/// The checksum of each tenant's row.
+fn checksums(fleet: &Fleet, script: &str) -> [String; 2] {
+    let query = format!("SELECT checksum FROM fleet_scripts WHERE version = '{script}'");
+    ["mysql-000", "my-000"].map(|id| fleet.ask(id, &query).remove(0))
+}
+
+fn agree(fleet: &Fleet) {
+    for look in [&["status", "--exit-code"][..], &["matrix", "--exit-code"], &["plan", "--exit-code"], &["doctor"]] {
+        fleet.run(look).exits(0);
+    }
+}
+
+fn sha256(text: &str) -> String {
+    let output = std::process::Command::new("sh").args(["-c", "printf %s \"$1\" | sha256sum", "sh", text]).output();
+    String::from_utf8(output.unwrap().stdout).unwrap()[..64].to_owned()
+}
+
+fn mysql_and_mariadb_get_their_own_parts_up_and_down() {
+    let fleet = fleet(2);
+    write(&fleet, "0001_a.up.mysql.sql", MYSQL);
+    fleet.run(&["plan"]).exits(78).tells(&["name it `0001_a.mysql.up.sql`"]);
+    std::fs::remove_file(fleet.path("sql/0001_a.up.mysql.sql")).unwrap();
+    write(&fleet, "0001_a.mysql.up.sql", MYSQL);
+    write(&fleet, "0001_a.mariadb.up.sql", MARIADB);
+    write(&fleet, "0001_a.mysql.down.sql", "DROP TABLE a");
+    write(&fleet, "0001_a.mariadb.down.sql", "DROP TABLE a;\nDROP SEQUENCE s");
+    write(&fleet, "R__v.mysql.sql", "CREATE OR REPLACE VIEW v AS SELECT 'mysql' AS w");
+    write(&fleet, "R__v.mariadb.sql", "CREATE OR REPLACE VIEW v AS SELECT 'mariadb' AS w");
+    let plan = fleet.run(&["plan", "--sql"]).exits(0);
+    plan.shows(&[
+        "-- 0001_a mysql up",
+        "-- 0001_a mariadb up",
+        "x 2 tenants: mysql-000, mysql-001",
+        "CREATE SEQUENCE s",
+    ]);
+    fleet.run(&["plan", "--sql", "--wire"]).exits(0).shows(&["CREATE SEQUENCE s"]);
+    fleet.run(&["lint"]).exits(0);
+    migrate(&fleet);
+    assert_eq!(made_by(&fleet), ["mysql", "mariadb"]);
+    assert_eq!(checksums(&fleet, "0001_a"), [sha256(MYSQL), sha256(MARIADB)]);
+    assert_eq!(fleet.ask("my-000", "SELECT w FROM v"), ["mariadb"]);
+    agree(&fleet);
+
+    // A changed repeatable part runs again where it is for.
+    write(&fleet, "R__v.mariadb.sql", "CREATE OR REPLACE VIEW v AS SELECT 'maria' AS w");
+    let report = fleet.run(&["migrate", "--yes", "--format", "json"]).exits(0).json();
+    assert_eq!(record(&report, "my-000")["outcome"], "migrated");
+    assert_eq!(record(&report, "mysql-000")["outcome"], "up_to_date");
+    assert_eq!(["mysql-000", "my-000"].map(|id| fleet.ask(id, "SELECT w FROM v").remove(0)), ["mysql", "maria"]);
+
+    // An edited part is a mismatch where it was sent, and repaired there.
+    write(&fleet, "0001_a.mysql.up.sql", &format!("{MYSQL} -- edited"));
+    let status = fleet.run(&["status", "--format", "json"]).exits(0).json();
+    let ids: Vec<&str> = status["attention"].as_array().unwrap().iter().map(|t| t["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["mysql-000", "mysql-001"], "{status:#}");
+    fleet.run(&["scripts", "repair", "0001_a", "--yes"]).exits(0);
+    assert_eq!(checksums(&fleet, "0001_a"), [sha256(&format!("{MYSQL} -- edited")), sha256(MARIADB)]);
+    agree(&fleet);
+
+    fleet.run(&["rollback", "--all", "--yes"]).exits(0);
+    assert_eq!(
+        fleet.ask(
+            "my-000",
+            "SELECT COUNT(*) FROM information_schema.tables WHERE table_name = 's' AND table_schema = DATABASE()"
+        ),
+        ["0"]
+    );
+    migrate(&fleet);
+    agree(&fleet);
+}
+
+fn a_part_for_mariadb_beside_one_for_mysql_may_come_later() {
+    let fleet = fleet(1);
+    write(&fleet, "0001_a.mysql.sql", MYSQL);
+    write(&fleet, "R__v.mysql.sql", "CREATE OR REPLACE VIEW v AS SELECT 'mysql' AS w");
+    migrate(&fleet);
+    assert_eq!(made_by(&fleet), ["mysql", "mysql"], "alone it is for both");
+    write(&fleet, "0001_a.mariadb.sql", MARIADB);
+    write(&fleet, "R__v.mariadb.sql", "CREATE OR REPLACE VIEW v AS SELECT 'mariadb' AS w");
+    // The version has run there, and its text of then is known; the repeatable one has a text of its own now.
+    let report = fleet.run(&["migrate", "--yes", "--format", "json"]).exits(0).json();
+    assert_eq!(record(&report, "mysql-000")["outcome"], "up_to_date");
+    assert_eq!(fleet.ask("my-000", "SELECT w FROM v"), ["mariadb"]);
+    assert_eq!(checksums(&fleet, "0001_a"), [sha256(MYSQL), sha256(MYSQL)], "what each was really sent");
+    agree(&fleet);
+}
+
+fn mysql_s_and_mariadb_s_parts_of_a_squash_must_replace_the_same() {
+    let fleet = fleet(1);
+    write(&fleet, "0002_b.mysql.sql", "-- fleet: replaces=0001_a\nCREATE TABLE a (i int)");
+    write(&fleet, "0002_b.mariadb.sql", "CREATE TABLE a (i int)");
+    fleet.run(&["plan"]).exits(1).tells(&["on mariadb sql/0002_b.mariadb.sql names other ones"]);
+    write(&fleet, "0002_b.mariadb.sql", "-- fleet: replaces=0001_a\nCREATE TABLE a (i int, j int)");
+    migrate(&fleet);
+    agree(&fleet);
+}
+
+#[test]
+fn mysql() {
+    mysql_and_mariadb_get_their_own_parts_up_and_down();
+    a_part_for_mariadb_beside_one_for_mysql_may_come_later();
+    mysql_s_and_mariadb_s_parts_of_a_squash_must_replace_the_same();
+}
