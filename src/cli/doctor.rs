@@ -8,8 +8,9 @@ use super::args::Doctor;
 use super::command::Run;
 use super::exit::CliError;
 use super::goals;
-use super::inspect::{self, Planned, Planning};
+use super::inspect::{self, Planned};
 use super::setup::{Program, quoted, resolve_words, tenant_flag};
+use super::start::Intent;
 use crate::backup;
 use crate::check::doctor::{self, Finding, Limits, Probe, Refused, Severity};
 use crate::compile::MigrationSet;
@@ -44,9 +45,8 @@ impl Run for Doctor {
         let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
         let goal = Goal { direction: Direction::Up, target: Target::End, out_of_order: false };
         goals::refuse_unset(&set, &selection, &goal)?;
-        let planning =
-            Planning { program, set: &set, selection: &selection, goal: &goal, native: false, recreate: false };
-        let planned = inspect::planned(&planning).await;
+        let intent = Intent::migrate(goal, selection);
+        let planned = inspect::planned(&intent.planning(program, &set, &goal)).await;
         let rows = planned.rows();
         let mut needs = needs(&set, &tenants).await;
         needs.extensions.retain(|extension| rows.iter().any(|row| row.steps.contains(&extension.migration)));

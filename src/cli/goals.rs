@@ -13,6 +13,7 @@ use crate::inputs::select::Selection;
 use crate::model::engine::Variant;
 use crate::model::observation::Observation;
 use crate::model::plan::{self, Decision, Goal, Refusal, Target};
+use crate::model::run_kind::RunKind;
 use crate::model::schema::{Catalog, Direction, Execution, Script, State};
 use crate::model::tenant::{Tenant, TenantId};
 use crate::policy::{Limits, format_duration};
@@ -26,6 +27,12 @@ pub(super) fn target(catalog: &Catalog, to: Option<&str>, steps: Option<u32>) ->
         (None, Some(n)) => Target::Steps(n as usize),
         (None, None) => Target::End,
     })
+}
+
+/// The goal of a run in words.
+pub(super) fn in_words(kind: &RunKind, goal: &Goal, catalog: &Catalog) -> String {
+    let undone = kind.undoes().map(|run| format!("the versions before run {run}"));
+    undone.unwrap_or_else(|| goal.describe(catalog))
 }
 
 /// The target that a number of steps means for each tenant that could be read.
@@ -121,8 +128,8 @@ pub(super) fn row(catalog: &Catalog, observation: &Observation, goal: &Goal) -> 
                     missing.join(", ")
                 ));
             }
-            // The journal is read below, and the ledger was read with the tenant.
-            Decision::Refuse(Refusal::PartiallyApplied(_) | Refusal::Lost(_)) => {}
+            // The journal is read below, the ledger was read with the tenant, and a plan is made for what was read.
+            Decision::Refuse(Refusal::PartiallyApplied(_) | Refusal::Lost(_) | Refusal::Moved { .. }) => {}
             Decision::Refuse(Refusal::Edited(scripts)) => {
                 row.refusal =
                     Some(format!("{} was edited after it had been applied; see `scripts repair`", scripts.join(", ")));

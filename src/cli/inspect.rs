@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use futures_util::future::join_all;
+use uuid::Uuid;
 
 use super::args::{Matrix, Plan, Status};
 use super::command::Run;
@@ -11,15 +12,18 @@ use super::exit::CliError;
 use super::goals;
 use super::origin;
 use super::plan_files;
+use super::rollback_run;
 use super::setup::{Program, quoted};
+use super::start::Intent;
 use crate::compile::{LazyScripts, MigrationSet};
 use crate::engine::commits_between;
 use crate::inputs::select::Selection;
 use crate::model::engine::Variant;
 use crate::model::observation::Observation;
 use crate::model::plan::{Goal, Target, predecessors};
+use crate::model::run_kind::RunKind;
 use crate::model::schema::{Catalog, Direction, Execution, Script, State};
-use crate::model::tenant::{Engine, Tenant};
+use crate::model::tenant::{Engine, Tenant, TenantId};
 use crate::model::transaction::TransactionScope;
 use crate::report::first;
 use crate::report::matrix::MatrixView;
@@ -85,14 +89,12 @@ impl Run for Matrix {
 impl Run for Plan {
     async fn run(self, program: &Program) -> Result<u8, CliError> {
         let set = program.set().await?;
-        let direction = if self.down { Direction::Down } else { Direction::Up };
-        let target = goals::target(set.catalog(), self.to.as_deref(), self.steps)?;
-        let goal = Goal { direction, target, out_of_order: self.out_of_order };
-        let selection = program.select(&self.read.selection).await?;
-        goals::refuse_backwards(program, &selection, direction)?;
-        goals::refuse_unset(&set, &selection, &goal)?;
-        let planning =
-            Planning { program, set: &set, selection: &selection, goal: &goal, native: self.native, recreate: false };
+        let intent = self.intent(program, &set).await?;
+        let Some(goal) = intent.kind.goal() else { return Ok(0) };
+        let selection = &intent.selection;
+        goals::refuse_backwards(program, selection, goal.direction)?;
+        goals::refuse_unset(&set, selection, &goal)?;
+        let planning = Planning { native: self.native, ..intent.planning(program, &set, &goal) };
         let planned = self::planned(&planning).await;
         let detail = match (self.sql, self.list_scripts) {
             (true, _) => Detail::Sql,
@@ -109,6 +111,19 @@ impl Run for Plan {
         let view = PlanView { locks: &locks, wires: &wires, ..planned.view(&set, &goal, detail) };
         output.deliver(&view.render(output.format, &output.style(program)))?;
         Ok(if self.exit_code && planned.is_pending() { 2 } else { 0 })
+    }
+}
+
+impl Plan {
+    /// The migration that it plans.
+    async fn intent(&self, program: &Program, set: &Arc<MigrationSet>) -> Result<Intent, CliError> {
+        if let Some(run) = &self.run {
+            return rollback_run::intent(program, set, run, &self.read.selection.filter).await;
+        }
+        let direction = if self.down { Direction::Down } else { Direction::Up };
+        let target = goals::target(set.catalog(), self.to.as_deref(), self.steps)?;
+        let goal = Goal { direction, target, out_of_order: self.out_of_order };
+        Ok(Intent::migrate(goal, program.select(&self.read.selection).await?))
     }
 }
 
@@ -175,11 +190,27 @@ pub(super) struct Planning<'a> {
     pub(super) native: bool,
     /// Whether to plan for tenants that lost their databases as for new ones.
     pub(super) recreate: bool,
+    /// The targets of tenants that have their own.
+    pub(super) targets: &'a HashMap<TenantId, Target>,
+    /// The run that is undone.
+    pub(super) undoes: Option<Uuid>,
+}
+
+impl Planning<'_> {
+    /// The goal in words.
+    pub(super) fn goal_text(&self) -> String {
+        goals::in_words(&RunKind::migrate(*self.goal).undoing(self.undoes), self.goal, self.set.catalog())
+    }
+
+    /// The goal of a tenant.
+    fn goal_of(&self, id: &TenantId) -> Goal {
+        Goal { target: self.targets.get(id).copied().unwrap_or(self.goal.target), ..*self.goal }
+    }
 }
 
 /// Reads the selected tenants and decides the action on each.
 pub(super) async fn planned(planning: &Planning<'_>) -> Planned {
-    let &Planning { program, set, selection, goal, native, recreate } = planning;
+    let &Planning { program, set, selection, goal, native, recreate, .. } = planning;
     let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
     let mut observations = program.observe(set, &tenants).await;
     observations.iter_mut().filter(|o| recreate && o.is_lost()).for_each(|o| o.error = None);
@@ -197,7 +228,7 @@ pub(super) async fn planned(planning: &Planning<'_>) -> Planned {
             let rows = left.by_ref().take(wave.tenants.len()).zip(&wave.tenants);
             let row = |(o, tenant): (&Observation, &Arc<Tenant>)| PlanRow {
                 online: tenant.online.unwrap_or_default(),
-                ..goals::row(catalog, o, goal)
+                ..goals::row(catalog, o, &planning.goal_of(&tenant.id))
             };
             (wave.name.clone(), rows.map(row).collect())
         })
@@ -250,23 +281,17 @@ pub(super) async fn planned(planning: &Planning<'_>) -> Planned {
         scripts.sort_by_key(|script| Engine::ALL.iter().position(|engine| *engine == script.engine));
     }
     let limits = goals::limits(planning, &scripts);
-    Planned {
-        command: command(planning),
-        goal_text: goal.describe(catalog),
-        waves,
-        observations,
-        scripts,
-        aside,
-        limits,
-    }
+    Planned { command: command(planning), goal_text: planning.goal_text(), waves, observations, scripts, aside, limits }
 }
 
 /// The command that plans for the same goal and the same tenants.
 fn command(planning: &Planning<'_>) -> String {
     let Planning { program, set, goal, native, .. } = planning;
     let mut words = vec!["plan".to_owned()];
-    words.extend((goal.direction == Direction::Down).then(|| "--down".to_owned()));
+    words.extend((goal.direction == Direction::Down && planning.undoes.is_none()).then(|| "--down".to_owned()));
     words.extend(match goal.target {
+        // The flag is one of the selection.
+        _ if planning.undoes.is_some() => None,
         Target::End => None,
         Target::Steps(n) => Some(format!("--steps {n}")),
         Target::Migration(to) => Some(format!("--to {}", quoted(&set.catalog().migrations[to]))),

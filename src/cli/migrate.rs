@@ -8,9 +8,10 @@ use super::exit::CliError;
 use super::previous_run::retained;
 use super::setup::Program;
 use super::start::{Intent, start};
-use super::{backup, goals};
+use super::{backup, goals, rollback_run};
 use crate::compile::MigrationSet;
 use crate::model::plan::{Goal, Target};
+use crate::model::run_kind::RunKind;
 use crate::model::schema::Direction;
 
 impl Run for Migrate {
@@ -29,6 +30,15 @@ impl Run for Migrate {
 impl Run for Rollback {
     async fn run(self, program: &Program) -> Result<u8, CliError> {
         let set = program.set().await?;
+        if let Some(run) = &self.run {
+            let undoing = rollback_run::intent(program, &set, run, &self.change.on.selection.filter).await?;
+            if undoing.selection.is_empty() {
+                return Ok(0);
+            }
+            let backup = backup::wanted(program, self.change.backup)?;
+            let (native, dry_run) = (self.change.native, self.change.dry_run);
+            return start(program, &set, Intent { backup, native, dry_run, ..undoing }, &self.change.on.output).await;
+        }
         let named = (self.to.is_some() || self.steps.is_some() || self.all)
             .then(|| goals::target(set.catalog(), self.to.as_deref(), self.steps))
             .transpose()?;
@@ -47,7 +57,7 @@ async fn intent(
 ) -> Result<Intent, CliError> {
     let mut filter = args.on.selection.filter.clone();
     let mut goal = Goal { target: named.unwrap_or(default.target), ..default };
-    let mut targets = HashMap::new();
+    let (mut targets, mut undoes) = (HashMap::new(), None);
     let mut missing = 0;
     if let Some(run) = &args.on.selection.failed_of {
         let previous = program.previous_run(run).await?;
@@ -70,12 +80,17 @@ async fn intent(
             let recorded = previous.goal(set.catalog())?;
             goal = Goal { out_of_order: default.out_of_order || recorded.out_of_order, ..recorded };
             targets = previous.targets(set.catalog())?;
+            undoes = previous.header.kind.undoes();
         }
     }
     let mut selection = program.filter(filter).await?;
+    if undoes.is_some() {
+        rollback_run::last_wave_first(program, &mut selection);
+    }
     // Skipped tenants must not produce exit code 0.
     selection.held_back += missing;
     let backup = backup::wanted(program, args.backup)?;
     let (native, dry_run) = (args.native, args.dry_run);
-    Ok(Intent { targets, backup, native, dry_run, ..Intent::migrate(goal, selection) })
+    let kind = RunKind::migrate(goal).undoing(undoes);
+    Ok(Intent { kind, targets, backup, native, dry_run, ..Intent::migrate(goal, selection) })
 }

@@ -37,6 +37,7 @@ mod refresh;
 mod reset;
 mod resolve;
 mod resume;
+mod rollback_run;
 mod runs;
 mod schema_cache;
 mod scratch;

@@ -23,7 +23,8 @@ use crate::run::{self, Wires};
 /// Everything that the planned run would send. `by_hand`: for files.
 pub(super) async fn wires(planning: &Planning<'_>, by_hand: bool) -> Result<Wires, CliError> {
     let &Planning { program, set, selection, goal, native, .. } = planning;
-    let intent = Intent { native, ..Intent::migrate(*goal, selection.clone()) };
+    let targets = planning.targets.clone();
+    let intent = Intent { native, targets, ..Intent::migrate(*goal, selection.clone()) };
     let (plan, door, tenants) = (plan(program, set, intent), program.door(set), selection.tenants().count());
     let asking = run::wires(plan, &door, program.pace(), by_hand);
     let wires = program.looking("asking tenants", tenants, asking).await;

@@ -36,7 +36,7 @@ pub(super) async fn text(planning: &Planning<'_>, planned: &Planned) -> String {
         "{verb} {} of {} {} ({done} there already{held}).",
         pending.len(),
         count(rows.len(), "tenant"),
-        towards(&goal.describe(set.catalog())),
+        towards(&planning.goal_text()),
     )];
     let steps: usize = pending.iter().map(|row| row.steps.len()).sum();
     lines.extend((steps > 0).then(|| format!("Steps: {steps}, at most {} a tenant.", most(&pending))));

@@ -12,7 +12,7 @@ use super::exit::{CliError, run_error};
 use super::previous_run::{PreviousRun, retained};
 use super::setup::Program;
 use super::start::{Intent, start};
-use super::{adopt, backup, next, refresh, scripts, seed};
+use super::{adopt, backup, next, refresh, rollback_run, scripts, seed};
 use crate::compile::MigrationSet;
 use crate::inputs::select::{self, Filter, Selection};
 use crate::ledger::{Ends, Ledger};
@@ -61,6 +61,9 @@ pub(super) async fn resume(program: &Program, wanted: &str, native: bool, output
     let tallies = pass_the_gate(program, &former, &waves, &left)?;
     let (present, missing) = retained(program, header.run, left);
     let mut selection = program.filter(Filter { only: Some(present), ..Filter::default() }).await?;
+    if header.kind.undoes().is_some() {
+        rollback_run::last_wave_first(program, &mut selection);
+    }
     selection.held_back += missing + uncertain.len();
     // The last wave of what is left may have been an early one: the run's own budgets stay.
     for wave in &mut selection.waves {
@@ -141,7 +144,11 @@ fn tell_of_later_runs(program: &Program, former: &Former, unreached: &BTreeSet<T
 /// All tenants of the run and of those that it resumed, in the waves of the tenant file with their budgets.
 fn waves_of_run(program: &Program, former: &Former) -> Result<Selection, CliError> {
     let only = Some(former.tenants.clone());
-    Ok(select::select(&program.registry, &Filter { only, ..Filter::default() })?)
+    let mut waves = select::select(&program.registry, &Filter { only, ..Filter::default() })?;
+    if former.run.header.kind.undoes().is_some() {
+        rollback_run::last_wave_first(program, &mut waves);
+    }
+    Ok(waves)
 }
 
 /// The failures that are still open count for the budgets of their waves: where they use one up, nothing of that wave or a
@@ -221,7 +228,13 @@ async fn again(
         RunKind::Migrate { .. } => {
             let backup = backup::as_before(program, &kind)?;
             let targets = run.targets(set.catalog())?;
-            Intent { targets, backup, ..Intent::migrate(run.goal(set.catalog())?, selection) }
+            let goal = run.goal(set.catalog())?;
+            Intent {
+                kind: RunKind::migrate(goal).undoing(kind.undoes()),
+                targets,
+                backup,
+                ..Intent::migrate(goal, selection)
+            }
         }
         RunKind::Backup { .. } => backup::backing_up(program, selection),
         // A tenant that was in the middle of it, or whose outcome was not recorded any more, is brought back again.
@@ -291,9 +304,9 @@ fn unknown_work(program: &Program, header: &RunHeader, selection: &Selection) ->
     CliError::Usage(format!("{text}\ngive `{of_run}` again for these tenants alone: {for_them}"))
 }
 
-/// The refusal to resume a run that lives, or that another run is about to finish: two runs would divide its tenants
+/// The refusal to go on with a run that lives, or that another run is about to finish: two runs would divide its tenants
 /// between them.
-fn still_running(program: &Program, wanted: &RunSummary, living: &RunSummary) -> CliError {
+pub(super) fn still_running(program: &Program, wanted: &RunSummary, living: &RunSummary) -> CliError {
     let by = &living.started_by;
     let since = crate::report::moment(living.started_at_ms);
     let sign = living.silent_ms.map_or(0, |ms| ms.max(0) / 1_000);

@@ -67,12 +67,26 @@ pub(super) struct Intent {
     pub(super) recreate: bool,
     /// The versions at which earlier runs left the tenants, if those that lost their databases are refused.
     pub(super) left_at: HashMap<TenantId, LeftAt>,
+    /// The versions that tenants must have when their turn comes.
+    pub(super) starts: HashMap<TenantId, Option<String>>,
 }
 
 impl Intent {
     /// A migration of these tenants to a goal.
     pub(super) fn migrate(goal: Goal, selection: Selection) -> Self {
         Intent::task(Task { kind: RunKind::migrate(goal), command: String::new(), question: String::new() }, selection)
+    }
+
+    /// The request for its plan.
+    pub(super) fn planning<'a>(
+        &'a self,
+        program: &'a Program,
+        set: &'a Arc<MigrationSet>,
+        goal: &'a Goal,
+    ) -> Planning<'a> {
+        let Intent { selection, native, recreate, targets, .. } = self;
+        let (native, recreate, undoes) = (*native, *recreate, self.kind.undoes());
+        Planning { program, set, selection, goal, native, recreate, targets, undoes }
     }
 
     /// A task on these tenants.
@@ -95,6 +109,7 @@ impl Intent {
             exec: None,
             recreate: false,
             left_at: HashMap::new(),
+            starts: HashMap::new(),
         }
     }
 }
@@ -137,14 +152,7 @@ pub(super) async fn start(
     // anything is touched. Otherwise each tenant is read just before it is changed, over the same connection.
     let counts_steps = matches!(goal.target, Target::Steps(_));
     if may_ask || intent.dry_run || counts_steps || goal.direction == Direction::Down {
-        let planning = Planning {
-            program,
-            set,
-            selection: &intent.selection,
-            goal: &goal,
-            native: intent.native,
-            recreate: intent.recreate,
-        };
+        let planning = intent.planning(program, set, &goal);
         let planned = inspect::planned(&planning).await;
         if intent.dry_run {
             output.deliver(&planned.view(set, &goal, Detail::Summary).render(Format::Table, &output.style(program)))?;
@@ -153,19 +161,24 @@ pub(super) async fn start(
             }
             // As the run itself would: a tenant that it refuses, or can't read, fails.
             let fails = planned.rows().iter().any(|row| row.refusal.is_some() || row.error.is_some());
-            return Ok(if fails { exit::code(Verdict::Failures, false) } else { 0 });
+            let left_out = intent.kind.undoes().is_some() && intent.selection.held_back > 0;
+            return Ok(match (fails, left_out) {
+                (true, _) => exit::code(Verdict::Failures, false),
+                (false, true) => exit::code(Verdict::Outstanding, false),
+                (false, false) => 0,
+            });
         }
         if goal.direction == Direction::Down {
             refuse_irreversible(program, set, &planned, intent.native).await?;
+        }
+        let has_work = planned.rows().iter().any(|row| !row.is_done());
+        if may_ask && has_work && !program.terminal.confirm(&question::text(&planning, &planned).await) {
+            return Ok(1);
         }
         if counts_steps {
             for (tenant, target) in goals::settled(set.catalog(), &planned.observations, &goal) {
                 intent.targets.entry(tenant).or_insert(target);
             }
-        }
-        let has_work = planned.rows().iter().any(|row| !row.is_done());
-        if may_ask && has_work && !program.terminal.confirm(&question::text(&planning, &planned).await) {
-            return Ok(1);
         }
     }
     if goal.direction == Direction::Up && !intent.recreate {
@@ -245,7 +258,7 @@ pub(super) fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -
     let header = RunHeader {
         run,
         direction,
-        goal: goal.map_or(intent.command, |goal| goal.describe(&catalog)),
+        goal: goal.map_or(intent.command, |goal| goals::in_words(&kind, &goal, &catalog)),
         kind,
         resumes: intent.resumes,
         catalog: catalog.migrations.iter().map(|m| m.to_string()).collect(),
@@ -275,5 +288,6 @@ pub(super) fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -
         transaction: settings.transaction,
         adopt: intent.adopt,
         left_at: intent.left_at,
+        starts: intent.starts,
     }
 }

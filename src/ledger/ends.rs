@@ -102,7 +102,7 @@ impl Ledger {
     }
 
     /// The runs that were recorded after this one, newest first, in the order of [`newest_first`]. An unknown run has none.
-    async fn later_than(&self, run: Uuid) -> Result<Vec<RunSummary>, LedgerError> {
+    pub(super) async fn later_than(&self, run: Uuid) -> Result<Vec<RunSummary>, LedgerError> {
         use run::Column::{Run, StartedAtMs};
 
         let store = &self.store;

@@ -38,6 +38,7 @@ mod open;
 mod process;
 mod reader;
 mod recorder;
+mod rollout;
 mod run_selector;
 mod writer;
 

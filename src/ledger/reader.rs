@@ -168,12 +168,24 @@ impl Ledger {
     ///
     /// # Errors
     /// [`LedgerError`] when the ledger can't be read.
-    pub(crate) async fn left_at(&self, mut ids: BTreeSet<TenantId>) -> Result<HashMap<TenantId, LeftAt>, LedgerError> {
+    pub(crate) async fn left_at(&self, ids: BTreeSet<TenantId>) -> Result<HashMap<TenantId, LeftAt>, LedgerError> {
+        self.left_before(None, ids).await
+    }
+
+    /// As [`Ledger::left_at`], by the runs that were recorded before this one.
+    pub(super) async fn left_before(
+        &self,
+        before: Option<Uuid>,
+        mut ids: BTreeSet<TenantId>,
+    ) -> Result<HashMap<TenantId, LeftAt>, LedgerError> {
         let store = &self.store;
         let runs = newest_first().select_only().column(run::Column::Run).into_tuple().all(&store.db);
         let runs: Vec<String> = runs.await.map_err(store.explain(READ))?;
+        let before = before.map(|run| run.to_string());
+        let first =
+            before.map_or(0, |before| runs.iter().position(|run| *run == before).map_or(runs.len(), |at| at + 1));
         let (mut found, mut with_them) = (HashMap::new(), None);
-        for run in runs {
+        for run in runs.into_iter().skip(first) {
             if ids.is_empty() {
                 break;
             }

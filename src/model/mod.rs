@@ -54,4 +54,6 @@ pub(crate) mod started_by;
 
 pub(crate) mod run_summary;
 
+pub(crate) mod undo;
+
 pub(crate) mod sink;

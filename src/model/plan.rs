@@ -58,6 +58,13 @@ pub(crate) enum Refusal {
     PartiallyApplied(Unfinished),
     /// Nothing is applied to it, although a run left it at a version.
     Lost(LeftAt),
+    /// It is not at the version that the plan was made for.
+    Moved {
+        /// The version of the plan.
+        planned: Option<String>,
+        /// The version that it has.
+        found: Option<String>,
+    },
 }
 
 /// For each tenant, by its place, the tenants that must be done before it. On the way up these are the tenants it

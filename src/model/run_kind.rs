@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::model::plan::Goal;
 
@@ -23,6 +24,9 @@ pub(crate) enum RunKind {
         /// Whether a tenant that failed is brought back from them; `None`: recorded by a version that did not say.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         restore_on_failure: Option<bool>,
+        /// The run that a rollback undoes, each tenant to its own version before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        undoes: Option<Uuid>,
     },
     /// Brings views up to date.
     Refresh {
@@ -91,13 +95,29 @@ impl RecordedVersion {
 impl RunKind {
     /// A migration that makes no backups.
     pub(crate) fn migrate(goal: Goal) -> Self {
-        RunKind::Migrate { goal, backups: None, restore_on_failure: None }
+        RunKind::Migrate { goal, backups: None, restore_on_failure: None, undoes: None }
     }
 
     /// The goal of a migration.
     pub(crate) fn goal(&self) -> Option<Goal> {
         match self {
             RunKind::Migrate { goal, .. } => Some(*goal),
+            _ => None,
+        }
+    }
+
+    /// The rollback of a run.
+    pub(crate) fn undoing(mut self, run: Option<Uuid>) -> Self {
+        if let RunKind::Migrate { undoes, .. } = &mut self {
+            *undoes = run;
+        }
+        self
+    }
+
+    /// The run that this one undoes.
+    pub(crate) fn undoes(&self) -> Option<Uuid> {
+        match self {
+            RunKind::Migrate { undoes, .. } => *undoes,
             _ => None,
         }
     }
@@ -199,6 +219,7 @@ mod tests {
         let all = [
             (RunKind::migrate(GOAL), "migrate"),
             (RunKind::migrate(GOAL).with_backups("/b/r".into(), true), "migrate"),
+            (RunKind::migrate(GOAL).undoing(Some(Uuid::from_u128(7))), "migrate"),
             (RunKind::Refresh { views: vec!["v".into()] }, "refresh"),
             (RunKind::Repair { scripts: vec!["0001_a".into()] }, "repair"),
             (RunKind::Forget { scripts: vec!["R__a".into()] }, "forget"),

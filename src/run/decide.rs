@@ -152,6 +152,14 @@ pub(super) fn refused(refusal: Refusal) -> Conclusion {
             let fault = left.lost();
             Conclusion { outcome: Outcome::Failed { class: fault.class }, at: None, fault: Some(fault) }
         }
+        Refusal::Moved { planned, found } => Conclusion::failed(
+            FaultClass::HistoryMoved,
+            format!(
+                "it is at {}, and the run was planned for it at {}: something else has moved it since; nothing was touched",
+                found.as_deref().unwrap_or("no version"),
+                planned.as_deref().unwrap_or("no version")
+            ),
+        ),
         Refusal::Edited(scripts) => Conclusion::failed(
             FaultClass::ChecksumMismatch,
             format!(

@@ -88,6 +88,8 @@ pub(crate) struct RunPlan {
     pub(crate) adopt: Option<AdoptPlan>,
     /// The versions at which earlier runs left the tenants: one on which nothing is applied now is not migrated.
     pub(crate) left_at: HashMap<TenantId, LeftAt>,
+    /// The versions that tenants must have for it: one that has another now is not touched.
+    pub(crate) starts: HashMap<TenantId, Option<String>>,
 }
 
 impl RunPlan {

@@ -128,6 +128,7 @@ async fn plan_of(
         adopt: None,
         exec: None,
         left_at: HashMap::new(),
+        starts: HashMap::new(),
         timeouts: Timeouts::default(),
         limits: Default::default(),
         kill_blockers: None,
@@ -191,6 +192,22 @@ async fn each_kind_of_end_is_its_tenants_own() {
     assert_eq!(attempts[6..], [1, 1, 1]);
     assert_eq!(stats.verdict(), Verdict::Failures);
     assert_eq!(records[0].version.as_deref(), Some("m2"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_that_moved_after_the_plan_is_not_touched_and_one_that_this_run_moved_goes_on() {
+    let db = Arc::new(Scripted::default());
+    db.set_history("moved", &["m1"]);
+    db.act("lost", [Act::Stops(FaultClass::Deadlock, PartialState::Nothing), Act::CommitsUnseen]);
+    let members = ["moved", "same", "lost"].map(|id| (id, "s"));
+    let mut plan = plan_of(Direction::Up, &[(&members, FREE)], 4, 4).await;
+    plan.starts = members.iter().map(|(id, _)| (TenantId::from(*id), None)).collect();
+    let (_, records, _) = run(plan, &db, Cancel::default()).await;
+    assert_eq!(names(&records), ["failed", "migrated", "migrated"]);
+    let fault = records[0].error.as_ref().unwrap();
+    assert_eq!((fault.class, records[0].attempts), (FaultClass::HistoryMoved, 1));
+    assert!(fault.message.contains("it is at m1, and the run was planned for it at no version"), "{}", fault.message);
+    assert_eq!(db.history("moved"), ["m1"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -241,6 +241,13 @@ impl Assignment {
             Decision::Refuse(refusal) => return Err(AttemptEnd::Refused(refusal)),
             Decision::Apply(steps) => steps,
         };
+        // What an earlier attempt of this run has done is no move of others.
+        let found = || self.plan.catalog.version_of(history);
+        if let Some(planned) =
+            self.plan.starts.get(&self.tenant.id).filter(|planned| !self.touched && **planned != found())
+        {
+            return Err(AttemptEnd::Refused(Refusal::Moved { planned: planned.clone(), found: found() }));
+        }
         // A new database in the place of a lost one would hide the loss.
         if let Some(left) = self.plan.left_at.get(&self.tenant.id)
             && goal.direction == Direction::Up

@@ -54,6 +54,7 @@ mod terminal;
 mod three_hundred;
 mod trials;
 mod two_at_once;
+mod undoing;
 mod verifying;
 mod ways_out;
 mod writing;

@@ -152,6 +152,7 @@ impl Fleet {
             adopt: None,
             exec: None,
             left_at: Default::default(),
+            starts: Default::default(),
             header,
             catalog,
             tenants: tenants.to_vec(),

@@ -155,7 +155,7 @@ pub(in crate::cli) struct Migrate {
 }
 
 #[derive(Debug, Args)]
-#[command(group(clap::ArgGroup::new("goal").args(["to", "steps", "failed_of", "all"]).required(true)))]
+#[command(group(clap::ArgGroup::new("goal").args(["to", "steps", "failed_of", "all", "run"]).required(true)))]
 pub(in crate::cli) struct Rollback {
     /// Back to this migration, which stays applied: its name, or a part that only one has
     #[arg(long, value_name = "MIGRATION")]
@@ -166,6 +166,10 @@ pub(in crate::cli) struct Rollback {
     /// Back to nothing applied
     #[arg(long)]
     pub(in crate::cli) all: bool,
+    /// Exactly what a run has moved (an id, its beginning or end, or "last"), each tenant to its own version before, the last
+    /// wave first
+    #[arg(long, value_name = "RUN")]
+    pub(in crate::cli) run: Option<String>,
     #[command(flatten)]
     pub(in crate::cli) change: Change,
 }
@@ -181,6 +185,9 @@ pub(in crate::cli) struct Plan {
     /// The plan of a rollback: with --to or --steps, else back to nothing applied
     #[arg(long)]
     pub(in crate::cli) down: bool,
+    /// The plan of `rollback --run`: an id, its beginning or end, or "last"
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["to", "steps", "out_of_order", "failed_of"])]
+    pub(in crate::cli) run: Option<String>,
     /// Also plans a migration that is missing although a later one was applied
     #[arg(long)]
     pub(in crate::cli) out_of_order: bool,

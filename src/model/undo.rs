@@ -1,0 +1,324 @@
+//! The way back of a rollout: for each tenant the version that it had before, by the records of the runs alone.
+//!
+//! A pure decision. A tenant whose version before is not certain, or that something else has moved since, is refused with
+//! the reason: nothing is guessed.
+
+use std::collections::HashMap;
+
+use indexmap::IndexMap;
+use uuid::Uuid;
+
+use crate::model::observation::Observation;
+use crate::model::outcome::{Outcome, Standing, TenantRecord};
+use crate::model::plan::Target;
+use crate::model::run_summary::{LeftAt, RunSummary};
+use crate::model::schema::{Catalog, State};
+use crate::model::tenant::TenantId;
+
+/// A run with those that it resumed and those that resumed it: one rollout.
+#[derive(Debug, Clone)]
+pub(crate) struct Rollout {
+    /// Oldest first; never empty.
+    pub(crate) runs: Vec<RunSummary>,
+    /// Its tenants in the order in which it took them.
+    pub(crate) trails: IndexMap<TenantId, Trail>,
+    /// The failure budgets of its waves as they were recorded, by the names of the waves.
+    pub(crate) budgets: HashMap<String, String>,
+}
+
+/// The runs that took a tenant, from the first of a rollout on.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Trail {
+    /// Its wave in the rollout.
+    pub(crate) wave: String,
+    /// The version at which the last run before the rollout left it; read only where a run of the rollout has no outcome.
+    pub(crate) before: Option<LeftAt>,
+    /// Oldest first.
+    pub(crate) stages: Vec<Stage>,
+}
+
+/// A run in the trail of a tenant.
+#[derive(Debug, Clone)]
+pub(crate) struct Stage {
+    pub(crate) run: Uuid,
+    /// Whether it is one of the rollout.
+    pub(crate) is_own: bool,
+    /// `None`: its outcome was not recorded.
+    pub(crate) record: Option<TenantRecord>,
+}
+
+/// The way back of a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum WayBack {
+    /// The rollout moved it by no migration.
+    Untouched,
+    /// Nothing of the rollout is applied any more.
+    Done,
+    /// Back to this target.
+    To(Target),
+    /// It must not be touched: the reason, which follows its id.
+    Refused(String),
+}
+
+impl Trail {
+    /// Whether a run of the rollout has no outcome for it.
+    pub(crate) fn has_gap(&self) -> bool {
+        self.stages.iter().any(|stage| stage.is_own && stage.record.is_none())
+    }
+
+    /// Whether a run of the rollout moved it by a migration, failed on it, or has no outcome for it.
+    pub(crate) fn may_have_moved(&self) -> bool {
+        let is_moved = |r: &TenantRecord| !r.committed.is_empty() || r.outcome.standing() == Standing::Failed;
+        self.stages.iter().any(|stage| stage.is_own && stage.record.as_ref().is_none_or(is_moved))
+    }
+
+    /// The way back of a tenant that was read just now.
+    pub(crate) fn way_back(&self, catalog: &Catalog, now: &Observation) -> WayBack {
+        let own = self.stages.iter().filter(|stage| stage.is_own).filter_map(|stage| stage.record.as_ref());
+        let committed: Vec<&String> = own.clone().flat_map(|record| &record.committed).collect();
+        if !self.may_have_moved() {
+            return WayBack::Untouched;
+        }
+        match unreadable(now) {
+            // A tenant that is in the middle of a migration is one of the rollout, although it has none of it whole.
+            Some(why) if !committed.is_empty() || self.has_gap() || is_half_way(now) => return WayBack::Refused(why),
+            _ if committed.is_empty() && !self.has_gap() => return WayBack::Untouched,
+            _ => {}
+        }
+        if let Some(name) = committed.iter().find(|name| catalog.position(name).is_none()) {
+            return WayBack::Refused(format!("the run applied {name}, which this program does not have"));
+        }
+        let applied = catalog.applied(&now.history);
+        let places: Vec<usize> = committed.iter().filter_map(|name| catalog.position(name)).collect();
+        let steps: Vec<usize> = places.iter().copied().filter(|&place| !catalog.is_repeatable(place)).collect();
+        if !steps.is_empty() && steps.iter().all(|place| !applied.contains(place)) {
+            return WayBack::Done;
+        }
+        if let Some(run) = self.moved_by() {
+            return WayBack::Refused(format!("run {run} has moved it since"));
+        }
+        let left = own.clone().rfind(|record| record.version_known).map(|record| &record.version);
+        if !committed.is_empty()
+            && let Some(left) = left.filter(|left| **left != now.version)
+        {
+            let (left, now) = (named(left.as_ref()), named(now.version.as_ref()));
+            return WayBack::Refused(format!("it is at {now}, where no run has brought it: the run left it at {left}"));
+        }
+        if let Some(place) = steps.iter().find(|place| !applied.contains(place)) {
+            let name = &catalog.migrations[*place];
+            return WayBack::Refused(format!("{name}, which the run applied, is not applied any more"));
+        }
+        self.target(catalog, (&steps, &places), now)
+    }
+
+    /// The target of a tenant that is where the rollout left it.
+    fn target(&self, catalog: &Catalog, (steps, places): (&[usize], &[usize]), now: &Observation) -> WayBack {
+        let applied = catalog.applied(&now.history);
+        let before = |place: &usize| applied.contains(place) && !places.contains(place);
+        let all = 0..catalog.migrations.len();
+        let stays = all.clone().rev().find(|place| before(place) && !catalog.is_repeatable(*place));
+        if let (Some(stays), Some(lowest)) = (stays, steps.iter().min())
+            && stays > *lowest
+        {
+            let (above, name) = (&catalog.migrations[stays], &catalog.migrations[*lowest]);
+            return WayBack::Refused(format!("it had {above} before, which comes after {name} and would go with it"));
+        }
+        let version = stays.map(|place| catalog.migrations[place].to_string());
+        if self.has_gap() && version.is_some() {
+            let known = self.before.as_ref();
+            if known.is_none_or(|known| Some(&known.version) != version.as_ref()) {
+                let known = known.map(|left| format!("run {} left it at {}", left.run, left.version));
+                let known = known.unwrap_or_else(|| "no run before has recorded one".to_owned());
+                return WayBack::Refused(format!(
+                    "a run died without an outcome for it, so that its version before is not certain: {known}"
+                ));
+            }
+        }
+        if steps.is_empty() {
+            return match places.is_empty() {
+                true => WayBack::Untouched,
+                false => {
+                    WayBack::Refused("only repeatable scripts ran on it, and their former texts are not kept".into())
+                }
+            };
+        }
+        match stays {
+            Some(stays) => WayBack::To(Target::Migration(stays)),
+            // The way back to nothing takes every repeatable script along.
+            None if all.clone().any(|place| before(&place)) => WayBack::Refused(
+                "it had repeatable scripts before its first version, which would go with it".to_owned(),
+            ),
+            None => WayBack::To(Target::End),
+        }
+    }
+
+    /// The last run of others that moved it after the rollout had.
+    fn moved_by(&self) -> Option<Uuid> {
+        let is_begun = |stage: &Stage| stage.is_own && stage.record.as_ref().is_none_or(|r| !r.committed.is_empty());
+        let others = self.stages.iter().skip_while(|stage| !is_begun(stage)).filter(|stage| !stage.is_own);
+        others.filter(|stage| stage.record.as_ref().is_some_and(moves)).map(|stage| stage.run).last()
+    }
+}
+
+/// Whether a run moved the tenant of this record.
+fn moves(record: &TenantRecord) -> bool {
+    use Outcome::{Migrated, Restored, RolledBack, Stamped};
+    let is_moved = matches!(record.outcome, Migrated(_) | RolledBack(_) | Restored { .. } | Stamped(_));
+    is_moved || !record.committed.is_empty()
+}
+
+fn is_half_way(now: &Observation) -> bool {
+    matches!(now.state, State::InDoubt(_) | State::Stopped(_))
+}
+
+/// The reason why the state of a tenant tells nothing about its versions.
+fn unreadable(now: &Observation) -> Option<String> {
+    Some(match &now.state {
+        State::Unreachable => {
+            let why = now.error.as_ref().map(ToString::to_string).unwrap_or_default();
+            format!("it can't be read: {why}")
+        }
+        _ if now.is_lost() => "nothing is applied on it: its database is gone, or is another one".to_owned(),
+        State::Migrating => "another run is working on it".to_owned(),
+        State::InDoubt(at) => format!("in doubt: {} was begun and not finished; see `runs resolve`", at.migration),
+        State::Stopped(at) => format!("partially applied: {}; or see `runs resolve`", at.in_words()),
+        State::Ahead { unknown } => format!("it has {}, which this program does not know", unknown.join(", ")),
+        State::Edited { scripts } => format!("{} was edited since; see `scripts repair`", scripts.join(", ")),
+        State::Empty | State::Behind { .. } | State::AtTarget | State::Gap { .. } => return None,
+    })
+}
+
+fn named(version: Option<&String>) -> &str {
+    version.map_or("no version", |version| version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::fault::FaultClass;
+    use crate::model::outcome::Moved;
+    use crate::model::tenant::Engine;
+
+    const ALL: [&str; 4] = ["m1", "m2", "m3", "m4"];
+
+    fn record(outcome: Outcome, version: Option<&str>, committed: &[&str]) -> TenantRecord {
+        TenantRecord {
+            index: 0,
+            tenant: TenantId::from("acme"),
+            engine: Engine::Sqlite,
+            server: String::new(),
+            wave: "rest".into(),
+            outcome,
+            version: version.map(str::to_owned),
+            version_known: true,
+            committed: committed.iter().map(|name| (*name).to_owned()).collect(),
+            attempts: 1,
+            duration: Default::default(),
+            notes: Vec::new(),
+            brought_back: false,
+            stopped_at: None,
+            error: None,
+            timings: None,
+        }
+    }
+
+    fn migrated(from: Option<&str>, to: &str, committed: &[&str]) -> TenantRecord {
+        let moved = Moved { from: from.map(str::to_owned), to: Some(to.to_owned()), n: committed.len() };
+        record(Outcome::Migrated(moved), Some(to), committed)
+    }
+
+    fn stage(run: u128, is_own: bool, record: Option<TenantRecord>) -> Stage {
+        Stage { run: Uuid::from_u128(run), is_own, record }
+    }
+
+    fn trail(stages: Vec<Stage>) -> Trail {
+        Trail { stages, ..Trail::default() }
+    }
+
+    fn way(trail: &Trail, history: &[&str]) -> WayBack {
+        let catalog = Catalog::new(ALL, "h");
+        let history: Vec<String> = history.iter().map(|name| (*name).to_owned()).collect();
+        let now = Observation {
+            tenant: TenantId::from("acme"),
+            engine: Engine::Sqlite,
+            server: String::new(),
+            version: catalog.version_of(&history),
+            state: catalog.state(&history, Engine::Sqlite),
+            history,
+            error: None,
+        };
+        trail.way_back(&catalog, &now)
+    }
+
+    #[track_caller]
+    fn refused(way: WayBack, words: &str) {
+        let WayBack::Refused(why) = way else { panic!("{way:?}") };
+        assert!(why.contains(words), "{why}");
+    }
+
+    #[test]
+    fn back_to_the_version_before_and_no_further() {
+        let own = |record| trail(vec![stage(1, true, Some(record))]);
+        let moved = own(migrated(Some("m2"), "m4", &["m3", "m4"]));
+        assert_eq!(way(&moved, &ALL), WayBack::To(Target::Migration(1)));
+        assert_eq!(way(&moved, &["m1", "m2"]), WayBack::Done);
+        assert_eq!(way(&own(migrated(None, "m4", &ALL)), &ALL), WayBack::To(Target::End));
+        assert_eq!(way(&own(record(Outcome::UpToDate, Some("m4"), &[])), &ALL), WayBack::Untouched);
+        // A failed tenant keeps what was committed before.
+        let failed = own(record(Outcome::Failed { class: FaultClass::Other }, Some("m3"), &["m3"]));
+        assert_eq!(way(&failed, &ALL[..3]), WayBack::To(Target::Migration(1)));
+        let nothing = own(record(Outcome::Failed { class: FaultClass::Other }, Some("m2"), &[]));
+        assert_eq!(way(&nothing, &ALL[..2]), WayBack::Untouched);
+    }
+
+    #[test]
+    fn runs_that_resume_each_other_are_one_rollout() {
+        let interrupted = record(Outcome::Interrupted, Some("m3"), &["m3"]);
+        let all = vec![stage(1, true, Some(interrupted)), stage(2, true, Some(migrated(Some("m3"), "m4", &["m4"])))];
+        assert_eq!(way(&trail(all), &ALL), WayBack::To(Target::Migration(1)));
+    }
+
+    #[test]
+    fn a_tenant_that_moved_since_is_refused_whoever_moved_it() {
+        let own = || stage(1, true, Some(migrated(Some("m1"), "m3", &["m2", "m3"])));
+        refused(way(&trail(vec![own()]), &ALL), "no run has brought it");
+        refused(way(&trail(vec![own()]), &["m1", "m2"]), "no run has brought it");
+        refused(way(&trail(vec![own()]), &["m1", "m3"]), "m2, which the run applied, is not applied any more");
+        let later = |record| trail(vec![own(), stage(2, false, Some(record))]);
+        refused(way(&later(migrated(Some("m3"), "m4", &["m4"])), &ALL), &format!("run {}", Uuid::from_u128(2)));
+        refused(way(&later(record(Outcome::Restored { bytes: 1 }, Some("m3"), &[])), &ALL[..3]), "has moved it since");
+        let seeded = later(record(Outcome::Seeded { n: 1 }, Some("m3"), &[]));
+        assert_eq!(way(&seeded, &ALL[..3]), WayBack::To(Target::Migration(0)));
+        let before = vec![stage(2, false, Some(migrated(None, "m1", &["m1"]))), own()];
+        assert_eq!(way(&trail(before), &ALL[..3]), WayBack::To(Target::Migration(0)));
+    }
+
+    #[test]
+    fn a_migration_that_filled_a_gap_does_not_take_others_along() {
+        let own = trail(vec![stage(1, true, Some(migrated(Some("m3"), "m3", &["m2"])))]);
+        refused(way(&own, &ALL[..3]), "it had m3 before");
+    }
+
+    #[test]
+    fn a_run_that_died_leaves_no_version_before_but_one_that_the_ledger_knows() {
+        let died = |then: Option<TenantRecord>| {
+            let mut stages = vec![stage(1, true, None)];
+            stages.extend(then.map(|record| stage(2, true, Some(record))));
+            trail(stages)
+        };
+        let knows = |trail: Trail, version: &str| {
+            let before = Some(LeftAt { run: Uuid::from_u128(9), version: version.to_owned() });
+            Trail { before, ..trail }
+        };
+        let moved = || migrated(Some("m3"), "m4", &["m4"]);
+        refused(way(&died(Some(moved())), &ALL), "not certain: no run before has recorded one");
+        refused(way(&knows(died(Some(moved())), "m2"), &ALL), "left it at m2");
+        assert_eq!(way(&knows(died(Some(moved())), "m3"), &ALL), WayBack::To(Target::Migration(2)));
+        assert_eq!(way(&died(Some(migrated(None, "m4", &ALL))), &ALL), WayBack::To(Target::End));
+        let found = || record(Outcome::UpToDate, Some("m4"), &[]);
+        refused(way(&knows(died(Some(found())), "m3"), &ALL), "not certain");
+        assert_eq!(way(&knows(died(Some(found())), "m4"), &ALL), WayBack::Untouched);
+        assert_eq!(way(&died(None), &[]), WayBack::Untouched);
+        refused(way(&died(None), &ALL[..2]), "not certain");
+    }
+}

@@ -1,0 +1,164 @@
+//! `rollback --run`: exactly what a run has moved, each tenant to its own version before.
+
+use serde_json::Value;
+
+use crate::dumps::{run, run_id};
+use crate::support::{Fleet, all, record, sql, with};
+
+/// Two canaries, three early ones, and the rest.
+const WAVES: &str = "[fleet]\nattempts = 1\n[[wave]]\nname = \"canary\"\ntenants = [\"lite-000\", \"pg-000\"]\n\
+                     [[wave]]\nname = \"early\"\ntenants = [\"my-000\", \"schema-000\", \"lite-001\"]\n";
+
+fn fleet() -> Fleet {
+    Fleet::new().head(WAVES).sqlite(4).postgres(2).schemas(1).mariadb(2)
+}
+
+fn migrate_to(fleet: &Fleet, id: &str, applied: usize) {
+    fleet.run(&["migrate", "--yes", "-q", "--tenant", id, "--to", &all()[applied - 1]]).exits(0);
+}
+
+#[track_caller]
+fn is_at(fleet: &Fleet, id: &str, applied: usize) {
+    assert_eq!(fleet.history(id).unwrap_or_default(), all()[..applied], "{id}");
+}
+
+/// The ledger's rows of a run that died when the first tenants, in plan order, had their outcome.
+fn die_after(fleet: &Fleet, run: &str, finished: usize) {
+    let ledger = format!("sqlite:{}", fleet.path("fleet-ledger.db").display());
+    sql(&ledger, &format!("DELETE FROM fleet_outcome WHERE run = '{run}' AND place >= {finished}"));
+    sql(&ledger, &format!("UPDATE fleet_run SET finished_at_ms = NULL, stats = NULL WHERE run = '{run}'"));
+}
+
+#[test]
+fn exactly_what_a_run_moved_goes_back_each_tenant_to_its_own_version_the_last_wave_first() {
+    let fleet = fleet();
+    let before = [("pg-000", 2), ("my-000", 3), ("lite-001", 4), ("pg-001", 3), ("lite-002", 6)];
+    before.iter().for_each(|(id, applied)| migrate_to(&fleet, id, *applied));
+    let moved = run_id(&run(&fleet, &["migrate", "--yes"], 0));
+
+    // The previews touch nothing, and say the same.
+    let preview = fleet.run(&["rollback", "--run", &moved, "--dry-run"]).exits(0);
+    preview.shows(&["pg-000", "lite-000", "rest", &format!("the versions before run {moved}")]);
+    let plan = fleet.run(&["plan", "--run", "last", "--format", "json"]).exits(0).json();
+    let waves = plan["waves"].as_array().unwrap();
+    let names: Vec<&str> = waves.iter().map(|wave| wave["wave"].as_str().unwrap()).collect();
+    assert_eq!(names, ["rest", "early", "canary"]);
+    let steps = |id: &str| {
+        let mut rows = waves.iter().flat_map(|wave| wave["tenants"].as_array().unwrap());
+        rows.find(|row| row["tenant"] == id).map(|row| row["steps"].as_array().unwrap().len())
+    };
+    let found = [steps("pg-000"), steps("my-000"), steps("lite-001"), steps("lite-000"), steps("lite-002")];
+    assert_eq!(found, [Some(4), Some(3), Some(2), Some(6), None]);
+    fleet.tenants.iter().for_each(|tenant| is_at(&fleet, &tenant.id, 6));
+
+    let ran = fleet.run(&["rollback", "--run", &moved[..13], "--yes", "--format", "jsonl"]).exits(0);
+    let events: Vec<Value> = ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let began = events.iter().filter(|event| event["event"] == "wave_started");
+    let began: Vec<String> = began.map(|e| format!("{}: {}", e["wave"].as_str().unwrap(), e["max_failures"])).collect();
+    assert_eq!(began, ["rest: \"unlimited\"", "early: \"0\"", "canary: \"0\""], "the same budgets");
+    for tenant in &fleet.tenants {
+        let applied = before.iter().find(|(id, _)| *id == tenant.id).map_or(0, |(_, applied)| *applied);
+        is_at(&fleet, &tenant.id, applied);
+    }
+    fleet.run(&["runs", "show", "last"]).exits(0).shows(&[&format!("down to the versions before run {moved}")]);
+    // Nothing is left of it, and it says so.
+    fleet.run(&["rollback", "--run", &moved, "--yes"]).exits(0).tells(&["8 tenants are at the version before run"]);
+    fleet.run(&["rollback", "--run", "last", "--yes"]).exits(64).tells(&["was a rollback", "small migrate"]);
+}
+
+#[test]
+fn a_tenant_that_moved_since_is_refused_by_name_and_the_others_go_back() {
+    let mut fleet = fleet();
+    fleet.run(&["migrate", "--yes", "-q", "--to", &all()[2]]).exits(0);
+    let moved = run_id(&run(&fleet, &["migrate", "--yes", "--to", &all()[4]], 0));
+    // Another run, a person, a tenant that left the file.
+    let other = run_id(&run(&fleet, &["migrate", "--yes", "--tenant", "lite-002"], 0));
+    fleet.ask("pg-001", &format!("DELETE FROM seaql_migrations WHERE version = '{}'", all()[4]));
+    fleet.tenants.retain(|tenant| tenant.id != "lite-003");
+    let dry = fleet.run(&["rollback", "--run", &moved, "--dry-run"]).exits(5);
+    dry.tells(&["lite-002", "pg-001"]);
+    let ran = fleet.run(&["rollback", "--run", &moved, "--yes"]).exits(5);
+    let by_hand =
+        format!("pg-001: it is at {}, where no run has brought it: the run left it at {}", all()[3], all()[4]);
+    let ran = ran.tells(&[&format!("lite-002: run {other} has moved it since"), &by_hand, "lite-003"]);
+    ran.shows(&["rolled back"]);
+    for id in ["lite-000", "lite-001", "pg-000", "schema-000", "my-000", "my-001"] {
+        is_at(&fleet, id, 3);
+    }
+    is_at(&fleet, "lite-002", 6);
+    is_at(&fleet, "pg-001", 4);
+    let none = ["rollback", "--run", &moved, "--yes", "--tenant", "pg-001"];
+    fleet.run(&none).exits(1).tells(&["none of the 1 tenant", "nothing was touched"]);
+}
+
+#[test]
+fn a_tenant_in_doubt_or_partially_applied_is_told_and_not_guessed() {
+    let fleet = Fleet::new().head("[fleet]\nattempts = 1\nmax_failures = \"9\"").sqlite(1).mariadb(2);
+    fleet.run(&["migrate", "--yes", "-q", "--to", &all()[0]]).exits(0);
+    fleet.ask("my-000", "CREATE TABLE users (id int)");
+    let moved = run_id(&run(&fleet, &["migrate", "--yes", "--to", &all()[3]], 100));
+    let ran = fleet.run(&["rollback", "--run", &moved, "--yes"]).exits(5);
+    ran.tells(&["not taken back: my-000: partially applied: stopped before statement", "runs resolve"]);
+    is_at(&fleet, "my-001", 1);
+    is_at(&fleet, "lite-000", 1);
+    fleet.run(&["status"]).exits(0).shows(&["partially applied", "my-000"]);
+}
+
+#[test]
+fn runs_that_resume_each_other_are_taken_back_as_one_rollout() {
+    let fleet = Fleet::new().sqlite(4);
+    fleet.run(&["migrate", "--yes", "-q", "--to", &all()[1]]).exits(0);
+    let dead = run_id(&run(&fleet, &["migrate", "--yes"], 0));
+    die_after(&fleet, &dead, 2);
+    // The third was not reached, the fourth was done and its outcome is lost.
+    fleet.run(&["rollback", "--yes", "-q", "--to", &all()[1], "-t", "lite-002", "--ledger", "other.db"]).exits(0);
+    let resumed = run(&fleet, &["runs", "resume", &dead, "--yes"], 0);
+    assert_eq!(with(&resumed, "migrated"), ["lite-002"]);
+    let ran = fleet.run(&["rollback", "--run", "last", "--yes"]).exits(5);
+    ran.tells(&["lite-003", "its version before is not certain", &all()[1], "--to"]);
+    for (id, applied) in [("lite-000", 2), ("lite-001", 2), ("lite-002", 2), ("lite-003", 6)] {
+        is_at(&fleet, id, applied);
+    }
+}
+
+#[test]
+fn a_rollback_of_a_run_that_failed_or_died_goes_on_to_the_same_versions() {
+    let fleet = Fleet::new().head("[fleet]\nattempts = 1\nmax_failures = \"1\"").sqlite(4);
+    migrate_to(&fleet, "lite-001", 3);
+    migrate_to(&fleet, "lite-003", 2);
+    let moved = run_id(&run(&fleet, &["migrate", "--yes"], 0));
+    // The way down of the third can't drop a table that something else refers to.
+    fleet.ask("lite-001", "CREATE VIEW of_orders AS SELECT * FROM order_items");
+    let back = run(&fleet, &["rollback", "--run", &moved, "--yes"], 0);
+    let dead = run_id(&back);
+    assert_eq!(record(&back, "lite-003")["to"], all()[1]);
+    fleet.run(&["migrate", "--yes", "-q", "--ledger", "other.db"]).exits(0);
+    die_after(&fleet, &dead, 1);
+    let resumed = run(&fleet, &["runs", "resume", &dead, "--yes"], 0);
+    assert_eq!(with(&resumed, "rolled_back"), ["lite-001", "lite-002", "lite-003"]);
+    for (id, applied) in [("lite-001", 3), ("lite-002", 0), ("lite-003", 2)] {
+        is_at(&fleet, id, applied);
+    }
+    fleet.run(&["runs", "show", "last"]).exits(0).shows(&[&format!("the versions before run {moved}")]);
+}
+
+#[test]
+fn a_run_that_goes_on_or_moved_nothing_is_not_rolled_back() {
+    let fleet = Fleet::new().sqlite(1);
+    fleet.run(&["migrate", "--yes", "-q"]).exits(0);
+    fleet.run(&["backup", "-q"]).exits(0);
+    fleet.run(&["rollback", "--run", "last", "--yes"]).exits(64).tells(&["was no migration", "runs show"]);
+    fleet.run(&["migrate", "--yes", "-q"]).exits(0);
+    fleet
+        .run(&["rollback", "--run", "last", "--yes"])
+        .exits(0)
+        .tells(&["moved no tenant", "nothing is to be taken back"]);
+    fleet.run(&["rollback", "--run", "beef", "--yes"]).exits(64);
+    fleet.run(&["rollback", "--run", "last", "--steps", "1", "--yes"]).exits(64);
+    is_at(&fleet, "lite-000", 6);
+    let ledger = format!("sqlite:{}", fleet.path("fleet-ledger.db").display());
+    let own = "UPDATE fleet_run SET finished_at_ms = NULL, started_by = json_set(started_by, '$.process.space', 'else'), \
+               heartbeat_at_ms = CAST((julianday('now') - 2440587.5) * 86400000 AS integer)";
+    sql(&ledger, own);
+    fleet.run(&["rollback", "--run", "last", "--yes"]).exits(75).tells(&["still goes on", "nothing was started"]);
+}
