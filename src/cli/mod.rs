@@ -53,6 +53,7 @@ mod tenants;
 mod terminal;
 mod verify;
 mod waiting;
+mod watch;
 mod words;
 
 use std::panic::AssertUnwindSafe;
