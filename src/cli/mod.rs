@@ -54,6 +54,7 @@ mod tenants;
 mod terminal;
 mod verify;
 mod waiting;
+mod watch;
 mod words;
 
 use std::panic::AssertUnwindSafe;

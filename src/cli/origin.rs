@@ -36,7 +36,9 @@ pub(super) fn selection() -> Vec<String> {
 /// limits, budgets, retries, `--native`. They hold for a command that goes on with it, as far as `path` has them.
 pub(super) fn kept(recorded: &str, path: &[&str]) -> Vec<String> {
     const HOW: [&str; 5] = ["native", "kill-blockers", "no-preflight", "no-online", "recreate"];
-    let settings = SETTINGS.iter().filter(|setting| !setting.is_place()).filter_map(|setting| Some(setting.flag?.0));
+    // A deadline is that of one evening.
+    let settings = SETTINGS.iter().filter(|setting| !setting.is_place() && setting.key != "deadline");
+    let settings = settings.filter_map(|setting| Some(setting.flag?.0));
     let how: Vec<&str> = HOW.into_iter().chain(settings).collect();
     let command = path.iter().try_fold(Cli::command(), |command, name| command.find_subcommand(name).cloned());
     let has = |long: &str| {

@@ -1,43 +1,76 @@
 //! `runs list`, `runs show` and `runs resume`; `runs resolve` has a file of its own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::time::UNIX_EPOCH;
 
-use super::args::{Output, Runs};
+use super::args::{Output, Reports, Runs};
 use super::command::Run;
-use super::exit::{CliError, run_error};
+use super::exit::{self, CliError, run_error};
 use super::previous_run::PreviousRun;
 use super::setup::Program;
-use super::{next, resolve, resume};
+use super::{files, next, resolve, resume, watch};
 use crate::ledger::{Ends, Ledger};
+use crate::model::clock::now_ms;
 use crate::model::event::{Event, PlannedTenant, RunHeader};
 use crate::model::outcome::TenantRecord;
-use crate::model::run_summary::{AttemptRow, RunStatus, RunSummary};
+use crate::model::run_summary::{AttemptRow, RunFilter, RunStatus, RunSummary};
 use crate::model::stats::RunStats;
 use crate::model::tenant::TenantId;
 use crate::policy::{Tally, UsedUp};
+use crate::report::Style;
 use crate::report::outcome::OutcomeView;
 use crate::report::runs::RunView;
 
 impl Run for Runs {
     async fn run(self, program: &Program) -> Result<u8, CliError> {
         match self {
-            Runs::List { limit, show } => list(program, limit, &show.output).await,
-            Runs::Show { run, show } => self::show(program, &run, &show.output).await,
+            Runs::List { limit, tenant, since, status, show } => {
+                let since_ms = since.map(|since| since.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis());
+                let filter = RunFilter {
+                    tenant: tenant.as_deref().map(TenantId::from),
+                    since_ms: since_ms.and_then(|ms| i64::try_from(ms).ok()),
+                    results: status,
+                };
+                list(program, &filter, limit, &show.output).await
+            }
+            Runs::Show { run, all, watch, report, show } => {
+                let how = Showing { all, watch, reports: &report, output: &show.output };
+                self::show(program, &run, &how).await
+            }
             Runs::Resume { run, native, output, .. } => resume::resume(program, &run, native, &output).await,
             Runs::Resolve(resolve) => resolve::resolve(program, &resolve).await,
         }
     }
 }
 
-async fn list(program: &Program, limit: usize, output: &Output) -> Result<u8, CliError> {
-    let runs = program.read_ledger(async |ledger| ledger.runs(limit).await.map_err(CliError::Ledger)).await?;
+async fn list(program: &Program, filter: &RunFilter, limit: usize, output: &Output) -> Result<u8, CliError> {
+    let read = async |ledger: &Ledger| ledger.runs_of(filter, limit).await.map_err(CliError::Ledger);
+    let runs = program.read_ledger(read).await?;
     output.deliver(&crate::report::runs::list(&runs, output.format, &output.style(program)))?;
     Ok(0)
 }
 
-async fn show(program: &Program, wanted: &str, output: &Output) -> Result<u8, CliError> {
-    let shown = program.read_ledger(async |ledger| read(ledger, wanted).await).await?;
-    let Shown { summary, former, is_alive, ends, attempts, events } = shown;
+/// The form in which a run is shown.
+struct Showing<'a> {
+    /// Whether each tenant has a row.
+    all: bool,
+    /// Whether its end is waited for.
+    watch: bool,
+    reports: &'a Reports,
+    output: &'a Output,
+}
+
+async fn show(program: &Program, wanted: &str, how: &Showing<'_>) -> Result<u8, CliError> {
+    let read = async |ledger: &Ledger| {
+        // "last" may be another one by the end.
+        let run = ledger.run(wanted).await.map_err(run_error)?.run.to_string();
+        if how.watch {
+            watch::follow(program, ledger, &run).await?;
+        }
+        self::read(ledger, &run).await
+    };
+    let shown = program.read_ledger(read).await?;
+    let Shown { summary, former, heirs, ends, attempts, events, ended_at_ms } = &shown;
     let records: Vec<TenantRecord> = former.records.iter().filter_map(|(_, record)| record.clone()).collect();
     let mut stats = RunStats { selected: former.records.len(), ..RunStats::default() };
     for record in &records {
@@ -52,9 +85,10 @@ async fn show(program: &Program, wanted: &str, output: &Output) -> Result<u8, Cl
     });
     let used_up = next::used_up(waves, &records);
     // A run that lives, or is being resumed, needs nothing from anybody: what is not done yet is about to be done.
-    let next = if is_alive { next::Next::default() } else { next_of(program, &former, &ends.open, used_up.as_ref()) };
+    let is_alive = [summary].into_iter().chain(heirs).any(|run| run.status() == RunStatus::Running);
+    let next = if is_alive { next::Next::default() } else { next_of(program, former, &ends.open, used_up.as_ref()) };
     let view = RunView {
-        run: &summary,
+        run: summary,
         outcome: OutcomeView {
             header: &former.header,
             records: &records,
@@ -65,33 +99,42 @@ async fn show(program: &Program, wanted: &str, output: &Output) -> Result<u8, Cl
             ways: &next.rest,
             used_up: used_up.as_ref(),
         },
-        attempts: &attempts,
-        events: &events,
+        attempts,
+        events,
+        ended_at_ms,
+        heirs,
+        settled: &ends.settled,
+        now_ms: now_ms(),
+        all: how.all,
     };
-    output.deliver(&view.render(output.format, &output.style(program)))?;
-    Ok(0)
+    for (format, file) in &how.reports.report {
+        files::write(file, &view.render(*format, &Style::FILE))?;
+    }
+    how.output.deliver(&view.render(how.output.format, &how.output.style(program)))?;
+    Ok(if how.watch { exit::code(stats.verdict(), false) } else { 0 })
 }
 
 /// A run as the ledger has it.
 struct Shown {
     summary: RunSummary,
     former: PreviousRun,
-    /// Whether it goes on, or a run that resumes it does.
-    is_alive: bool,
+    /// The runs that resumed it.
+    heirs: Vec<RunSummary>,
     ends: Ends,
     attempts: Vec<AttemptRow>,
     events: Vec<(i64, Event)>,
+    ended_at_ms: HashMap<usize, i64>,
 }
 
 async fn read(ledger: &Ledger, wanted: &str) -> Result<Shown, CliError> {
     let summary = ledger.run(wanted).await.map_err(run_error)?;
     let former = PreviousRun::read(ledger, &summary.run.to_string()).await?;
-    let is_alive =
-        summary.status() == RunStatus::Running || ledger.living_heir(summary.run).await.map_err(run_error)?.is_some();
+    let heirs = ledger.heirs(summary.run).await.map_err(run_error)?;
     let ends = ledger.ends(summary.run).await.map_err(run_error)?;
     let attempts = ledger.attempts(summary.run).await.map_err(run_error)?;
     let events = ledger.events(summary.run).await.map_err(run_error)?;
-    Ok(Shown { summary, former, is_alive, ends, attempts, events })
+    let ended_at_ms = ledger.ended_at(summary.run).await.map_err(run_error)?;
+    Ok(Shown { summary, former, heirs, ends, attempts, events, ended_at_ms })
 }
 
 /// The commands to type next for the tenants that no later run has settled.

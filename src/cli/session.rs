@@ -2,6 +2,7 @@
 //!
 //! The ledger comes first: what is shown has been handed to it.
 
+use std::collections::HashMap;
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,10 +26,11 @@ use crate::model::engine::Variant;
 use crate::model::event::Event;
 use crate::model::outcome::{NotStarted, Standing, TenantRecord};
 use crate::model::plan::Target;
+use crate::model::run_summary::RunStatus;
 use crate::model::schema::Script;
 use crate::model::sink::{EventSink, FanOut, SinkLost};
 use crate::report::live::{self, Live};
-use crate::report::outcome::OutcomeView;
+use crate::report::outcome::{OutcomeView, Page};
 use crate::report::{Format, Style};
 use crate::run::{self, Cancel, RunPlan};
 
@@ -81,6 +83,8 @@ pub(super) async fn drive(
     deliver(receiver, &mut sinks, &recorder, &cancel).await;
     drop(sinks);
     drop(view);
+    let Records { events, ended_at_ms, .. } = &mut records;
+    let (events, ended_at_ms) = (std::mem::take(events), std::mem::take(ended_at_ms));
     let records = records.in_plan_order();
     let elapsed = begun.elapsed();
     let mut stats = running.await.map_err(|e| CliError::CanNotStart(format!("the run ended unexpectedly: {e}")))?;
@@ -129,7 +133,8 @@ pub(super) async fn drive(
     // The run is over regardless of its reports: a failed report is an error and hides no failure of the run.
     let mut is_told = true;
     let shown = [stream.end(), show(program, output, &view)];
-    for result in write_reports(output, &view).into_iter().chain(shown) {
+    let page = Page { outcome: view, events: &events, ended_at_ms: &ended_at_ms, status: RunStatus::Finished };
+    for result in write_reports(output, &page).into_iter().chain(shown) {
         if let Err(error) = result {
             let command = program.command(&format!("runs show {}", plan.header.run));
             program.terminal.tell(&format!("error: {error}; the run itself is over and recorded, see: {command}"));
@@ -139,9 +144,15 @@ pub(super) async fn drive(
     Ok(if is_told || code != 0 { code } else { 1 })
 }
 
-fn write_reports(output: &RunOutput, view: &OutcomeView<'_>) -> Vec<Result<(), CliError>> {
-    let write = |(format, file): &(Format, PathBuf)| files::write(file, &view.render(*format, &Style::FILE));
-    output.report.iter().map(write).collect()
+fn write_reports(output: &RunOutput, page: &Page<'_>) -> Vec<Result<(), CliError>> {
+    let write = |(format, file): &(Format, PathBuf)| {
+        let text = match format {
+            Format::Html => page.render(),
+            _ => page.outcome.render(*format, &Style::FILE),
+        };
+        files::write(file, &text)
+    };
+    output.reports.report.iter().map(write).collect()
 }
 
 fn show(program: &Program, output: &RunOutput, view: &OutcomeView<'_>) -> Result<(), CliError> {
@@ -190,22 +201,35 @@ async fn deliver(mut events: mpsc::Receiver<Event>, sinks: &mut FanOut<'_>, reco
     }
 }
 
-/// The outcomes of a run.
+/// The outcomes of a run with their times, and its other events as the ledger keeps them.
 #[derive(Default)]
-struct Records(Vec<TenantRecord>);
+struct Records {
+    outcomes: Vec<TenantRecord>,
+    events: Vec<(i64, Event)>,
+    ended_at_ms: HashMap<usize, i64>,
+}
 
 impl Records {
     fn in_plan_order(mut self) -> Vec<TenantRecord> {
-        self.0.sort_by_key(|record| record.index);
-        self.0
+        self.outcomes.sort_by_key(|record| record.index);
+        self.outcomes
     }
 }
 
 #[async_trait]
 impl EventSink for Records {
-    async fn take(&mut self, event: &Event, _: i64) -> Result<(), SinkLost> {
-        if let Event::TenantFinished(record) = event {
-            self.0.push(record.clone());
+    async fn take(&mut self, event: &Event, at_ms: i64) -> Result<(), SinkLost> {
+        match event {
+            Event::TenantFinished(record) => {
+                self.ended_at_ms.insert(record.index, at_ms);
+                self.outcomes.push(record.clone());
+            }
+            Event::RunStarted(_)
+            | Event::AttemptStarted { .. }
+            | Event::AttemptFailed { .. }
+            | Event::Progress { .. }
+            | Event::RunFinished { .. } => {}
+            event => self.events.push((at_ms, event.clone())),
         }
         Ok(())
     }
@@ -257,7 +281,7 @@ impl EventSink for JsonLines {
 }
 
 /// The live view: a bar on a terminal, or plain lines elsewhere.
-struct LiveView {
+pub(super) struct LiveView {
     terminal: Terminal,
     live: Live,
     bar: Option<ProgressBar>,
@@ -268,7 +292,7 @@ struct LiveView {
 }
 
 impl LiveView {
-    fn new(terminal: Terminal, begun: Instant) -> Self {
+    pub(super) fn new(terminal: Terminal, begun: Instant) -> Self {
         let bar = terminal.live.then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
             let template = "{bar:24} {msg}";
@@ -285,25 +309,21 @@ impl LiveView {
         let silent = bar.as_ref().and_then(|_| terminal::SilentInterrupt::new());
         LiveView { terminal, live: Live::new(terminal.err), bar, _silent: silent, begun, spoke: begun }
     }
-}
 
-impl Drop for LiveView {
-    fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-            terminal::set_bar(None);
+    /// Takes an event of this time after the start of the run without a line of its own.
+    pub(super) fn note(&mut self, event: &Event, elapsed: Duration) {
+        self.live.note(event, elapsed);
+        if let (Some(bar), Event::TenantFinished(_)) = (&self.bar, event) {
+            bar.inc(1);
         }
     }
-}
 
-#[async_trait]
-impl EventSink for LiveView {
-    async fn take(&mut self, event: &Event, _: i64) -> Result<(), SinkLost> {
+    /// Shows an event of this time after the start of the run.
+    pub(super) fn show(&mut self, event: &Event, elapsed: Duration) {
         if self.terminal.quiet {
-            self.live.note(event, self.begun.elapsed());
-            return Ok(());
+            return self.note(event, elapsed);
         }
-        let line = self.live.line(event, self.begun.elapsed());
+        let line = self.live.line(event, elapsed);
         match (&self.bar, line) {
             (Some(bar), line) => {
                 if let Event::RunStarted(header) = event {
@@ -320,19 +340,47 @@ impl EventSink for LiveView {
             (None, Some(line)) => self.terminal.tell(&line),
             (None, None) => {}
         }
-        Ok(())
     }
 
-    fn tick(&mut self) {
-        if self.bar.is_none() && (self.terminal.quiet || self.spoke.elapsed() < HEARTBEAT) {
+    /// Shows the progress: on a bar each time, in lines now and then, or now.
+    pub(super) fn tick_now(&mut self, now: bool) {
+        let elapsed = self.begun.elapsed();
+        for line in self.live.stragglers(elapsed).into_iter().filter(|_| !self.terminal.quiet) {
+            match &self.bar {
+                Some(bar) => bar.println(self.live.folded(&line)),
+                None => self.terminal.tell(&line),
+            }
+        }
+        if self.bar.is_none() && (self.terminal.quiet || (!now && self.spoke.elapsed() < HEARTBEAT)) {
             return;
         }
         self.spoke = Instant::now();
-        let message = self.live.progress(self.begun.elapsed());
+        let message = self.live.progress(elapsed);
         match &self.bar {
             Some(bar) => bar.set_message(message),
             None => self.terminal.tell(&format!("… {message}")),
         }
+    }
+}
+
+impl Drop for LiveView {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+            terminal::set_bar(None);
+        }
+    }
+}
+
+#[async_trait]
+impl EventSink for LiveView {
+    async fn take(&mut self, event: &Event, _: i64) -> Result<(), SinkLost> {
+        self.show(event, self.begun.elapsed());
+        Ok(())
+    }
+
+    fn tick(&mut self) {
+        self.tick_now(false);
     }
 }
 
@@ -342,6 +390,7 @@ fn is_notable(event: &Event) -> bool {
         Event::AttemptFailed { .. } | Event::Progress { .. } | Event::Draining { .. } | Event::Cancelling { .. } => {
             true
         }
+        Event::OutsideWindow { .. } => true,
         Event::RunStarted(_) | Event::WaveFinished { .. } => true,
         _ => false,
     }

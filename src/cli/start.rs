@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::args::{RunArgs, RunOutput};
@@ -15,6 +16,7 @@ use super::session;
 use super::setup::Program;
 use super::{doctor, goals, origin, question};
 use crate::compile::{LazyScripts, MigrationSet};
+use crate::inputs::Settings;
 use crate::inputs::select::Selection;
 use crate::model::clock::now_ms;
 use crate::model::event::{PlannedTenant, RunHeader};
@@ -25,10 +27,10 @@ use crate::model::run_summary::LeftAt;
 use crate::model::schema::Direction;
 use crate::model::stats::Verdict;
 use crate::model::tenant::TenantId;
-use crate::policy::Tally;
+use crate::policy::{Tally, until};
 use crate::report::plan::Detail;
 use crate::report::{Format, count};
-use crate::run::{AdoptPlan, BackupPlan, PlannedWave, RestorePlan, RunPlan};
+use crate::run::{AdoptPlan, BackupPlan, Pacing, PlannedWave, RestorePlan, RunPlan};
 use crate::seed::SeedRequest;
 
 /// A task as requested by a command.
@@ -213,6 +215,13 @@ async fn refuse_irreversible(
     )))
 }
 
+/// The limits on starts of a run that begins now.
+fn pacing(settings: &Settings) -> Pacing {
+    let now_ms = now_ms();
+    let deadline = settings.deadline.as_ref().map(|deadline| Instant::now() + until(now_ms, deadline.moment(now_ms)));
+    Pacing { rate: settings.rate, deadline, stops_outside: settings.stops_outside_window(), ..Pacing::default() }
+}
+
 /// The plan of a run, of which nothing has been done.
 pub(super) fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -> RunPlan {
     let catalog = set.catalog().clone();
@@ -239,6 +248,7 @@ pub(super) fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -
             max_failures: wave.max_failures,
             lock_timeout: wave.lock_timeout,
             transaction: wave.transaction,
+            window: Some(wave.window.unwrap_or_else(|| settings.window.clone())),
         });
     }
     let run = Uuid::now_v7();
@@ -276,6 +286,7 @@ pub(super) fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -
         scripts: LazyScripts::new(set.clone(), direction, wanted, intent.native),
         held_back,
         concurrency: settings.concurrency(),
+        pacing: pacing(settings),
         retry: settings.retry(),
         timeouts: settings.timeouts(),
         kill_blockers: intent.kill_blockers,

@@ -13,7 +13,7 @@ use super::form::Form;
 use super::{Diagnostics, Variables};
 use crate::model::text::{suggestion, unprintable};
 use crate::model::transaction::TransactionScope;
-use crate::policy::{FailureBudget, parse_duration};
+use crate::policy::{FailureBudget, Window, parse_duration};
 
 /// A value and where it is.
 pub(crate) type Item<'d> = Spanned<DeValue<'d>>;
@@ -230,6 +230,11 @@ impl<'a, 'd> Reader<'a, 'd> {
     /// `transaction`: what is committed together.
     pub(crate) fn transaction(&self, drafts: &mut Diagnostics) -> Option<TransactionScope> {
         TransactionScope::of(&self.formed("transaction", Form::Choice(TransactionScope::WORDS), drafts)?)
+    }
+
+    /// `window`: a maintenance window.
+    pub(crate) fn window(&self, drafts: &mut Diagnostics) -> Option<Window> {
+        self.formed("window", Form::Window, drafts)?.parse().ok()
     }
 
     fn formed(&self, key: &str, form: Form, drafts: &mut Diagnostics) -> Option<String> {

@@ -8,7 +8,11 @@ use std::borrow::Cow;
 use crate::model::text::unprintable;
 
 use super::document::{Item, article, integer};
-use crate::policy::{FailureBudget, parse_duration};
+use crate::policy::{Deadline, FailureBudget, Rate, Window, parse_duration};
+
+const RATE: &str = "a number of tenants and a unit of time: \"10/min\", \"2/s\" or \"100/h\"";
+const DEADLINE: &str = "a duration (\"90m\"), a time of the day with its zone (\"04:00 Europe/Berlin\") or a moment (\"2026-11-29T04:00:00Z\")";
+const WINDOW: &str = "hours with their time zone, such as \"22:00-04:00 Europe/Berlin\", or \"always\"";
 
 /// The form of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +25,12 @@ pub(crate) enum Form {
     Duration { zero: bool },
     /// A failure budget.
     Budget,
+    /// Tenants in a time.
+    Rate,
+    /// A duration or a time.
+    Deadline,
+    /// Hours of the day.
+    Window,
     /// A share in percent, from 1.
     Percent,
     /// Yes or no; `off`: the long flag that says no.
@@ -54,6 +64,9 @@ impl Form {
             },
             Form::Percent => (matches!(percent(text), Some(1..=100)), "a share from \"1%\" to \"100%\""),
             Form::Budget => (text.parse::<FailureBudget>().is_ok(), "a count (3), a share (\"5%\") or \"unlimited\""),
+            Form::Rate => (text.parse::<Rate>().is_ok(), RATE),
+            Form::Deadline => (text.parse::<Deadline>().is_ok(), DEADLINE),
+            Form::Window => (text.parse::<Window>().is_ok(), WINDOW),
         };
         if is_good { Ok(()) } else { Err(wanted.into()) }
     }
@@ -83,6 +96,9 @@ impl Form {
             Form::Duration { .. } => "a duration in quotes with its unit, such as \"5s\"".into(),
             Form::Budget => "a count (3), a share (\"5%\") or \"unlimited\"".into(),
             Form::Percent => "a share in quotes, such as \"50%\"".into(),
+            Form::Rate => RATE.into(),
+            Form::Deadline => DEADLINE.into(),
+            Form::Window => WINDOW.into(),
             Form::Ledger => "a path or a database URL in quotes".into(),
         }
     }
@@ -94,6 +110,9 @@ impl Form {
             Form::Count => text.parse::<u32>().err().map(|e| e.to_string()),
             Form::Duration { .. } => parse_duration(text).err().map(|e| e.to_string()),
             Form::Budget => text.parse::<FailureBudget>().err().map(|e| e.to_string()),
+            Form::Rate => text.parse::<Rate>().err().map(|e| e.to_string()),
+            Form::Deadline => text.parse::<Deadline>().err().map(|e| e.to_string()),
+            Form::Window => text.parse::<Window>().err().map(|e| e.to_string()),
             _ => None,
         };
         refused.map_or_else(|| Ok(text.to_owned()), Err)
@@ -107,6 +126,9 @@ impl Form {
             Form::Duration { .. } => "DURATION",
             Form::Budget => "BUDGET",
             Form::Percent => "PERCENT",
+            Form::Rate => "N/min",
+            Form::Deadline => "DURATION|TIME",
+            Form::Window => "WINDOW",
             Form::Choice(_) | Form::Switch { .. } => "WHAT",
             Form::Folder => "FOLDER",
             Form::Ledger => "FILE|URL",
@@ -122,6 +144,9 @@ impl Form {
             Form::Duration { zero: true } => "duration, 0s or more".into(),
             Form::Budget => "count (`3`), share (`\"5%\"`) or `\"unlimited\"`".into(),
             Form::Percent => "share, `\"1%\"` to `\"100%\"`".into(),
+            Form::Rate => "`\"10/min\"`, `\"2/s\"` or `\"100/h\"`".into(),
+            Form::Deadline => "duration, time of the day with its zone, or moment".into(),
+            Form::Window => "hours with their time zone, or `\"always\"`".into(),
             Form::Switch { .. } => "`true` or `false`".into(),
             Form::Choice(words) => words.iter().map(|w| format!("`\"{w}\"`")).collect::<Vec<_>>().join(" or ").into(),
             Form::Folder => "path of a folder".into(),

@@ -13,7 +13,7 @@ use crate::inputs::registry::{BadPattern, Patterns, REST, Registry, bucket, plac
 use crate::model::tenant::{Tenant, TenantId};
 use crate::model::text::suggestion;
 use crate::model::transaction::TransactionScope;
-use crate::policy::FailureBudget;
+use crate::policy::{FailureBudget, Window};
 
 /// The name of the wave that `--canary` takes and `--canary-percent` makes.
 pub(crate) const CANARY: &str = "canary";
@@ -189,6 +189,8 @@ pub(crate) struct Wave {
     pub(crate) lock_timeout: Option<Duration>,
     /// The extent of transactions on its tenants, if different from the fleet.
     pub(crate) transaction: Option<TransactionScope>,
+    /// Its maintenance window, if different from the fleet.
+    pub(crate) window: Option<Window>,
 }
 
 /// A word of the filter that matches no tenant.
@@ -399,7 +401,9 @@ fn gather(registry: &Registry, filter: &Filter, rules: &Rules<'_>, matches: Vec<
         let max_failures = registry.settings.max_failures;
         let lock_timeout = rule.and_then(|rule| rule.lock_timeout);
         let transaction = rule.and_then(|rule| rule.transaction);
-        let wave = Wave { name: name.to_owned(), tenants, concurrency, max_failures, lock_timeout, transaction };
+        let window = rule.and_then(|rule| rule.window.clone());
+        let wave =
+            Wave { name: name.to_owned(), tenants, concurrency, max_failures, lock_timeout, transaction, window };
         (wave, rule.and_then(|rule| rule.max_failures))
     };
     if filter.canary_percent.is_some() {

@@ -77,17 +77,22 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`] when the ledger can't be read.
     pub(crate) async fn living_heir(&self, run: Uuid) -> Result<Option<RunSummary>, LedgerError> {
-        let mut line = BTreeSet::from([run]);
+        Ok(self.heirs(run).await?.into_iter().find(|heir| heir.status() == RunStatus::Running))
+    }
+
+    /// The runs that resume this one, or one that resumed it, oldest first.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the ledger can't be read.
+    pub(crate) async fn heirs(&self, run: Uuid) -> Result<Vec<RunSummary>, LedgerError> {
+        let (mut line, mut heirs) = (BTreeSet::from([run]), Vec::new());
         for later in self.later_than(run).await?.into_iter().rev() {
-            if !later.resumes.is_some_and(|parent| line.contains(&parent)) {
-                continue;
+            if later.resumes.is_some_and(|parent| line.contains(&parent)) {
+                line.insert(later.run);
+                heirs.push(later);
             }
-            if later.status() == RunStatus::Running {
-                return Ok(Some(later));
-            }
-            line.insert(later.run);
         }
-        Ok(None)
+        Ok(heirs)
     }
 
     /// All restores, newest first; the backups of a run may be needed by several.

@@ -25,13 +25,14 @@
 //! | `fleet_tenant` | selected tenant of a run, written before any tenant is touched |
 //! | `fleet_outcome` | tenant of a run that has its outcome; a table of its own, so that a batch is one insert |
 //! | `fleet_event` | start and end of a wave, and moment at which the run was asked to stop |
-//! | `fleet_progress` | tenant that told how far a long statement had come: the latest only |
+//! | `fleet_progress` | tenant in flight for longer than a heartbeat, or that told how far a long statement had come: the latest only |
 //! | `fleet_attempt` | attempt that failed, and the last attempt where there were several |
 
 mod database;
 mod ends;
 mod entity;
 mod error;
+mod follow;
 mod look;
 mod migrations;
 mod open;
@@ -48,6 +49,7 @@ mod tests;
 pub(crate) use crate::inputs::LedgerLocation as Location;
 pub(crate) use ends::Ends;
 pub(crate) use error::LedgerError;
+pub(crate) use follow::Followed;
 pub(crate) use open::Ledger;
 pub(crate) use process::current as current_process;
 pub(crate) use recorder::Recorder;

@@ -8,7 +8,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, FromQueryResult, IdenStatic, Iterable, QueryFilter, QueryOrder, QuerySelect,
-    Select,
+    QueryTrait, Select,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -20,11 +20,12 @@ use super::open::{Ledger, Store};
 use super::process;
 use super::run_selector::RunSelector;
 use crate::model::event::{Event, PlannedTenant, RunHeader};
-use crate::model::outcome::TenantRecord;
+use crate::model::outcome::{OutcomeKind, TenantRecord};
 use crate::model::run_kind::RunKind;
-use crate::model::run_summary::{AttemptRow, Commits, LeftAt, RunSummary};
+use crate::model::run_summary::{AttemptRow, Commits, LeftAt, RunFilter, RunSummary};
 use crate::model::schema::Direction;
 use crate::model::started_by::{StartedBy, liveness};
+use crate::model::stats::RunStats;
 use crate::model::tenant::TenantId;
 
 /// Number of runs that an error lists.
@@ -35,26 +36,44 @@ const FEW: usize = 500;
 
 pub(super) const READ: &str = "read";
 
-/// Number of tenants of a run that have their outcome.
-const WITH_OUTCOME: &str = "(SELECT count(*) FROM fleet_outcome WHERE fleet_outcome.run = fleet_run.run)";
-
 /// A row of `fleet_run`, and the values that the ledger's database computes for it.
 #[derive(FromQueryResult)]
 struct RunRow {
     #[sea_orm(nested)]
     run: run::Model,
-    with_outcome: i64,
     /// The age of the last heartbeat by the ledger's clock.
     age_ms: Option<i64>,
 }
 
 impl Ledger {
     /// The newest runs, newest first, at most `limit`.
+    #[cfg(test)]
+    pub(crate) async fn runs(&self, limit: usize) -> Result<Vec<RunSummary>, LedgerError> {
+        self.runs_of(&RunFilter::default(), limit).await
+    }
+
+    /// The newest of the runs that are asked for, newest first, at most `limit`.
     ///
     /// # Errors
     /// [`LedgerError`] when the ledger can't be read.
-    pub(crate) async fn runs(&self, limit: usize) -> Result<Vec<RunSummary>, LedgerError> {
-        self.store.summaries(newest_first().limit(u64::try_from(limit).unwrap_or(u64::MAX))).await
+    pub(crate) async fn runs_of(&self, wanted: &RunFilter, limit: usize) -> Result<Vec<RunSummary>, LedgerError> {
+        let mut query = newest_first();
+        if let Some(id) = &wanted.tenant {
+            let with_it = tenant::Entity::find().select_only().column(tenant::Column::Run);
+            let with_it = with_it.filter(tenant::Column::Tenant.eq(id.as_str())).into_query();
+            query = query.filter(run::Column::Run.in_subquery(with_it));
+        }
+        if let Some(since) = wanted.since_ms {
+            query = query.filter(run::Column::StartedAtMs.gte(since));
+        }
+        // A result follows from more than the row: liveness, and the counts.
+        if wanted.results.is_empty() {
+            return self.store.summaries(query.limit(u64::try_from(limit).unwrap_or(u64::MAX))).await;
+        }
+        let mut runs = self.store.summaries(query).await?;
+        runs.retain(|run| wanted.results.contains(&run.result()));
+        runs.truncate(limit);
+        Ok(runs)
     }
 
     /// The run that `wanted` names: `last`, a whole id, or a unique prefix or suffix of an id of at least 4 characters.
@@ -240,6 +259,20 @@ impl Ledger {
             .collect()
     }
 
+    /// The times at which the outcomes of a run were recorded, by the tenant's place in the plan, in milliseconds since
+    /// 1970-01-01 UTC.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the ledger can't be read. An unknown run has none.
+    pub(crate) async fn ended_at(&self, run: Uuid) -> Result<HashMap<usize, i64>, LedgerError> {
+        let store = &self.store;
+        let rows = outcome::Entity::find().select_only().column(outcome::Column::Place).column(outcome::Column::AtMs);
+        let rows = rows.filter(outcome::Column::Run.eq(run.to_string())).into_tuple().all(&store.db);
+        let rows: Vec<(i64, i64)> = rows.await.map_err(store.explain(READ))?;
+        let what = || format!("an outcome of run {run}");
+        rows.into_iter().map(|(place, at_ms)| Ok((store.number(place, what)?, at_ms))).collect()
+    }
+
     /// The recorded attempts of a run, by tenant in plan order, then in the order in which they were made.
     ///
     /// # Errors
@@ -273,23 +306,50 @@ impl Store {
             1 => (before_live_runs(query), Expr::cust("NULL")),
             _ => (query, Expr::cust(self.clock()).sub(Expr::col(run::Column::HeartbeatAtMs))),
         };
-        let query = query.column_as(Expr::cust(WITH_OUTCOME), "with_outcome").column_as(age, "age_ms");
+        let query = query.column_as(age, "age_ms");
         let rows = query.into_model::<RunRow>().all(&self.db).await.map_err(self.explain(READ))?;
-        rows.into_iter().map(|row| self.summary(row)).collect()
+        let without_counts = rows.iter().filter(|row| row.run.stats.is_none()).map(|row| row.run.run.clone());
+        let mut counted = self.counted(without_counts.collect()).await?;
+        rows.into_iter()
+            .map(|row| {
+                let counted = counted.remove(&row.run.run).unwrap_or_default();
+                self.summary(row, counted)
+            })
+            .collect()
     }
 
-    fn summary(&self, RunRow { run: row, with_outcome, age_ms }: RunRow) -> Result<RunSummary, LedgerError> {
+    /// The recorded outcomes of these runs by their names. One that only another version knows is not counted.
+    async fn counted(&self, runs: Vec<String>) -> Result<HashMap<String, RunStats>, LedgerError> {
+        use outcome::Column::{Outcome, Place, Run};
+        let mut counted: HashMap<String, RunStats> = HashMap::new();
+        if runs.is_empty() {
+            return Ok(counted);
+        }
+        let rows = outcome::Entity::find().select_only().column(Run).column(Outcome).column_as(Place.count(), "n");
+        let rows = rows.filter(Run.is_in(runs)).group_by(Run).group_by(Outcome).into_tuple().all(&self.db);
+        let rows: Vec<(String, String, i64)> = rows.await.map_err(self.explain(READ))?;
+        for (run, name, n) in rows {
+            let counts = counted.entry(run).or_default();
+            if let Some(kind) = OutcomeKind::iter().find(|kind| <&str>::from(kind) == name) {
+                counts.outcomes[kind] = usize::try_from(n).unwrap_or_default();
+            }
+        }
+        Ok(counted)
+    }
+
+    fn summary(&self, RunRow { run: row, age_ms }: RunRow, counted: RunStats) -> Result<RunSummary, LedgerError> {
         let what = || format!("run {}", row.run);
         let started_by: StartedBy = self.parse_some(&row.started_by, what)?.unwrap_or_default();
         let silent_ms = age_ms.filter(|_| row.finished_at_ms.is_none());
+        let (selected, stats) = (self.number(row.selected, what)?, self.parse_some(&row.stats, what)?);
         Ok(RunSummary {
             run: self.id(&row.run, what)?,
             direction: self.word(&row.direction, what)?,
             kind: RunKind::from_ledger(self.parse(&row.goal_data, what)?),
             resumes: row.resumes.as_deref().map(|id| self.id(id, what)).transpose()?,
-            stats: self.parse_some(&row.stats, what)?,
-            selected: self.number(row.selected, what)?,
-            with_outcome: self.number(with_outcome, what)?,
+            counts: stats.unwrap_or(RunStats { selected, ..counted }),
+            stats,
+            selected,
             started_at_ms: row.started_at_ms,
             finished_at_ms: row.finished_at_ms,
             liveness: liveness(silent_ms, process::is_there(&started_by.process)),
@@ -315,7 +375,7 @@ impl Store {
         rows.into_iter().map(read).collect()
     }
 
-    fn parse<T: DeserializeOwned>(&self, text: &str, what: impl Fn() -> String) -> Result<T, LedgerError> {
+    pub(super) fn parse<T: DeserializeOwned>(&self, text: &str, what: impl Fn() -> String) -> Result<T, LedgerError> {
         serde_json::from_str(text).map_err(|e| self.unreadable(what(), &e))
     }
 
@@ -334,7 +394,7 @@ impl Store {
         Uuid::parse_str(text).map_err(|e| self.unreadable(what(), &e))
     }
 
-    fn number<T>(&self, number: i64, what: impl Fn() -> String) -> Result<T, LedgerError>
+    pub(super) fn number<T>(&self, number: i64, what: impl Fn() -> String) -> Result<T, LedgerError>
     where
         T: TryFrom<i64>,
         T::Error: std::fmt::Display,

@@ -12,7 +12,7 @@ use sea_orm::{
     QueryFilter,
 };
 use tokio::sync::mpsc;
-use tokio::time::{Interval, MissedTickBehavior};
+use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::entity::{attempt, event, outcome, progress, run};
@@ -58,11 +58,19 @@ pub(super) struct Writer {
     inbox: mpsc::Receiver<Timed>,
     /// Cancelled when the run ends: from then on nothing waits for others.
     ending: CancellationToken,
-    /// The start of the current attempt of each tenant in flight.
-    started: HashMap<usize, i64>,
+    /// The tenants in flight.
+    started: HashMap<usize, Started>,
     next_seq: i64,
     next_event: i64,
     heartbeat: Interval,
+}
+
+/// A tenant in flight.
+struct Started {
+    /// The start of its current attempt.
+    at_ms: i64,
+    /// Its first start, by two clocks, until it is noted: most are done before.
+    first: Option<(i64, Instant, Event)>,
 }
 
 /// The rows of one transaction.
@@ -108,7 +116,10 @@ impl Writer {
         let taken = loop {
             tokio::select! {
                 taken = self.inbox.recv_many(events, BATCH) => break taken,
-                _ = self.heartbeat.tick() => self.beat().await?,
+                _ = self.heartbeat.tick() => {
+                    self.beat().await?;
+                    self.note_in_flight().await?;
+                }
             }
         };
         if taken == 0 {
@@ -135,10 +146,24 @@ impl Writer {
         persist(once, |error| self.store.site.is_worth_another_try(error)).await
     }
 
+    /// Notes the tenants that have been in flight for longer than a heartbeat, each once, for readers of a run that goes on:
+    /// where all are done sooner there is no row. Dying before it: a reader takes them for waiting.
+    async fn note_in_flight(&mut self) -> Result<(), LedgerError> {
+        let mut batch = Batch::default();
+        for (&index, started) in &mut self.started {
+            let is_long = |(_, since, _): &mut (i64, Instant, Event)| since.elapsed() >= HEARTBEAT;
+            let Some((at_ms, _, event)) = started.first.take_if(is_long) else { continue };
+            let (run, place) = (self.run.clone(), place(index));
+            batch.progress.insert(place, progress::Model { run, place, at_ms, event: json(&event) });
+        }
+        self.write(&batch).await
+    }
+
     fn add(&mut self, batch: &mut Batch, event: Event, now_ms: i64) {
         match event {
             Event::AttemptStarted { index, .. } => {
-                self.started.insert(index, now_ms);
+                let first = || Started { at_ms: now_ms, first: Some((now_ms, Instant::now(), event)) };
+                self.started.entry(index).or_insert_with(first).at_ms = now_ms;
             }
             Event::AttemptFailed { index, attempt, error, retry_in_ms, .. } => {
                 let retry_in_ms = Some(i64::try_from(retry_in_ms).unwrap_or(i64::MAX));
@@ -159,9 +184,12 @@ impl Writer {
                 let (run, place) = (self.run.clone(), place(index));
                 let row = progress::Model { run, place, at_ms: now_ms, event: json(&event) };
                 batch.progress.insert(place, row);
+                // A later note would hide it.
+                self.started.entry(index).and_modify(|started| started.first = None);
             }
             Event::WaveStarted { .. }
             | Event::WaveFinished { .. }
+            | Event::OutsideWindow { .. }
             | Event::Draining { .. }
             | Event::Cancelling { .. } => {
                 let seq = self.next_event;
@@ -181,7 +209,7 @@ impl Writer {
             seq,
             place: place(index),
             attempt: i64::from(attempt),
-            started_at_ms: self.started.get(&index).copied().unwrap_or(now_ms),
+            started_at_ms: self.started.get(&index).map_or(now_ms, |started| started.at_ms),
             ended_at_ms: now_ms,
             fault: None,
             retry_in_ms: None,

@@ -78,6 +78,15 @@ pub(crate) enum Event {
         /// Tenants still in flight.
         in_flight: usize,
     },
+    /// The maintenance window of a wave is closed: the run waits for it.
+    OutsideWindow {
+        /// The wave's name.
+        wave: String,
+        /// The window.
+        window: String,
+        /// The time at which it opens, in milliseconds since 1970-01-01 UTC.
+        opens_at_ms: i64,
+    },
     /// The work in flight is being cancelled on the servers.
     Cancelling {
         /// Tenants in flight.

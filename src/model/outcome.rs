@@ -137,9 +137,18 @@ pub(crate) enum NotStarted {
     Ledger,
     /// A tenant that it depends on, or on a rollback one that depends on it, did not end well.
     Dependency,
+    /// The run's deadline had passed.
+    Deadline,
+    /// The maintenance window of its wave was closed.
+    Window,
 }
 
 impl NotStarted {
+    /// Whether a run has been stopped for this reason only if there was a tenant left to start.
+    pub(crate) fn needs_a_tenant(self) -> bool {
+        matches!(self, NotStarted::FailureBudget | NotStarted::Deadline | NotStarted::Window)
+    }
+
     /// The outcome of a tenant that was not started for this reason.
     pub(crate) fn outcome(self) -> Outcome {
         Outcome::NotStarted { reason: self, waited_for: None }

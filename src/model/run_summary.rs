@@ -11,7 +11,8 @@ use super::program;
 use super::run_kind::RunKind;
 use super::schema::Direction;
 use super::started_by::{Liveness, StartedBy};
-use super::stats::RunStats;
+use super::stats::{RunStats, Verdict};
+use super::tenant::TenantId;
 
 /// The migrations that a run applied to a tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,8 +66,8 @@ pub(crate) struct RunSummary {
     pub(crate) stats: Option<RunStats>,
     /// Selected tenants.
     pub(crate) selected: usize,
-    /// Selected tenants whose outcome is recorded.
-    pub(crate) with_outcome: usize,
+    /// The final counts, or while there are none those of the outcomes that are recorded.
+    pub(crate) counts: RunStats,
     /// User, host, process and command line; empty for a run of an older program.
     pub(crate) started_by: StartedBy,
     /// The flags that selected the tenants.
@@ -92,7 +93,51 @@ pub(crate) enum RunStatus {
     Unfinished,
 }
 
+/// The result of a run in one word, as `runs list --status` takes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumIter, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub(crate) enum RunResult {
+    /// It came to its end, and no tenant failed.
+    Ok,
+    /// It came to its end, and tenants failed.
+    Failed,
+    /// It was stopped: by a failure budget, a signal, a lost ledger.
+    Stopped,
+    /// It goes on.
+    Alive,
+    /// Its end is not recorded.
+    Dead,
+}
+
+/// The runs to list. By default all.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RunFilter {
+    /// Only runs that took this tenant.
+    pub(crate) tenant: Option<TenantId>,
+    /// Only runs that were started then or later, in milliseconds since 1970-01-01 UTC.
+    pub(crate) since_ms: Option<i64>,
+    /// Only runs with one of these results; empty: with any.
+    pub(crate) results: Vec<RunResult>,
+}
+
 impl RunSummary {
+    pub(crate) fn result(&self) -> RunResult {
+        match (self.status(), self.counts.verdict()) {
+            (RunStatus::Running, _) => RunResult::Alive,
+            (RunStatus::Dead | RunStatus::Unfinished, _) => RunResult::Dead,
+            (RunStatus::Finished, Verdict::AllAtTarget | Verdict::NothingSelected | Verdict::Outstanding) => {
+                RunResult::Ok
+            }
+            (RunStatus::Finished, Verdict::Failures) => RunResult::Failed,
+            (RunStatus::Finished, _) => RunResult::Stopped,
+        }
+    }
+
+    /// Selected tenants without an outcome at their target, failures aside.
+    pub(crate) fn outstanding(&self) -> usize {
+        self.counts.outstanding() + self.selected.saturating_sub(self.counts.finished())
+    }
+
     pub(crate) fn status(&self) -> RunStatus {
         match self.liveness {
             _ if self.finished_at_ms.is_some() => RunStatus::Finished,

@@ -113,8 +113,8 @@ impl RunStats {
             Some(NotStarted::Ledger) => return Verdict::LedgerLost,
             Some(NotStarted::Interrupted) => return Verdict::Interrupted,
             Some(NotStarted::FailureBudget) => return Verdict::BudgetExhausted,
-            // No run stops for it.
-            Some(NotStarted::Dependency) | None => {}
+            // No run stops for a dependency; one that ran out of time is judged by what it did.
+            Some(NotStarted::Dependency | NotStarted::Deadline | NotStarted::Window) | None => {}
         }
         if self.selected == 0 {
             Verdict::NothingSelected

@@ -8,8 +8,10 @@ mod duration;
 mod failure_budget;
 mod limits;
 mod lock_retry;
+mod rate;
 mod retry;
 mod timeouts;
+mod window;
 
 pub(crate) use backoff::Backoff;
 pub(crate) use concurrency::Concurrency;
@@ -17,5 +19,7 @@ pub(crate) use duration::{format_duration, parse_duration};
 pub(crate) use failure_budget::{FailureBudget, Tally, UsedUp};
 pub(crate) use limits::Limits;
 pub(crate) use lock_retry::LockRetry;
+pub(crate) use rate::Rate;
 pub(crate) use retry::RetryPolicy;
 pub(crate) use timeouts::Timeouts;
+pub(crate) use window::{Deadline, Window, until};

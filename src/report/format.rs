@@ -22,6 +22,8 @@ pub(crate) enum Format {
     Md,
     /// JUnit XML, of the outcome of a run. Any other text is the JSON document instead.
     Junit,
+    /// One page for a browser, of the outcome of a run. Any other text is the JSON document instead.
+    Html,
     /// Findings as code scanners exchange them, SARIF 2.1.0. Any other text is the JSON document instead.
     Sarif,
     /// Findings as annotations of a GitHub workflow.
@@ -36,7 +38,7 @@ impl Format {
     /// The forms of a run on stdout.
     pub(crate) const RUN: &[Format] = &[Format::Table, Format::Json, Format::Jsonl, Format::Csv, Format::Md];
     /// The forms of a report in a file.
-    pub(crate) const REPORT: &[Format] = &[Format::Junit, Format::Json, Format::Csv, Format::Md];
+    pub(crate) const REPORT: &[Format] = &[Format::Html, Format::Junit, Format::Json, Format::Csv, Format::Md];
 
     /// The forms of findings in files.
     pub(crate) const FINDINGS: &[Format] =

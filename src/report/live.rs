@@ -16,6 +16,7 @@ use crate::policy::format_duration;
 
 use super::causes::Cause;
 use super::outcome::{moved_text, took, total_line, why_not_started};
+use super::stragglers::Durations;
 use super::style::{Style, Tone, clean, shorten};
 use super::{json, label, summary};
 
@@ -33,6 +34,10 @@ pub(crate) struct Live {
     wave: Option<String>,
     /// Its failure budget.
     budget: Option<String>,
+    /// The times of the tenants that are done.
+    durations: Durations,
+    /// The tenants in flight that were told to be stragglers.
+    told: HashSet<usize>,
     /// The causes of failures and failed attempts, each with the number of its lines.
     causes: HashMap<(bool, Cause), usize>,
 }
@@ -58,6 +63,8 @@ impl Live {
             waiting: HashSet::new(),
             wave: None,
             budget: None,
+            durations: Durations::default(),
+            told: HashSet::new(),
             causes: HashMap::new(),
         }
     }
@@ -118,6 +125,11 @@ impl Live {
                 let what = format!("draining: {why}; nothing new is started, {in_flight} in flight will finish{again}");
                 Some(self.style.paint(Tone::Warning, what))
             }
+            Event::OutsideWindow { wave, window, opens_at_ms } => {
+                let opens = label::moment(*opens_at_ms);
+                let what = format!("wave {} waits until {opens}: its window is {}", clean(wave), clean(window));
+                Some(self.style.paint(Tone::Warning, what))
+            }
             Event::Cancelling { in_flight } => {
                 Some(self.style.paint(Tone::Bad, format!("cancelling {in_flight} in flight")))
             }
@@ -138,6 +150,8 @@ impl Live {
             Event::TenantFinished(record) => {
                 self.in_flight.remove(&record.index);
                 self.waiting.remove(&record.index);
+                self.told.remove(&record.index);
+                self.durations.add(record);
                 self.done += 1;
                 self.failed += usize::from(record.outcome.standing() == Standing::Failed);
             }
@@ -170,9 +184,22 @@ impl Live {
             && age >= Self::LONG
         {
             let name = shorten(clean(tenant.as_str()), 24, self.style.ellipsis());
-            parts.push(format!("longest: {name} {}", whole(age)));
+            let times = self.durations.straggles(age).map(|times| format!(", {times}")).unwrap_or_default();
+            parts.push(format!("longest: {name} {}{times}", whole(age)));
         }
         parts.join("  ")
+    }
+
+    /// A line for each tenant in flight that has become a straggler since this was asked last.
+    pub(crate) fn stragglers(&mut self, elapsed: Duration) -> Vec<String> {
+        let is_new = |index: &usize| !self.told.contains(index);
+        let found = self.in_flight.iter().filter(|(index, _)| is_new(index)).filter_map(|(&index, (tenant, began))| {
+            let age = elapsed.saturating_sub(*began);
+            let text = format!("straggles: at work for {}, {}", whole(age), self.durations.straggles(age)?);
+            Some((index, self.tenant_line(tenant, &self.style.paint(Tone::Warning, text))))
+        });
+        let found: Vec<(usize, String)> = found.collect();
+        found.into_iter().map(|(index, line)| (self.told.insert(index), line).1).collect()
     }
 
     /// Counts a line with this cause; `None` where the line is left out, else what it says of those before it.

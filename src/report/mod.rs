@@ -32,7 +32,9 @@ mod json;
 mod label;
 mod markdown;
 mod sheet;
+mod stragglers;
 mod summary;
+mod waves;
 
 pub(crate) use format::Format;
 pub(crate) use label::{approximately, count, first, moment, names, towards};

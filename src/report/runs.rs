@@ -1,20 +1,29 @@
 //! The runs of a fleet: a list of them, and one in full.
 
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
+
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::model::event::Event;
+use crate::model::outcome::TenantRecord;
 use crate::model::run_summary::{AttemptRow, RunStatus, RunSummary};
-use crate::model::stats::{RunStats, Verdict};
+use crate::model::stats::Verdict;
+use crate::model::tenant::TenantId;
+use crate::policy::format_duration;
 
-use super::outcome::{OutcomeView, took};
+use super::causes::group_by;
+use super::outcome::{OutcomeView, Page, took, version_before, version_text};
 use super::sheet::{Cell, Column, Sheet};
+use super::stragglers::Durations;
 use super::style::Tone;
+use super::waves::{self, WaveRow};
 use super::{Format, Style, json, label, live, summary};
 
 /// A run with its known counts.
 struct Row<'a> {
     run: &'a RunSummary,
-    stats: RunStats,
     status: &'static str,
 }
 
@@ -35,15 +44,8 @@ impl Row<'_> {
     fn tone(&self) -> Tone {
         match self.verdict() {
             Some(Verdict::AllAtTarget) => Tone::Good,
-            _ if self.stats.failures() > 0 => Tone::Bad,
+            _ if self.run.counts.failures() > 0 => Tone::Bad,
             _ => Tone::Warning,
-        }
-    }
-
-    fn outstanding(&self) -> usize {
-        match self.run.status() {
-            RunStatus::Finished => self.stats.outstanding(),
-            _ => self.run.selected - self.run.with_outcome,
         }
     }
 
@@ -54,8 +56,8 @@ impl Row<'_> {
             "started_at": label::moment(r.started_at_ms), "started_at_ms": r.started_at_ms,
             "finished_at": r.finished_at_ms.map(label::moment), "finished_at_ms": r.finished_at_ms,
             "status": self.status, "verdict": self.verdict(),
-            "selected": r.selected, "at_target": self.stats.at_target(), "failures": self.stats.failures(),
-            "outstanding": self.outstanding(), "resumes": r.resumes,
+            "selected": r.selected, "at_target": r.counts.at_target(), "failures": r.counts.failures(),
+            "outstanding": r.outstanding(), "resumes": r.resumes,
             "started_by": r.started_by, "selection": r.selection,
         })
     }
@@ -66,7 +68,6 @@ pub(crate) fn list(runs: &[RunSummary], format: Format, style: &Style) -> String
     let resumed = |run: &RunSummary| runs.iter().any(|other| other.resumes == Some(run.run));
     let row = |run| Row {
         run,
-        stats: run.stats.unwrap_or_default(),
         status: match run.status() {
             RunStatus::Dead | RunStatus::Unfinished if resumed(run) => "resumed later",
             status => status.into(),
@@ -79,7 +80,7 @@ pub(crate) fn list(runs: &[RunSummary], format: Format, style: &Style) -> String
 
 fn sheet(rows: &[Row<'_>]) -> Sheet {
     let failures = |row: &&Row<'_>| {
-        let failures = row.stats.failures();
+        let failures = row.run.counts.failures();
         Cell::from(failures).tone(if failures > 0 { Tone::Bad } else { Tone::Plain })
     };
     Sheet::of(rows)
@@ -91,12 +92,12 @@ fn sheet(rows: &[Row<'_>]) -> Sheet {
             Cell::from(row.verdict_text().unwrap_or_else(|| row.status.to_owned())).tone(row.tone())
         })
         .column(Column::screen("OK").right().expendable(2), |row| {
-            format!("{}/{}", row.stats.at_target(), row.run.selected)
+            format!("{}/{}", row.run.counts.at_target(), row.run.selected)
         })
         .column(Column::data("Selected"), |row| row.run.selected)
-        .column(Column::data("At target"), |row| row.stats.at_target())
+        .column(Column::data("At target"), |row| row.run.counts.at_target())
         .column(Column::new("Failed").key("failures").right().expendable(4), failures)
-        .column(Column::data("Outstanding"), |row| row.outstanding())
+        .column(Column::data("Outstanding"), |row| row.run.outstanding())
         .sheet()
 }
 
@@ -111,6 +112,16 @@ pub(crate) struct RunView<'a> {
     pub(crate) attempts: &'a [AttemptRow],
     /// The waves, the requests to stop it, and the latest progress of tenants, with their times.
     pub(crate) events: &'a [(i64, Event)],
+    /// When each outcome was recorded, by the tenant's place in the plan, in milliseconds since 1970-01-01 UTC.
+    pub(crate) ended_at_ms: &'a HashMap<usize, i64>,
+    /// The runs that resumed it, oldest first.
+    pub(crate) heirs: &'a [RunSummary],
+    /// The tenants that it left and a later run has settled.
+    pub(crate) settled: &'a BTreeMap<TenantId, Uuid>,
+    /// The present time, in milliseconds since 1970-01-01 UTC.
+    pub(crate) now_ms: i64,
+    /// Whether each tenant has a row.
+    pub(crate) all: bool,
 }
 
 impl RunView<'_> {
@@ -119,12 +130,22 @@ impl RunView<'_> {
         match format {
             Format::Table => self.text(style),
             Format::Csv | Format::Md | Format::Junit => self.outcome.render(format, style),
+            Format::Html => self.page(),
             _ => self.json(),
         }
     }
 
     fn row(&self) -> Row<'_> {
-        Row { run: self.run, stats: *self.outcome.stats, status: self.run.status().into() }
+        Row { run: self.run, status: self.run.status().into() }
+    }
+
+    fn page(&self) -> String {
+        let &RunView { outcome, events, ended_at_ms, .. } = self;
+        Page { outcome, events, ended_at_ms, status: self.run.status() }.render()
+    }
+
+    fn waves(&self) -> Vec<WaveRow<'_>> {
+        waves::rows(self.outcome.header, self.outcome.records, self.events)
     }
 
     fn text(&self, style: &Style) -> String {
@@ -148,14 +169,46 @@ impl RunView<'_> {
             ("started by", if by.host.is_empty() { String::new() } else { started_by }),
             ("command", by.command.clone()),
         ];
-        let events = self.events.iter().enumerate().map(|(place, (at_ms, event))| {
-            let (name, text) = moment_of_run(event, &self.events[..place]);
-            (name, format!("{} {text}", label::moment(*at_ms)))
+        let heir = |heir: &RunSummary| {
+            let verdict = heir.finished_at_ms.and(heir.stats).map(|stats| json::value(stats.verdict()));
+            let status = verdict.as_ref().and_then(Value::as_str).unwrap_or(heir.status().into());
+            let by = &heir.started_by;
+            let by = if by.host.is_empty() { String::new() } else { format!(", by {} on {}", by.user, by.host) };
+            let text = format!("{}{by}: {}", heir.run, summary::words(status));
+            ("resumed by", format!("{} {text}", label::moment(heir.started_at_ms)))
+        };
+        let settled = group_by(self.settled, |(_, run)| **run).into_iter();
+        let settled = settled.map(|(run, tenants)| {
+            ("settled", format!("{} since then, by run {run}", label::count(tenants.len(), "tenant")))
         });
-        let lines = head.into_iter().filter(|(_, value)| !value.is_empty()).chain(events);
+        let done: HashSet<usize> = self.outcome.records.iter().map(|record| record.index).collect();
+        let durations = Durations::of(self.outcome.records);
+        let events = self.events.iter().filter_map(|(at_ms, event)| {
+            let (name, text) = match event {
+                // The table of the waves has them.
+                Event::WaveStarted { .. } | Event::WaveFinished { .. } => return None,
+                Event::AttemptStarted { index, .. } if done.contains(index) => return None,
+                Event::AttemptStarted { tenant, .. } if r.status() == RunStatus::Running => {
+                    let age = u64::try_from(self.now_ms - at_ms).unwrap_or(0) / 1_000;
+                    let age = Duration::from_secs(age);
+                    let times = durations.straggles(age).map(|times| format!(", {times}")).unwrap_or_default();
+                    ("in flight", format!("{tenant} for {}{times}", format_duration(age)))
+                }
+                Event::AttemptStarted { tenant, .. } => {
+                    ("in flight", format!("{tenant} began, and its end is not recorded"))
+                }
+                event => moment_of_run(event),
+            };
+            Some((name, format!("{} {text}", label::moment(*at_ms))))
+        });
+        let head = head.into_iter().filter(|(_, value)| !value.is_empty());
+        let lines = head.chain(self.heirs.iter().map(heir)).chain(settled).chain(events);
         let row = |(name, value): (_, String)| [Cell::fixed(name).tone(Tone::Dim), value.into()];
         let sheet = Sheet::new([Column::new(""), Column::new("").at_least(20)]).rows(lines.map(row));
-        let parts = [sheet.table(style), self.failed_attempts(style), self.outcome.render(Format::Table, style)];
+        let waves = waves::sheet(&self.waves()).table(style);
+        let tenants = if self.all { self.tenants().table(style) } else { String::new() };
+        let (attempts, outcome) = (self.failed_attempts(style), self.outcome.render(Format::Table, style));
+        let parts = [sheet.table(style), waves, tenants, attempts, outcome];
         parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
     }
 
@@ -167,6 +220,16 @@ impl RunView<'_> {
         if let Some(folder) = self.outcome.header.kind.backups() {
             fields["backups"] = folder.into();
         }
+        for (record, tenant) in self.outcome.records.iter().zip(fields["tenants"].as_array_mut().into_iter().flatten())
+        {
+            if let Some(before) = version_before(record) {
+                tenant["version_before"] = before.into();
+            }
+            tenant["finished_at_ms"] = self.ended_at_ms.get(&record.index).copied().into();
+        }
+        fields["waves"] = self.waves().iter().map(WaveRow::fields).collect();
+        fields["resumed_by"] = self.heirs.iter().map(|heir| json!(heir.run)).collect();
+        fields["settled_by"] = json!(self.settled);
         let attempt = |a: &AttemptRow| json!({ "tenant": self.tenant(a), "attempt": a.attempt, "started_at_ms": a.started_at_ms, "error": a.error });
         fields["attempts"] = self.attempts.iter().map(attempt).collect();
         let event = |(at_ms, event): &(i64, Event)| json!({ "at_ms": at_ms, "event": event });
@@ -176,6 +239,28 @@ impl RunView<'_> {
 
     fn tenant(&self, attempt: &AttemptRow) -> &str {
         self.outcome.header.tenants.get(attempt.index).map_or("", |planned| planned.tenant.as_str())
+    }
+
+    /// Every tenant that has its outcome.
+    fn tenants(&self) -> Sheet {
+        let began = |r: &TenantRecord| {
+            let at_ms = *self.ended_at_ms.get(&r.index)?;
+            Some(label::moment(at_ms.saturating_sub(i64::try_from(r.duration.as_millis()).ok()?)))
+                .filter(|_| r.attempts > 0)
+        };
+        let before = |r: &TenantRecord| {
+            version_before(r).map_or_else(|| "not known".to_owned(), |before| before.unwrap_or("empty").to_owned())
+        };
+        Sheet::of(self.outcome.records)
+            .column(Column::new("Tenant").at_least(16), |r| &r.tenant)
+            .column(Column::new("Wave").expendable(2), |r| &r.wave)
+            .column("Outcome", |r| summary::words(r.outcome.name()))
+            .column(Column::new("Before").at_least(12), |r| before(r))
+            .column(Column::new("After").at_least(12), |r| version_text(r))
+            .column(Column::new("Began").expendable(1), |r| Cell::maybe(began(r)))
+            .column(Column::new("Took").right(), |r| Cell::maybe(Some(took(r.duration)).filter(|_| r.attempts > 0)))
+            .column(Column::new("Tries").right().expendable(3), |r| r.attempts)
+            .sheet()
     }
 
     /// The failed attempts; a successful one shows in the tenant's outcome.
@@ -196,20 +281,13 @@ impl RunView<'_> {
     }
 }
 
-/// A recorded event in words: its kind, and the rest. `before`: the events up to it.
-fn moment_of_run(event: &Event, before: &[(i64, Event)]) -> (&'static str, String) {
-    let began =
-        |name: &str| before.iter().any(|(_, event)| matches!(event, Event::WaveStarted { wave, .. } if wave == name));
+/// A recorded event in words: its kind, and the rest.
+fn moment_of_run(event: &Event) -> (&'static str, String) {
     match event {
-        Event::WaveStarted { wave, tenants, .. } => {
-            ("wave", format!("{wave} began with {}", label::count(*tenants, "tenant")))
-        }
-        // Each tenant of a wave that was skipped has its outcome, and so the wave has its end.
-        Event::WaveFinished { wave, .. } if !began(wave) => ("wave", format!("{wave} was not started")),
-        Event::WaveFinished { wave, stats } => {
-            ("wave", format!("{wave} ended; {} of {} at target so far", stats.at_target(), stats.selected))
-        }
         Event::Progress { tenant, migration, rows, .. } => ("progress", format!("{tenant}: {migration}, {rows} rows")),
+        Event::OutsideWindow { wave, window, opens_at_ms } => {
+            ("window", format!("{wave} waited for {window}, which opens {}", label::moment(*opens_at_ms)))
+        }
         Event::Draining { in_flight, .. } => ("stop", format!("nothing new was started; {in_flight} in flight")),
         Event::Cancelling { in_flight } => ("stop", format!("{in_flight} in flight were cancelled")),
         other => ("event", live::jsonl(other)),

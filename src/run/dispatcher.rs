@@ -18,6 +18,7 @@ use super::cancel::{Cancel, Level};
 use super::decide::{self, Conclusion, Counted, Next, Rules};
 use super::gate::{self, Passage};
 use super::order::{Order, Readiness};
+use super::pacing::{Opening, Pacer};
 use super::queue::Queue;
 use super::unit::{Assignment, Attempt, AttemptEnd};
 use super::wave::WaveRun;
@@ -62,6 +63,7 @@ async fn every_wave(
         tenants: HashMap::new(),
         announced: Level::Running,
         order: Order::of(&plan),
+        pacer: Pacer::new(plan.pacing.clone()),
         notifier,
         notices,
     };
@@ -73,7 +75,7 @@ async fn every_wave(
         }
     }
     if let Some(reason) = dispatcher.cancel.reason()
-        && (reason != NotStarted::FailureBudget || dispatcher.stats.outcomes[OutcomeKind::NotStarted] > 0)
+        && (!reason.needs_a_tenant() || dispatcher.stats.outcomes[OutcomeKind::NotStarted] > 0)
     {
         dispatcher.stats.stopped = Some(reason);
     }
@@ -94,6 +96,7 @@ struct Dispatcher {
     tenants: HashMap<usize, InFlight>,
     announced: Level,
     order: Order,
+    pacer: Pacer,
     /// Notices of the units, by the tenant's index in the plan.
     notifier: mpsc::UnboundedSender<(usize, Notice)>,
     notices: mpsc::UnboundedReceiver<(usize, Notice)>,
@@ -134,20 +137,25 @@ impl Dispatcher {
         loop {
             self.announce_level().await;
             self.follow(&mut wave).await;
-            match self.cancel.reason() {
-                Some(reason) => self.not_started(&mut wave, reason).await,
-                None => {
-                    while let Some(index) = wave.queue.pop(Instant::now(), wave.admits(self.tenants.len())) {
-                        self.start(&mut wave, index).await;
-                    }
+            let next = match self.cancel.reason() {
+                Some(reason) => {
+                    self.not_started(&mut wave, reason).await;
+                    None
                 }
-            }
-            if self.running.is_empty() && wave.queue.next_wake().is_none() {
+                None => match self.start_some(&mut wave).await {
+                    Ok(next) => next,
+                    Err(reason) => {
+                        self.cancel.drain(reason);
+                        continue;
+                    }
+                },
+            };
+            let wake = [wave.queue.next_wake(), next].into_iter().flatten().min();
+            if self.running.is_empty() && wake.is_none() {
                 // The queue is empty here, unless tenants wait for each other, which a tenant file can't express.
                 self.not_started(&mut wave, NotStarted::Dependency).await;
                 break;
             }
-            let wake = wave.queue.next_wake().unwrap_or_else(|| Instant::now() + std::time::Duration::from_secs(3600));
             tokio::select! {
                 // The notices of a unit come before its end.
                 biased;
@@ -163,10 +171,45 @@ impl Dispatcher {
                     self.record(&mut wave, index, attempt).await;
                 }
                 _ = level.changed() => {}
-                () = tokio::time::sleep_until(wake), if wave.queue.next_wake().is_some() => {}
+                () = tokio::time::sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
             }
         }
         self.wave_finished(&wave).await;
+    }
+
+    /// Starts tenants as long as there is room, and the pace allows those that were not started before. Returns the time to
+    /// look at the pace again, if any tenant waits for it, or the reason why it allows none any more.
+    async fn start_some(&mut self, wave: &mut WaveRun<'_>) -> Result<Option<Instant>, NotStarted> {
+        loop {
+            let (now, mut wake) = (Instant::now(), None);
+            if wave.queue.is_waiting() {
+                let opening = self.pacer.opening(wave.planned, now);
+                if let Opening::Never(reason) = opening {
+                    return Err(reason);
+                }
+                self.tell_opening(wave, opening).await;
+                wake = Some((opening, self.pacer.wake(opening)));
+            }
+            let is_open = wake.is_none_or(|(opening, _)| opening == Opening::Now);
+            let Some(index) = wave.queue.pop(now, is_open && wave.admits(self.tenants.len())) else {
+                return Ok(wake.and_then(|(_, wake)| wake));
+            };
+            if !self.tenants.contains_key(&index) {
+                self.pacer.started(now);
+            }
+            self.start(wave, index).await;
+        }
+    }
+
+    /// Tells once that the window of a wave is closed.
+    async fn tell_opening(&self, wave: &mut WaveRun<'_>, opening: Opening) {
+        if let Opening::At { opens_at_ms: Some(opens_at_ms), .. } = opening
+            && wave.told_opening != Some(opens_at_ms)
+        {
+            wave.told_opening = Some(opens_at_ms);
+            let window = wave.planned.window.as_ref().map(ToString::to_string).unwrap_or_default();
+            self.emit(Event::OutsideWindow { wave: wave.planned.name.clone(), window, opens_at_ms }).await;
+        }
     }
 
     /// Concludes every tenant of a wave that does not start.

@@ -77,6 +77,9 @@ pub(super) fn event(event: &Event) {
             info!(target: "fleet::run", finished = stats.finished(), failed = stats.failures(), "run finished");
         }
         Event::Draining { in_flight, .. } => warn!(target: "fleet::run", in_flight, "nothing new starts"),
+        Event::OutsideWindow { wave, window, .. } => {
+            info!(target: "fleet::run", wave, window, "waiting for the window")
+        }
         Event::Cancelling { in_flight } => warn!(target: "fleet::run", in_flight, "cancelling"),
         Event::AttemptStarted { .. } => {}
     }

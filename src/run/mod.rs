@@ -15,6 +15,7 @@ mod log;
 mod make_way;
 mod observe;
 mod order;
+mod pacing;
 mod queue;
 mod reread;
 mod schemas;
@@ -39,12 +40,13 @@ use crate::model::run_summary::LeftAt;
 use crate::model::schema::Catalog;
 use crate::model::tenant::{Tenant, TenantId};
 use crate::model::transaction::TransactionScope;
-use crate::policy::{Concurrency, FailureBudget, Limits, RetryPolicy, Tally, Timeouts};
+use crate::policy::{Concurrency, FailureBudget, Limits, RetryPolicy, Tally, Timeouts, Window};
 use crate::seed::SeedRequest;
 
 pub(crate) use cancel::{Cancel, Level};
 pub(crate) use dispatcher::execute;
 pub(crate) use observe::{Pace, answers, estimate_rows, examine, observe, observe_applied, observe_refreshes};
+pub(crate) use pacing::Pacing;
 pub(crate) use schemas::observe_schemas;
 pub(crate) use tasks::{AdoptPlan, BackupPlan, Foreseen, RestorePlan, foresee};
 pub(crate) use verify::{count_rows, observe_assertions};
@@ -64,6 +66,8 @@ pub(crate) struct RunPlan {
     pub(crate) held_back: usize,
     /// The concurrency caps.
     pub(crate) concurrency: Concurrency,
+    /// The limits on starts.
+    pub(crate) pacing: Pacing,
     /// The retry policy for transient faults.
     pub(crate) retry: RetryPolicy,
     /// The time limits of the fleet.
@@ -135,4 +139,6 @@ pub(crate) struct PlannedWave {
     pub(crate) lock_timeout: Option<Duration>,
     /// The extent of transactions on its tenants, if different from the fleet.
     pub(crate) transaction: Option<TransactionScope>,
+    /// The times of the day at which its tenants may be started; `None`: always.
+    pub(crate) window: Option<Window>,
 }

@@ -125,6 +125,11 @@ impl Queue {
         self.held.remove(&index)
     }
 
+    /// Whether a tenant waits that nothing holds.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.servers.iter().any(|server| !server.waiting.is_empty())
+    }
+
     /// The time at which the next delayed tenant may be tried.
     pub(super) fn next_wake(&self) -> Option<Instant> {
         self.delayed.first().map(|(at, _)| *at)

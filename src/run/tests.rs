@@ -25,6 +25,7 @@ use crate::model::stats::{RunStats, Verdict};
 use crate::model::tenant::{Address, Engine, TenantId};
 
 mod order;
+mod pacing;
 
 struct M(&'static str);
 
@@ -95,6 +96,7 @@ async fn plan_of(
             former: Default::default(),
             lock_timeout: None,
             transaction: None,
+            window: None,
         });
     }
     let header = RunHeader {
@@ -123,6 +125,7 @@ async fn plan_of(
             per_server: NonZeroUsize::new(per_server).unwrap(),
         },
         retry: RetryPolicy::default(),
+        pacing: Pacing::default(),
         restore: None,
         seed: None,
         adopt: None,

@@ -17,12 +17,14 @@ pub(super) struct WaveRun<'p> {
     /// Histories read over shared connections; each is used once.
     pub(super) known: HashMap<TenantId, Vec<String>>,
     tally: Tally,
+    /// The opening of its window that was told last.
+    pub(super) told_opening: Option<i64>,
 }
 
 impl<'p> WaveRun<'p> {
     /// A wave with an empty queue.
     pub(super) fn new(planned: &'p PlannedWave, known: HashMap<TenantId, Vec<String>>) -> Self {
-        WaveRun { planned, queue: Queue::default(), known, tally: planned.former }
+        WaveRun { planned, queue: Queue::default(), known, tally: planned.former, told_opening: None }
     }
 
     /// Counts an outcome. Returns the reason to start nothing new, if the outcome used up the failure budget.

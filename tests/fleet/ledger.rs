@@ -79,7 +79,7 @@ fn a_run_that_lives_is_told_and_not_resumed_and_one_that_was_killed_is() {
     let refused = fleet.run(&["runs", "resume", id, "--yes"]).exits(75);
     refused.tells(&["still goes on", &format!("process {}", alive.id()), "nothing was started"]);
     let shown =
-        fleet.run(&["runs", "show", id]).exits(0).shows(&["running", "it goes on", "--tenant=lite-000", "wave"]);
+        fleet.run(&["runs", "show", id]).exits(0).shows(&["running", "it goes on", "--tenant=lite-000", "WAVE"]);
     assert!(!shown.out.contains("resume"), "{}", shown.out);
 
     alive.kill().unwrap();

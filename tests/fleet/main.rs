@@ -46,6 +46,7 @@ mod script_folders;
 mod secrets;
 #[path = "../support/own_servers.rs"]
 mod servers;
+mod story;
 mod support;
 mod table_kinds;
 mod tenant_file;

@@ -143,6 +143,7 @@ impl Fleet {
             former: Default::default(),
             lock_timeout: None,
             transaction: None,
+            window: None,
         };
         let all = 0..catalog.migrations.len();
         RunPlan {
@@ -161,6 +162,7 @@ impl Fleet {
             held_back: 0,
             concurrency: Concurrency { global: self.at_once, ..Concurrency::default() },
             retry: self.retry,
+            pacing: Default::default(),
             timeouts: self.timeouts,
             limits: self.limits.clone(),
             kill_blockers: self.kill_blockers,

@@ -2,14 +2,17 @@
 //! resolving what a run began.
 
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
 use clap::{Args, Subcommand};
+use strum::IntoEnumIterator as _;
 
 use super::change::parse_rows;
 use super::settings::{PlanFlags, RunFlags};
-use super::shared::{Engines, ReadArgs, RunOutput, Selection, ShowArgs, one_of};
+use super::shared::{Engines, ReadArgs, Reports, RunOutput, Selection, ShowArgs, one_of};
 use crate::check::doctor::Severity;
+use crate::model::run_summary::RunResult;
 use crate::report::Format;
 
 #[derive(Debug, Args)]
@@ -225,13 +228,30 @@ pub(in crate::cli) enum Runs {
         /// How many
         #[arg(long, default_value = "20", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
         limit: usize,
+        /// Only runs that took this tenant
+        #[arg(long, value_name = "ID")]
+        tenant: Option<String>,
+        /// Only runs started since: an age (2d, 12h), or a time in UTC (2026-11-28, "2026-11-28 22:00:00")
+        #[arg(long, value_name = "AGE|TIME", value_parser = since)]
+        since: Option<SystemTime>,
+        /// Only runs with this result (repeatable): ok, failed, stopped (by a budget, a signal, a lost ledger), alive, dead
+        #[arg(long, value_name = "RESULT", value_parser = result())]
+        status: Vec<RunResult>,
         #[command(flatten)]
         show: ShowArgs,
     },
-    /// One run: its outcomes and failed attempts
+    /// The story of one run: its waves, who went on with it, its outcomes and failed attempts
     Show {
         /// The run: its id, its beginning or end, or "last"
         run: String,
+        /// Every tenant in a row of its own, with its version before and after
+        #[arg(long)]
+        all: bool,
+        /// Follows a run that goes on, also from another machine, and exits as the run does
+        #[arg(long)]
+        watch: bool,
+        #[command(flatten)]
+        report: Reports,
         #[command(flatten)]
         show: ShowArgs,
     },
@@ -252,6 +272,22 @@ pub(in crate::cli) enum Runs {
     /// Resolves a tenant that is in doubt, after you have looked at its database
     #[command(alias = "settle")]
     Resolve(Resolve),
+}
+
+/// A time, or one that lies so long ago. A day begins at midnight UTC, as times are shown.
+fn since(text: &str) -> Result<SystemTime, String> {
+    let ago = humantime::parse_duration(text).ok().and_then(|age| SystemTime::now().checked_sub(age));
+    let at =
+        || humantime::parse_rfc3339_weak(text).or_else(|_| humantime::parse_rfc3339_weak(&format!("{text} 00:00:00")));
+    ago.map_or_else(|| at().map_err(|_| "write an age (2d, 12h) or a time in UTC (2026-11-28)".to_owned()), Ok)
+}
+
+/// The result of a run by its name.
+fn result() -> impl TypedValueParser<Value = RunResult> {
+    let name = |result: &RunResult| <&'static str>::from(*result);
+    PossibleValuesParser::new(RunResult::iter().map(move |result| name(&result))).map(move |text| {
+        RunResult::iter().find(|result| name(result) == text).expect("clap has let only these names through")
+    })
 }
 
 #[derive(Debug, Args)]

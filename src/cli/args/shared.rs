@@ -94,7 +94,15 @@ pub(in crate::cli) struct RunOutput {
     /// Adds the slowest tenants and steps to the outcome, and what their time was spent on
     #[arg(long)]
     pub(in crate::cli) timings: bool,
-    /// Also writes a report: junit=FILE, json=FILE, csv=FILE or md=FILE (repeatable)
+    #[command(flatten)]
+    pub(in crate::cli) reports: Reports,
+}
+
+/// The reports in files.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub(in crate::cli) struct Reports {
+    /// Also writes a report: html=FILE (a page for a browser), junit=FILE, json=FILE, csv=FILE or md=FILE (repeatable)
     #[arg(long, value_name = "KIND=FILE", value_parser = parse_report)]
     pub(in crate::cli) report: Vec<(Format, PathBuf)>,
 }
@@ -138,7 +146,7 @@ pub(in crate::cli) fn output_files(matches: &ArgMatches) -> Vec<OutputFile> {
 fn parse_report(text: &str) -> Result<(Format, PathBuf), String> {
     match text.split_once('=').map(|(kind, file)| (Format::named(kind, Format::REPORT), file)) {
         Some((Some(kind), file)) if !file.is_empty() => Ok((kind, PathBuf::from(file))),
-        _ => Err("write junit=FILE, json=FILE, csv=FILE or md=FILE".to_owned()),
+        _ => Err("write html=FILE, junit=FILE, json=FILE, csv=FILE or md=FILE".to_owned()),
     }
 }
 

@@ -14,12 +14,12 @@ use crate::inputs::{Diagnostics, Document, Item, Reader};
 use crate::model::tenant::Tenant;
 use crate::model::text::suggestion;
 use crate::model::transaction::TransactionScope;
-use crate::policy::FailureBudget;
+use crate::policy::{FailureBudget, Window};
 
 /// The name of the last wave: all tenants that no rule matched.
 pub(crate) const REST: &str = "rest";
 
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "name",
     "tags",
     "tenants",
@@ -30,6 +30,7 @@ const KEYS: [&str; 10] = [
     "lock_timeout",
     "transaction",
     "online",
+    "window",
 ];
 
 /// One wave of the file.
@@ -49,6 +50,8 @@ pub(crate) struct WaveRule {
     pub(crate) transaction: Option<TransactionScope>,
     /// Whether its tenants get migrations in their online form.
     pub(crate) online: Option<bool>,
+    /// Its maintenance window.
+    pub(crate) window: Option<Window>,
 }
 
 /// The members of a wave: the tenants that any of the parts picks.
@@ -208,6 +211,7 @@ fn rule(reader: &Reader<'_, '_>, name: String, drafts: &mut Diagnostics) -> Wave
         lock_timeout: reader.duration("lock_timeout", false, drafts),
         transaction: reader.transaction(drafts),
         online: reader.boolean("online", drafts),
+        window: reader.window(drafts),
     }
 }
 

@@ -21,7 +21,9 @@ use super::document::Document;
 use super::limits::OfMigration;
 use super::{Diagnostics, ScratchServers, Variables, assertions, backup, check, form, limits, scratch, seed};
 use crate::model::transaction::TransactionScope;
-use crate::policy::{Backoff, Concurrency, FailureBudget, LockRetry, RetryPolicy, Timeouts, parse_duration};
+use crate::policy::{
+    Backoff, Concurrency, Deadline, FailureBudget, LockRetry, Rate, RetryPolicy, Timeouts, Window, parse_duration,
+};
 use layer::Layer;
 
 pub(crate) use environment::unread;
@@ -61,6 +63,10 @@ pub(crate) struct Settings {
     #[serde(deserialize_with = "duration")]
     lock_wait: Duration,
     pub(crate) max_failures: FailureBudget,
+    pub(crate) rate: Option<Rate>,
+    pub(crate) deadline: Option<Deadline>,
+    pub(crate) window: Window,
+    outside_window: OutsideWindow,
     /// In percent, from 1 to 100.
     #[serde(deserialize_with = "percent")]
     pub(crate) outage: u8,
@@ -115,6 +121,14 @@ enum OnFailure {
     Restore,
 }
 
+/// The handling of a wave outside of its window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum OutsideWindow {
+    Wait,
+    Stop,
+}
+
 /// Whether something is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -160,6 +174,11 @@ impl Settings {
             lock_wait_limit: self.hold_wait,
             locks,
         }
+    }
+
+    /// Whether a run stops outside of a wave's window, and does not wait for it.
+    pub(crate) fn stops_outside_window(&self) -> bool {
+        self.outside_window == OutsideWindow::Stop
     }
 
     /// Whether a tenant is restored from its backup when a migration failed and the engine could not roll it back.

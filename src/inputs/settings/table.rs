@@ -38,7 +38,7 @@ const POSITIVE: Form = Form::Duration { zero: false };
 const DURATION: Form = Form::Duration { zero: true };
 
 /// All settings, in the order in which they are shown.
-pub(crate) static SETTINGS: [Setting; 30] = [
+pub(crate) static SETTINGS: [Setting; 34] = [
     setting("name", Form::Text, None, "The name of the fleet"),
     setting(
         "development",
@@ -103,6 +103,18 @@ pub(crate) static SETTINGS: [Setting; 30] = [
     )
     .note("A share counts from 10 finished tenants on. The less of it is left, the fewer tenants are at work at once.")
     .flag("max-failures", Commands::All),
+    setting("rate", Form::Rate, None, "At most so many tenants started in a time: 10/min, 2/s or 100/h")
+        .note("They are spread evenly. A tenant that is tried again is not started anew, and one that is at its target needs no start.")
+        .flag("rate", Commands::Plans),
+    setting("deadline", Form::Deadline, None, "Nothing new is started after this time: 90m, or a time with its zone (04:00 Europe/Berlin)")
+        .note("A duration counts from the start of the run. Tenants in flight come to their end; the others are left for `runs resume`.")
+        .flag("deadline", Commands::Plans),
+    setting("window", Form::Window, Some("always"), "The maintenance window in which tenants are started, with its time zone")
+        .note("Such as `\"22:00-04:00 Europe/Berlin\"`; a wave may have another one. Tenants in flight at its end come to their end.")
+        .flag("window", Commands::Plans),
+    setting("outside_window", Form::Choice(&["wait", "stop"]), Some("wait"), "Outside of the window, whether a run waits for it or stops: wait or stop")
+        .note("It stops as at its deadline.")
+        .flag("outside-window", Commands::Plans),
     setting("outage", Form::Percent, Some("50%"), "The share of unreachable tenants above which no run starts")
         .note("It is judged from 5 selected tenants on."),
     setting("long_transaction", POSITIVE, Some("5m"), "How long a transaction may be open before doctor reports it"),

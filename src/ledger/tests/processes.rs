@@ -59,7 +59,7 @@ async fn two_processes_share_one_new_ledger() {
     let ledger = Ledger::open_existing(&at(&file)).await.unwrap().unwrap();
     let runs = ledger.runs(100).await.unwrap();
     assert_eq!(runs.len(), 15);
-    assert!(runs.iter().all(|run| run.status() == RunStatus::Finished && run.with_outcome == 300), "{runs:?}");
+    assert!(runs.iter().all(|run| run.status() == RunStatus::Finished && run.counts.finished() == 300), "{runs:?}");
 }
 
 #[tokio::test]
@@ -69,7 +69,7 @@ async fn what_a_killed_process_had_committed_is_found() {
         assert!(!child(task, &file).status().unwrap().success());
         let ledger = Ledger::open_existing(&at(&file)).await.unwrap().unwrap();
         let run = ledger.run("last").await.unwrap();
-        assert_eq!((run.status(), run.selected, run.with_outcome), (RunStatus::Dead, 50, with_outcome), "{task}");
+        assert_eq!((run.status(), run.selected, run.counts.finished()), (RunStatus::Dead, 50, with_outcome), "{task}");
         let records = ledger.records(run.run).await.unwrap();
         assert_eq!(records.iter().filter(|(_, record)| record.is_none()).count(), 50 - with_outcome);
     }

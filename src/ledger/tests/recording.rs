@@ -41,7 +41,7 @@ async fn every_outcome_comes_back_as_it_was() {
     assert_eq!(ledger.header(header.run).await.unwrap(), header);
     let summary = ledger.run("last").await.unwrap();
     assert_eq!(summary.status(), RunStatus::Finished);
-    assert_eq!((summary.selected, summary.with_outcome), (expected.len(), expected.len() - 1));
+    assert_eq!((summary.selected, summary.counts.finished()), (expected.len(), expected.len() - 1));
     assert_eq!(summary.finished_at_ms, Some(1_700_000_009_000));
     assert_eq!((summary.stats, summary.resumes), (Some(stats), header.resumes));
 }
@@ -132,7 +132,7 @@ async fn an_outcome_is_on_its_way_without_a_finish() {
     assert_eq!(other.records(header.run).await.unwrap().len(), 2, "the plan is there when begin returns");
     recorder.record(Event::TenantFinished(record(&header, 1, Outcome::UpToDate)), 1).await.unwrap();
     let patience = tokio::time::Instant::now() + Duration::from_secs(10);
-    while other.run("last").await.unwrap().with_outcome == 0 {
+    while other.run("last").await.unwrap().counts.finished() == 0 {
         assert!(tokio::time::Instant::now() < patience, "the outcome was never written");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

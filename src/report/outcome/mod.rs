@@ -3,13 +3,15 @@
 //! It says no more than the records: where a record does not have a tenant's state, the text does not either.
 
 mod group;
+mod html;
 mod junit;
 mod now;
 mod text;
 mod timings;
 mod view;
 
-pub(super) use now::moved_text;
+pub(crate) use html::Page;
+pub(super) use now::{moved_text, version_before, version_text};
 pub(super) use text::{total_line, why_not_started};
 pub(crate) use view::OutcomeView;
 pub(super) use view::took;

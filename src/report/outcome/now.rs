@@ -12,11 +12,20 @@ use crate::report::{label, summary};
 const MOST_NAMED: usize = 3;
 
 /// The version in a cell.
-pub(super) fn version_text(r: &TenantRecord) -> String {
+pub(in crate::report) fn version_text(r: &TenantRecord) -> String {
     match &r.version {
         Some(version) => version.clone(),
         None if r.version_known => "nothing applied".to_owned(),
         None => "not known".to_owned(),
+    }
+}
+
+/// The version before the run, `Some(None)` where nothing was applied; `None`: the record does not say.
+pub(in crate::report) fn version_before(r: &TenantRecord) -> Option<Option<&str>> {
+    match &r.outcome {
+        Outcome::Migrated(moved) | Outcome::RolledBack(moved) | Outcome::Stamped(moved) => Some(moved.from.as_deref()),
+        Outcome::Restored { .. } => None,
+        _ => (r.version_known && r.committed.is_empty()).then_some(r.version.as_deref()),
     }
 }
 

@@ -2,17 +2,20 @@
 //!
 //! Every record is in them, in plan order.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::model::event::RunHeader;
 use crate::model::outcome::{Outcome, TenantRecord};
+use crate::model::run_summary::RunStatus;
 use crate::model::schema::Script;
 use crate::model::stats::RunStats;
 use crate::policy::{UsedUp, format_duration};
 
 use super::group::{self, Group};
+use super::html::Page;
 use super::{junit, now, text, timings};
 use crate::report::sheet::{Cell, Sheet};
 use crate::report::{Format, Style, label, markdown, summary};
@@ -45,8 +48,15 @@ impl OutcomeView<'_> {
         match format {
             Format::Md => self.markdown(),
             Format::Junit => junit::render(self),
+            Format::Html => self.page(),
             _ => format.write(|| text::render(self, style), || self.fields(), || self.every_tenant()),
         }
+    }
+
+    /// The page without the times of anything.
+    fn page(&self) -> String {
+        let (events, ended_at_ms, status) = (&[], &HashMap::new(), RunStatus::Finished);
+        Page { outcome: *self, events, ended_at_ms, status }.render()
     }
 
     /// The JSON document as a value, without its version.

@@ -1,5 +1,6 @@
 //! Snapshots of every report, narrow and wide, with and without drawing characters, with hostile names.
 
+mod html;
 mod live;
 mod matrix;
 mod outcome;

@@ -1,5 +1,7 @@
 //! Runs and tenants.
 
+use std::collections::{BTreeMap, HashMap};
+
 use uuid::Uuid;
 
 use super::outcome::{header, mixed, stats};
@@ -31,7 +33,7 @@ pub(super) fn run(n: u128, finished: bool) -> RunSummary {
         finished_at_ms: finished.then_some(1_795_169_763_500),
         stats: Some(stats),
         selected: 300,
-        with_outcome: 300,
+        counts: stats,
         resumes: (n == 2).then(|| Uuid::from_u128(1)),
         started_by: StartedBy::default(),
         selection: Vec::new(),
@@ -44,7 +46,7 @@ pub(super) fn run(n: u128, finished: bool) -> RunSummary {
 fn runs_in_a_list() {
     let mut well = RunStats { selected: 295, ..RunStats::default() };
     well.outcomes[OutcomeKind::Migrated] = 295;
-    let rows = [run(2, false), run(1, true), RunSummary { stats: Some(well), ..run(0, true) }];
+    let rows = [run(2, false), run(1, true), RunSummary { stats: Some(well), counts: well, ..run(0, true) }];
     for (name, style) in [("wide", WIDE), ("narrow", NARROW)] {
         let text = runs::list(&rows, Format::Table, &style);
         assert_readable(&text, &style);
@@ -86,6 +88,11 @@ fn one_run_in_full() {
         },
         attempts: &attempts,
         events: &[],
+        ended_at_ms: &HashMap::new(),
+        heirs: &[run(3, true)],
+        settled: &BTreeMap::new(),
+        now_ms: 1_795_169_764_000,
+        all: true,
     };
     let text = view.render(Format::Table, &NARROW);
     assert_readable(&text, &NARROW);

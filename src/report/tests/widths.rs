@@ -1,5 +1,6 @@
 //! Every table at 60, 80, 120 and 200 columns, and without a terminal.
 
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -125,7 +126,10 @@ fn lists_of_runs_and_tenants() {
             ways: "",
             used_up: None,
         };
-        RunView { run, outcome, attempts: &attempts, events: &[] }.render(format, style)
+        let (ended_at_ms, settled) = (&HashMap::new(), &BTreeMap::new());
+        let (heirs, now_ms) = (&rows[..1], 1_795_169_764_000);
+        RunView { run, outcome, attempts: &attempts, events: &[], ended_at_ms, heirs, settled, now_ms, all: true }
+            .render(format, style)
     });
     let tenant = |id: &str, location: &str| TenantRow {
         id: TenantId::from(id),

@@ -1,0 +1,46 @@
+//! `runs show --watch`: a run of another terminal, or of another machine, as it goes on.
+//!
+//! It reads the ledger now and then, and shows what is new in it in the way of the run itself.
+
+use std::time::{Duration, Instant};
+
+use super::exit::{CliError, run_error};
+use super::session::LiveView;
+use super::setup::Program;
+use crate::ledger::{Followed, Ledger};
+use crate::model::clock::now_ms;
+use crate::model::event::Event;
+use crate::model::run_summary::RunStatus;
+
+/// The interval at which the ledger is read.
+const POLL: Duration = Duration::from_millis(500);
+
+/// Follows a run to its end. What was recorded before is not told line by line.
+pub(super) async fn follow(program: &Program, ledger: &Ledger, wanted: &str) -> Result<(), CliError> {
+    let run = ledger.run(wanted).await.map_err(run_error)?.run;
+    let header = ledger.header(run).await.map_err(run_error)?;
+    let since = |at_ms: i64| Duration::from_millis(u64::try_from(at_ms - header.started_at_ms).unwrap_or(0));
+    let begun = Instant::now().checked_sub(since(now_ms())).unwrap_or_else(Instant::now);
+    let mut view = LiveView::new(program.terminal, begun);
+    view.show(&Event::RunStarted(header.clone()), Duration::ZERO);
+    let (mut seen, mut is_first) = (Followed::default(), true);
+    loop {
+        // Asked before the news are read: those of a run that has ended are all there.
+        let is_over = ledger.run(&run.to_string()).await.map_err(run_error)?.status() != RunStatus::Running;
+        if is_over {
+            seen.from_the_start();
+        }
+        for (at_ms, event) in ledger.news(&header, &mut seen).await.map_err(run_error)? {
+            match is_first {
+                true => view.note(&event, since(at_ms)),
+                false => view.show(&event, since(at_ms)),
+            }
+        }
+        if is_over {
+            return Ok(());
+        }
+        view.tick_now(is_first);
+        is_first = false;
+        tokio::time::sleep(POLL).await;
+    }
+}

@@ -1,0 +1,89 @@
+//! The pace of a run: whether another tenant may be started now, and if not, when.
+//!
+//! It concerns tenants that were not started yet; it waits for nothing and ends nothing.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::PlannedWave;
+use crate::model::clock;
+use crate::model::outcome::NotStarted;
+use crate::policy::{Rate, Window, until};
+
+/// The longest time for which an opening is believed: the clock of the machine may be set.
+const BELIEVED: Duration = Duration::from_secs(60);
+
+/// The limits on starts.
+#[derive(Debug, Clone)]
+pub(crate) struct Pacing {
+    pub(crate) rate: Option<Rate>,
+    /// After this nothing new is started.
+    pub(crate) deadline: Option<Instant>,
+    /// Whether a run stops outside of a wave's window, and does not wait for it.
+    pub(crate) stops_outside: bool,
+    /// The clock: milliseconds since 1970-01-01 UTC.
+    pub(crate) now_ms: fn() -> i64,
+}
+
+impl Default for Pacing {
+    fn default() -> Self {
+        Pacing { rate: None, deadline: None, stops_outside: false, now_ms: clock::now_ms }
+    }
+}
+
+/// The answer to the question whether another tenant may be started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Opening {
+    Now,
+    /// Not before then. `opens_at_ms`: the window of the wave is closed until that time, by the machine's clock.
+    At {
+        at: Instant,
+        opens_at_ms: Option<i64>,
+    },
+    /// None at all.
+    Never(NotStarted),
+}
+
+/// The pace as it is kept.
+pub(super) struct Pacer {
+    limits: Pacing,
+    /// The time of the next start.
+    next: Option<Instant>,
+}
+
+impl Pacer {
+    pub(super) fn new(limits: Pacing) -> Self {
+        Pacer { limits, next: None }
+    }
+
+    /// Whether another tenant of this wave may be started.
+    pub(super) fn opening(&self, wave: &PlannedWave, now: Instant) -> Opening {
+        if self.limits.deadline.is_some_and(|deadline| now >= deadline) {
+            return Opening::Never(NotStarted::Deadline);
+        }
+        let now_ms = (self.limits.now_ms)();
+        match wave.window.as_ref().and_then(|window: &Window| window.opens_at(now_ms)) {
+            Some(_) if self.limits.stops_outside => Opening::Never(NotStarted::Window),
+            Some(opens_at_ms) => {
+                let at = now + until(now_ms, opens_at_ms).min(BELIEVED);
+                Opening::At { at, opens_at_ms: Some(opens_at_ms) }
+            }
+            None => match self.next.filter(|next| now < *next) {
+                Some(at) => Opening::At { at, opens_at_ms: None },
+                None => Opening::Now,
+            },
+        }
+    }
+
+    /// A tenant is started that was not before.
+    pub(super) fn started(&mut self, now: Instant) {
+        self.next = self.limits.rate.map(|rate| now + rate.interval());
+    }
+
+    /// The time to look again, if a tenant that waits may be started only then.
+    pub(super) fn wake(&self, opening: Opening) -> Option<Instant> {
+        let at = if let Opening::At { at, .. } = opening { Some(at) } else { None };
+        [at, self.limits.deadline].into_iter().flatten().min()
+    }
+}

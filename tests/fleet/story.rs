@@ -1,0 +1,118 @@
+//! The story of a run: lists of runs, a run that is followed from another terminal, its report for a browser.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use sqlx::{Connection, Executor};
+
+use crate::support::{Fleet, block_on, wait};
+
+fn listed(fleet: &Fleet, arguments: &[&str]) -> Vec<Value> {
+    let arguments: Vec<&str> = ["runs", "list", "--format", "json"].iter().chain(arguments).copied().collect();
+    fleet.run(&arguments).exits(0).json()["runs"].as_array().unwrap().clone()
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        assert!(Instant::now() < end, "{what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn a_run_is_followed_and_one_that_died_is_counted_and_tells_who_went_on_with_it() {
+    let fleet = Fleet::new().head("[fleet]\nlock_timeout = \"60s\"").sqlite(8);
+    fleet.run(&["migrate", "--yes", "--steps", "1"]).exits(0);
+    let url = format!("sqlite:{}", fleet.path("lite-003.db").display());
+    let holder = block_on(async {
+        let mut holder = sqlx::SqliteConnection::connect(&url).await.unwrap();
+        holder.execute("BEGIN IMMEDIATE").await.unwrap();
+        holder
+    });
+    let mut alive = fleet.program(&["migrate", "--yes", "--steps", "1"]).spawn().unwrap();
+    until("seven are done", || listed(&fleet, &["--status", "alive"]).first().is_some_and(|run| run["at_target"] == 7));
+    let id = listed(&fleet, &[])[0]["run"].as_str().unwrap().to_owned();
+    let watching = fleet.program(&["runs", "show", "last", "--watch"]).spawn().unwrap();
+    // A tenant in flight is noted once it is older than a heartbeat.
+    let shown = || fleet.run(&["runs", "show", &id]).exits(0).out;
+    until("it is told to be in flight", || shown().contains("in flight"));
+    until("it straggles", || shown().contains("times the median"));
+    assert!(shown().contains("lite-003 for "), "{}", shown());
+    std::thread::sleep(Duration::from_secs(2));
+
+    alive.kill().unwrap();
+    let live = wait(alive);
+    assert!(live.err.contains("lite-003  straggles: at work for"), "{}", live.err);
+    let watched = wait(watching).exits(5).shows(&["died", &format!("runs resume {id}"), "1 without an outcome"]);
+    for words in [&*format!("run {id}: up by 1 step, 8 tenants"), "rest  7/8", "lite-003  straggles"] {
+        assert!(watched.err.contains(words), "no {words:?} in:\n{}", watched.err);
+    }
+
+    let died = &listed(&fleet, &["--status", "dead", "--tenant", "lite-003"])[0];
+    let counts = ["run", "at_target", "failures", "outstanding"].map(|key| &died[key]);
+    assert_eq!(counts, [&Value::from(id.as_str()), &7.into(), &0.into(), &1.into()], "{died:#}");
+    fleet.run(&["runs", "list"]).exits(0).shows(&["died", "7/8"]);
+    block_on(holder.close()).unwrap();
+    fleet.run(&["runs", "resume", &id, "--yes"]).exits(0);
+    let heir = listed(&fleet, &[])[0]["run"].as_str().unwrap().to_owned();
+    let told = fleet.run(&["runs", "show", &id, "--all"]).exits(0);
+    told.shows(&[
+        "resumed by",
+        &heir,
+        "settled",
+        &format!("1 tenant since then, by run {heir}"),
+        "its end is not recorded",
+    ]);
+    let story = fleet.run(&["runs", "show", &id, "--format", "json"]).exits(0).json();
+    assert_eq!(
+        (&story["resumed_by"][0], &story["settled_by"]["lite-003"]),
+        (&Value::from(&*heir), &Value::from(&*heir))
+    );
+    let tenant = &story["tenants"][0];
+    assert!(tenant["version_before"].as_str().unwrap() < tenant["version"].as_str().unwrap(), "{tenant:#}");
+    assert!(tenant["finished_at_ms"].is_i64() && story["waves"][0]["started_at_ms"].is_i64(), "{story:#}");
+}
+
+#[test]
+fn runs_are_listed_by_tenant_time_and_result() {
+    let fleet = Fleet::new().sqlite(3);
+    fleet.ask("lite-001", "CREATE TABLE users (id int)");
+    fleet.run(&["migrate", "--yes", "--tenant", "lite-000"]).exits(0);
+    fleet.run(&["migrate", "--yes", "--tenant", "lite-001"]).exits(100);
+    fleet.run(&["migrate", "--yes", "--tenant", "lite-00[12]", "--max-failures", "0"]).exits(101);
+    let results = |arguments: &[&str]| -> Vec<String> {
+        listed(&fleet, arguments).iter().map(|run| run["verdict"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(results(&[]), ["budget_exhausted", "failures", "all_at_target"]);
+    assert_eq!(results(&["--tenant", "lite-001"]), ["budget_exhausted", "failures"]);
+    assert_eq!(results(&["--status", "ok", "--status", "failed"]), ["failures", "all_at_target"]);
+    assert_eq!(results(&["--status", "stopped", "--limit", "1"]), ["budget_exhausted"]);
+    assert_eq!(results(&["--since", "1h", "--tenant", "lite-000"]), ["all_at_target"]);
+    assert_eq!(results(&["--since", "2000-01-01"]).len(), 3);
+    assert!(results(&["--since", "2999-01-01 12:00:00"]).is_empty() && results(&["--tenant", "nobody"]).is_empty());
+    fleet.run(&["runs", "list", "--since", "yesterday"]).exits(64).tells(&["write an age (2d, 12h) or a time in UTC"]);
+    // A run that is over is shown as without --watch, and its exit code is the run's.
+    fleet.run(&["runs", "show", "last", "--watch", "-q"]).exits(101).shows(&["budget exhausted"]);
+}
+
+#[test]
+fn a_run_has_a_page_at_its_end_and_later() {
+    let fleet = Fleet::new().head("[[wave]]\nname = \"canary\"\ncount = 1\n").sqlite(4);
+    fleet.ask("lite-002", "CREATE TABLE users (id int)");
+    fleet.run(&["migrate", "--yes", "--report", "html=end.html"]);
+    fleet.run(&["runs", "show", "last", "--report", "html=later.html"]).exits(0);
+    let page = |name: &str| std::fs::read_to_string(fleet.path(name)).unwrap();
+    let (end, later) = (page("end.html"), page("later.html"));
+    for page in [&end, &later] {
+        for words in ["<!DOCTYPE html>", "<h2>Timeline</h2>", "Failures by cause", "lite-002", "class=\"wave\""] {
+            assert!(page.contains(words), "no {words:?} in:\n{page}");
+        }
+    }
+    // The ledger shifts the times of a run as a whole, and keeps no scripts.
+    assert_eq!(end.matches("<article>").count(), later.matches("<article>").count());
+    fleet
+        .run(&["runs", "show", "last", "--report", "html=fleet-ledger.db"])
+        .exits(64)
+        .tells(&["would destroy the ledger"]);
+}
