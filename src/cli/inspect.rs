@@ -12,6 +12,7 @@ use super::goals;
 use super::origin;
 use super::plan_files;
 use super::setup::{Program, quoted};
+use super::{gates, wave_notes};
 use crate::compile::{LazyScripts, MigrationSet};
 use crate::engine::commits_between;
 use crate::inputs::select::Selection;
@@ -22,7 +23,7 @@ use crate::model::tenant::{Engine, Tenant};
 use crate::model::transaction::TransactionScope;
 use crate::report::first;
 use crate::report::matrix::MatrixView;
-use crate::report::plan::{Detail, LimitNote, PlanRow, PlanView};
+use crate::report::plan::{Detail, LimitNote, PlanRow, PlanView, WaveNote};
 use crate::report::status::StatusView;
 
 impl Run for Status {
@@ -90,6 +91,7 @@ impl Run for Plan {
         let selection = program.select(&self.read.selection).await?;
         goals::refuse_backwards(program, &selection, direction)?;
         goals::refuse_unset(&set, &selection, &goal)?;
+        gates::assertions(program, gates::of(&selection))?;
         let planning =
             Planning { program, set: &set, selection: &selection, goal: &goal, native: self.native, recreate: false };
         let planned = self::planned(&planning).await;
@@ -115,6 +117,7 @@ impl Run for Plan {
 pub(super) struct Planned {
     pub(super) waves: Vec<(String, Vec<PlanRow>)>,
     pub(super) observations: Vec<Observation>,
+    notes: Vec<WaveNote>,
     scripts: Vec<Script>,
     aside: Vec<Script>,
     limits: Vec<LimitNote>,
@@ -149,6 +152,7 @@ impl Planned {
             direction: goal.direction,
             goal: &self.goal_text,
             waves: &self.waves,
+            notes: &self.notes,
             scripts: &self.scripts,
             aside: &self.aside,
             limits: &self.limits,
@@ -251,6 +255,7 @@ pub(super) async fn planned(planning: &Planning<'_>) -> Planned {
     Planned {
         command: command(planning),
         goal_text: goal.describe(catalog),
+        notes: wave_notes::of(planning, &observations),
         waves,
         observations,
         scripts,

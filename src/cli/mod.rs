@@ -14,6 +14,7 @@ mod drift;
 mod exec;
 mod exit;
 mod files;
+mod gates;
 mod goals;
 mod history;
 mod init;
@@ -53,6 +54,7 @@ mod tenants;
 mod terminal;
 mod verify;
 mod waiting;
+mod wave_notes;
 mod words;
 
 use std::panic::AssertUnwindSafe;

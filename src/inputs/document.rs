@@ -232,6 +232,11 @@ impl<'a, 'd> Reader<'a, 'd> {
         TransactionScope::of(&self.formed("transaction", Form::Choice(TransactionScope::WORDS), drafts)?)
     }
 
+    /// One of these words.
+    pub(crate) fn choice(&self, key: &str, words: &'static [&'static str], drafts: &mut Diagnostics) -> Option<String> {
+        self.formed(key, Form::Choice(words), drafts)
+    }
+
     fn formed(&self, key: &str, form: Form, drafts: &mut Diagnostics) -> Option<String> {
         let item = self.item(key)?;
         let note = |wanted| _ = drafts.at(item.span(), format!("`{key}` {wanted}"));

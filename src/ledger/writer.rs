@@ -161,6 +161,8 @@ impl Writer {
                 batch.progress.insert(place, row);
             }
             Event::WaveStarted { .. }
+            | Event::GateStarted { .. }
+            | Event::GateFinished(_)
             | Event::WaveFinished { .. }
             | Event::Draining { .. }
             | Event::Cancelling { .. } => {

@@ -133,6 +133,12 @@ pub(crate) enum NotStarted {
     Interrupted,
     /// The failure budget of a wave was used up.
     FailureBudget,
+    /// The failure budget of the whole run was used up.
+    RunFailureBudget,
+    /// The gate of an earlier wave did not hold.
+    GateFailed,
+    /// The run paused at the gate of an earlier wave, for a person.
+    Paused,
     /// The ledger could no longer be written.
     Ledger,
     /// A tenant that it depends on, or on a rollback one that depends on it, did not end well.
@@ -140,6 +146,11 @@ pub(crate) enum NotStarted {
 }
 
 impl NotStarted {
+    /// Whether failures stopped the run.
+    pub(crate) fn is_budget(self) -> bool {
+        matches!(self, NotStarted::FailureBudget | NotStarted::RunFailureBudget)
+    }
+
     /// The outcome of a tenant that was not started for this reason.
     pub(crate) fn outcome(self) -> Outcome {
         Outcome::NotStarted { reason: self, waited_for: None }

@@ -209,6 +209,10 @@ fn moment_of_run(event: &Event, before: &[(i64, Event)]) -> (&'static str, Strin
         Event::WaveFinished { wave, stats } => {
             ("wave", format!("{wave} ended; {} of {} at target so far", stats.at_target(), stats.selected))
         }
+        Event::GateStarted { wave, soak_ms, checks } => {
+            ("gate", format!("behind wave {wave}: {}", live::gate_text(*soak_ms, checks)))
+        }
+        Event::GateFinished(gate) => ("gate", format!("behind wave {} {}", gate.wave, live::end_of(gate))),
         Event::Progress { tenant, migration, rows, .. } => ("progress", format!("{tenant}: {migration}, {rows} rows")),
         Event::Draining { in_flight, .. } => ("stop", format!("nothing new was started; {in_flight} in flight")),
         Event::Cancelling { in_flight } => ("stop", format!("{in_flight} in flight were cancelled")),

@@ -8,6 +8,7 @@
 mod adopting;
 mod backups;
 mod beginning;
+mod budgets;
 mod by_hand;
 mod canary;
 mod command_line;
@@ -18,6 +19,7 @@ mod drifting;
 #[path = "../support/dumps.rs"]
 mod dumps;
 mod everyday;
+mod gates;
 mod going_on;
 mod hostile;
 mod hostile_ledger;

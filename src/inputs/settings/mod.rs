@@ -61,6 +61,7 @@ pub(crate) struct Settings {
     #[serde(deserialize_with = "duration")]
     lock_wait: Duration,
     pub(crate) max_failures: FailureBudget,
+    pub(crate) run_max_failures: FailureBudget,
     /// In percent, from 1 to 100.
     #[serde(deserialize_with = "percent")]
     pub(crate) outage: u8,

@@ -72,6 +72,7 @@ pub(super) fn view<'a>(
     scripts: &'a [Script],
 ) -> PlanView<'a> {
     PlanView {
+        notes: &[],
         command: "fleet plan",
         catalog,
         direction: Direction::Up,

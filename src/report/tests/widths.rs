@@ -123,7 +123,7 @@ fn lists_of_runs_and_tenants() {
             scripts: &[],
             rerun: None,
             ways: "",
-            used_up: None,
+            cause: None,
         };
         RunView { run, outcome, attempts: &attempts, events: &[] }.render(format, style)
     });
