@@ -65,6 +65,8 @@ pub(crate) mod seed;
 
 pub(crate) mod run;
 
+pub(crate) mod gates;
+
 pub(crate) mod check;
 
 // Two siblings fed by the same events.

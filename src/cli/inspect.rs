@@ -15,6 +15,7 @@ use super::plan_files;
 use super::rollback_run;
 use super::setup::{Program, quoted};
 use super::start::Intent;
+use super::{gates, wave_notes};
 use crate::compile::{LazyScripts, MigrationSet};
 use crate::engine::commits_between;
 use crate::inputs::select::Selection;
@@ -27,7 +28,7 @@ use crate::model::tenant::{Engine, Tenant, TenantId};
 use crate::model::transaction::TransactionScope;
 use crate::report::first;
 use crate::report::matrix::MatrixView;
-use crate::report::plan::{Detail, LimitNote, PlanRow, PlanView};
+use crate::report::plan::{Detail, LimitNote, PlanRow, PlanView, WaveNote};
 use crate::report::status::StatusView;
 
 impl Run for Status {
@@ -94,6 +95,7 @@ impl Run for Plan {
         let selection = &intent.selection;
         goals::refuse_backwards(program, selection, goal.direction)?;
         goals::refuse_unset(&set, selection, &goal)?;
+        gates::assertions(program, gates::of(selection))?;
         let planning = Planning { native: self.native, ..intent.planning(program, &set, &goal) };
         let planned = self::planned(&planning).await;
         let detail = match (self.sql, self.list_scripts) {
@@ -131,6 +133,7 @@ impl Plan {
 pub(super) struct Planned {
     pub(super) waves: Vec<(String, Vec<PlanRow>)>,
     pub(super) observations: Vec<Observation>,
+    notes: Vec<WaveNote>,
     scripts: Vec<Script>,
     aside: Vec<Script>,
     limits: Vec<LimitNote>,
@@ -165,6 +168,7 @@ impl Planned {
             direction: goal.direction,
             goal: &self.goal_text,
             waves: &self.waves,
+            notes: &self.notes,
             scripts: &self.scripts,
             aside: &self.aside,
             limits: &self.limits,
@@ -281,7 +285,16 @@ pub(super) async fn planned(planning: &Planning<'_>) -> Planned {
         scripts.sort_by_key(|script| Engine::ALL.iter().position(|engine| *engine == script.engine));
     }
     let limits = goals::limits(planning, &scripts);
-    Planned { command: command(planning), goal_text: planning.goal_text(), waves, observations, scripts, aside, limits }
+    Planned {
+        command: command(planning),
+        goal_text: planning.goal_text(),
+        notes: wave_notes::of(planning, &observations),
+        waves,
+        observations,
+        scripts,
+        aside,
+        limits,
+    }
 }
 
 /// The command that plans for the same goal and the same tenants.

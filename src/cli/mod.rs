@@ -14,6 +14,7 @@ mod drift;
 mod exec;
 mod exit;
 mod files;
+mod gates;
 mod goals;
 mod history;
 mod init;
@@ -55,6 +56,7 @@ mod terminal;
 mod verify;
 mod waiting;
 mod watch;
+mod wave_notes;
 mod words;
 
 use std::panic::AssertUnwindSafe;

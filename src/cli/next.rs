@@ -11,12 +11,12 @@ use super::previous_run::is_outstanding;
 use super::setup::{Program, quoted, tenant_flag};
 use crate::model::event::RunHeader;
 use crate::model::fault::FaultClass::{self, ChecksumMismatch, DatabaseLost, HasHistory, OutOfOrder};
-use crate::model::outcome::{InDoubt, MIGRATE_FIRST, NotStarted, Outcome, Standing, StoppedAt, TenantRecord};
+use crate::model::outcome::{InDoubt, MIGRATE_FIRST, Outcome, Standing, StoppedAt, TenantRecord};
 use crate::model::plan::{Goal, Target};
 use crate::model::run_kind::RunKind;
 use crate::model::schema::Direction;
 use crate::model::tenant::TenantId;
-use crate::policy::{FailureBudget, Tally, UsedUp};
+use crate::policy::{FailureBudget, StopCause, Tally, UsedUp};
 
 /// The commands that go on with a run.
 #[derive(Default)]
@@ -28,7 +28,12 @@ pub(super) struct Next {
 }
 
 /// The commands to type next after a run with these outcomes; a tenant of the header without one was not reached.
-pub(super) fn after(program: &Program, header: &RunHeader, records: &[TenantRecord], used_up: Option<&UsedUp>) -> Next {
+pub(super) fn after(
+    program: &Program,
+    header: &RunHeader,
+    records: &[TenantRecord],
+    cause: Option<&StopCause>,
+) -> Next {
     if matches!(header.kind, RunKind::Exec { .. }) {
         return after_exec(program, header, records);
     }
@@ -47,30 +52,39 @@ pub(super) fn after(program: &Program, header: &RunHeader, records: &[TenantReco
     let again = (failed > 0).then(|| program.command(&again(header)));
     let go_on = (left > 0).then(|| program.command(&resume(header)));
     let or_lost = if lost > 0 { ", or whose end it did not learn" } else { "" };
-    let once = used_up.map(|of| format!(", {}", of.condition())).unwrap_or_default();
+    let once = cause.map(|of| format!(", {}", of.condition())).unwrap_or_default();
     let others = |command: &str| format!("the {left} that the run did not get to{or_lost}{once}: {command}\n");
     let (doubt, is_stopped) =
         (past(program, header, records) + &others_first(program, header, records), count(is_stop) > 0);
+    let approve = cause.and_then(StopCause::pause).filter(|_| left > 0).map(|gate| {
+        let how = if gate.is_passed() { "with a name in the ledger" } else { "in spite of its gate" };
+        format!("{how}: {}\n", program.command(&approve(header)))
+    });
+    let approve = approve.unwrap_or_default();
     match (again, go_on) {
         (Some(again), go_on) => {
-            let go_on = go_on.map(|command| others(&command)).unwrap_or_default();
+            let go_on = go_on.map(|command| others(&command)).unwrap_or_default() + &approve;
             Next { first: Some(again), rest: if is_stopped { doubt + &go_on } else { go_on + &doubt } }
         }
         // The run is not resumed past failures that stopped it: here all of them are in doubt.
         (None, Some(go_on)) if is_stopped && !doubt.is_empty() => Next { first: None, rest: doubt + &others(&go_on) },
-        (None, go_on) => Next { first: go_on, rest: doubt },
+        (None, Some(go_on)) if cause.is_some_and(StopCause::is_failed_gate) => {
+            Next { first: None, rest: others(&go_on) + &doubt }
+        }
+        (None, go_on) => Next { first: go_on, rest: approve + &doubt },
     }
 }
 
-/// The wave whose failures were more than its budget allows: the name, the budget, the tenants that it began with as done,
-/// and its size, of each wave.
-pub(super) fn used_up(
-    mut waves: impl Iterator<Item = (String, FailureBudget, Tally, usize)>,
-    records: &[TenantRecord],
-) -> Option<UsedUp> {
-    waves.find_map(|(wave, budget, former, total)| {
+/// A failure budget of a run: the wave (`None`: the whole run), the budget, the tenants that it began with as done, and the
+/// number of its tenants.
+pub(super) type Budget = (Option<String>, FailureBudget, Tally, usize);
+
+/// The first of these budgets that the failures were more than.
+pub(super) fn used_up(mut budgets: impl Iterator<Item = Budget>, records: &[TenantRecord]) -> Option<UsedUp> {
+    budgets.find_map(|(wave, budget, former, total)| {
         let mut tally = former;
-        for r in records.iter().filter(|r| r.wave == wave && !matches!(r.outcome, Outcome::NotStarted { .. })) {
+        let of_it = |r: &&TenantRecord| wave.as_ref().is_none_or(|wave| r.wave == *wave);
+        for r in records.iter().filter(of_it).filter(|r| !matches!(r.outcome, Outcome::NotStarted { .. })) {
             tally.finished += 1;
             tally.failed += usize::from(r.outcome.standing() == Standing::Failed);
         }
@@ -281,6 +295,12 @@ fn resume(header: &RunHeader) -> String {
     with(format!("runs resume {}", header.run), &flags)
 }
 
+/// The arguments that resume a run in the same way, with the name of a person.
+fn approve(header: &RunHeader) -> String {
+    let flags = origin::kept(&header.started_by.command, &["runs", "approve"]);
+    with(format!("runs approve {} --by NAME", header.run), &flags)
+}
+
 fn with(command: String, flags: &[String]) -> String {
     flags.iter().fold(command, |line, flag| format!("{line} {flag}"))
 }
@@ -308,7 +328,7 @@ fn past(program: &Program, header: &RunHeader, records: &[TenantRecord]) -> Stri
 
 /// Whether the failures before this tenant's turn stopped the run.
 fn is_stop(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::NotStarted { reason: NotStarted::FailureBudget, .. })
+    matches!(outcome, Outcome::NotStarted { reason, .. } if reason.is_budget())
 }
 
 /// The arguments that retry the failures of a run in the same way.

@@ -35,7 +35,8 @@ pub(super) fn selection() -> Vec<String> {
 /// The flags of a recorded command that say how it works, not on which tenants, to which goal or where it reports:
 /// limits, budgets, retries, `--native`. They hold for a command that goes on with it, as far as `path` has them.
 pub(super) fn kept(recorded: &str, path: &[&str]) -> Vec<String> {
-    const HOW: [&str; 5] = ["native", "kill-blockers", "no-preflight", "no-online", "recreate"];
+    const HOW: [&str; 7] =
+        ["native", "kill-blockers", "no-preflight", "no-online", "recreate", "fail-fast", "keep-going"];
     // A deadline is that of one evening.
     let settings = SETTINGS.iter().filter(|setting| !setting.is_place() && setting.key != "deadline");
     let settings = settings.filter_map(|setting| Some(setting.flag?.0));

@@ -7,21 +7,23 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::args::RunOutput;
+use super::args::{Resume, RunOutput};
 use super::exit::{CliError, run_error};
 use super::previous_run::{PreviousRun, retained};
 use super::setup::Program;
 use super::start::{Intent, start};
-use super::{adopt, backup, next, refresh, rollback_run, scripts, seed};
+use super::{adopt, backup, gates, next, refresh, rollback_run, scripts, seed};
 use crate::compile::MigrationSet;
 use crate::inputs::select::{self, Filter, Selection};
 use crate::ledger::{Ends, Ledger};
-use crate::model::event::RunHeader;
+use crate::model::event::{Event, RunHeader};
+use crate::model::gate::GateRecord;
 use crate::model::outcome::TenantRecord;
 use crate::model::run_kind::{RecordedVersion, RunKind};
 use crate::model::run_summary::{RunStatus, RunSummary};
+use crate::model::schema::Direction;
 use crate::model::tenant::TenantId;
-use crate::policy::Tally;
+use crate::policy::{FailureBudget, Tally};
 use crate::report::{clean, count};
 
 /// The most tenants that a proposed command names.
@@ -35,12 +37,21 @@ struct Former {
     tenants: BTreeSet<TenantId>,
     /// Those of them that failed and were not settled since, and in which run.
     failed: BTreeMap<TenantId, RunHeader>,
+    /// The last end of each wave's gate.
+    gates: HashMap<String, GateRecord>,
+    /// The last gate of the run itself.
+    last_gate: Option<GateRecord>,
 }
 
-pub(super) async fn resume(program: &Program, wanted: &str, native: bool, output: &RunOutput) -> Result<u8, CliError> {
+/// `approved_by`: the person who has it go on behind the gate at which it paused.
+pub(super) async fn resume(program: &Program, args: &Resume, approved_by: Option<&str>) -> Result<u8, CliError> {
+    let Resume { native, output, .. } = args;
     let set = program.set().await?;
-    let former = program.read_ledger(async |ledger| read(program, ledger, wanted).await).await?;
+    let former = program.read_ledger(async |ledger| read(program, ledger, &args.run).await).await?;
     let (run, header) = (&former.run, &former.run.header);
+    if approved_by.is_some() {
+        gates::refuse_approval(program, header.run, former.last_gate.as_ref())?;
+    }
     let unreached = run.unreached();
     tell_of_later_runs(program, &former, &unreached);
     let left: BTreeSet<TenantId> = unreached.into_iter().filter(|id| former.is_left(id)).collect();
@@ -57,8 +68,13 @@ pub(super) async fn resume(program: &Program, wanted: &str, native: bool, output
         ));
     }
     let left: BTreeSet<TenantId> = left.difference(&uncertain).cloned().collect();
-    let waves = waves_of_run(program, &former)?;
-    let tallies = pass_the_gate(program, &former, &waves, &left)?;
+    let mut waves = waves_of_run(program, &former)?;
+    if gates::verify(&waves) {
+        waves.resolve_credentials(&program.registry).await;
+    }
+    let tallies = within_budgets(program, &former, (&waves, &left), output)?;
+    let taken = left.clone();
+    let is_up = header.kind.goal().is_some_and(|goal| goal.direction == Direction::Up);
     let (present, missing) = retained(program, header.run, left);
     let mut selection = program.filter(Filter { only: Some(present), ..Filter::default() }).await?;
     if header.kind.undoes().is_some() {
@@ -73,7 +89,11 @@ pub(super) async fn resume(program: &Program, wanted: &str, native: bool, output
     }
     let is_backup = matches!(header.kind, RunKind::Backup { .. });
     let intent = again(program, &set, run, selection).await?;
-    let intent = Intent { native, resumes: Some(header.run), former: tallies, ..intent };
+    let is_failed = |id: &TenantId| former.failed.contains_key(id);
+    let resumed =
+        gates::Resumed { waves: &waves, left: &taken, is_failed: &is_failed, gates: &former.gates, approved_by };
+    let (open_gates, done) = if is_up { (resumed.open(), resumed.done()) } else { Default::default() };
+    let intent = Intent { native: *native, resumes: Some(header.run), former: tallies, open_gates, done, ..intent };
     start(program, &set, intent, &RunOutput { yes: output.yes || is_backup, ..output.clone() }).await
 }
 
@@ -87,6 +107,8 @@ async fn read(program: &Program, ledger: &Ledger, wanted: &str) -> Result<Former
         return Err(still_running(program, &summary, &living));
     }
     let run = PreviousRun::read(ledger, &summary.run.to_string()).await?;
+    let mut gates = HashMap::new();
+    let last_gate = gates_of(ledger, summary.run, &mut gates).await?;
     let ends = ledger.ends(summary.run).await.map_err(run_error)?;
     let mut failed = still_failed(&run, &ends);
     let mut tenants: BTreeSet<TenantId> = run.records.iter().map(|(planned, _)| planned.tenant.clone()).collect();
@@ -94,13 +116,29 @@ async fn read(program: &Program, ledger: &Ledger, wanted: &str) -> Result<Former
     let mut parent = run.header.resumes;
     while let Some(id) = parent {
         let earlier = PreviousRun::read(ledger, &id.to_string()).await?;
+        gates_of(ledger, id, &mut gates).await?;
         for (tenant, header) in still_failed(&earlier, &ledger.ends(id).await.map_err(run_error)?) {
             failed.entry(tenant).or_insert(header);
         }
         tenants.extend(earlier.records.iter().map(|(planned, _)| planned.tenant.clone()));
         parent = earlier.header.resumes;
     }
-    Ok(Former { run, ends, tenants, failed })
+    Ok(Former { run, ends, tenants, failed, gates, last_gate })
+}
+
+/// Adds the ends of a run's gates to those of later runs; returns the last.
+async fn gates_of(
+    ledger: &Ledger,
+    run: Uuid,
+    gates: &mut HashMap<String, GateRecord>,
+) -> Result<Option<GateRecord>, CliError> {
+    let events = ledger.events(run).await.map_err(run_error)?;
+    let ended = |(_, event): (i64, Event)| if let Event::GateFinished(gate) = event { Some(gate) } else { None };
+    let ended: Vec<GateRecord> = events.into_iter().filter_map(ended).collect();
+    for gate in ended.iter().rev() {
+        gates.entry(gate.wave.clone()).or_insert_with(|| gate.clone());
+    }
+    Ok(ended.into_iter().next_back())
 }
 
 fn still_failed(run: &PreviousRun, ends: &Ends) -> BTreeMap<TenantId, RunHeader> {
@@ -151,15 +189,15 @@ fn waves_of_run(program: &Program, former: &Former) -> Result<Selection, CliErro
     Ok(waves)
 }
 
-/// The failures that are still open count for the budgets of their waves: where they use one up, nothing of that wave or a
-/// later one is started. Returns the counts that the waves begin with.
-fn pass_the_gate(
+/// The failures that are still open count for the budgets of their waves and of the run: where they use one up, nothing of
+/// that wave or a later one is started. Returns the counts that the waves begin with.
+fn within_budgets(
     program: &Program,
     former: &Former,
-    waves: &Selection,
-    left: &BTreeSet<TenantId>,
+    (waves, left): (&Selection, &BTreeSet<TenantId>),
+    output: &RunOutput,
 ) -> Result<HashMap<String, Tally>, CliError> {
-    let mut tallies = HashMap::new();
+    let (mut tallies, mut all_failed) = (HashMap::new(), BTreeSet::new());
     for (place, wave) in waves.waves.iter().enumerate() {
         let is_left = |id: &TenantId| left.contains(id);
         let finished = wave.tenants.iter().map(|tenant| &tenant.id).filter(|id| !is_left(id));
@@ -168,18 +206,23 @@ fn pass_the_gate(
         let tally = Tally { finished: finished.count(), failed: failed.len() };
         let waiting =
             waves.waves[place..].iter().flat_map(|wave| &wave.tenants).filter(|tenant| is_left(&tenant.id)).count();
-        if waiting > 0 && wave.max_failures.is_exceeded(tally.failed, tally.finished, wave.tenants.len()) {
-            let used_up = UsedUp { wave: &wave.name, failed, waiting };
-            return Err(used_up.error(program, former));
+        let most = if output.keep_going { FailureBudget::Unlimited } else { wave.max_failures };
+        if waiting > 0 && most.is_exceeded(tally.failed, tally.finished, wave.tenants.len()) {
+            return Err(UsedUp { wave: Some(&wave.name), failed, waiting }.error(program, former));
         }
         tallies.insert(wave.name.clone(), tally);
+        all_failed.extend(failed);
     }
-    Ok(tallies)
+    let Tally { finished, failed } = tallies.values().copied().sum();
+    match output.run_budget(program.settings()).is_exceeded(failed, finished, finished + left.len()) {
+        true => Err(UsedUp { wave: None, failed: all_failed, waiting: left.len() }.error(program, former)),
+        false => Ok(tallies),
+    }
 }
 
-/// A wave whose budget is used up by tenants that still fail, while others wait.
+/// A wave, or a run, whose budget is used up by tenants that still fail, while others wait.
 struct UsedUp<'a> {
-    wave: &'a str,
+    wave: Option<&'a str>,
     failed: BTreeSet<TenantId>,
     waiting: usize,
 }
@@ -202,16 +245,21 @@ impl UsedUp<'_> {
             true => vec![program.command(&next::again(header))],
         });
         let run = former.run.header.run;
+        let file = program.shown(&program.registry.path).display().to_string();
+        let (of, raise) = match self.wave {
+            Some(wave) => {
+                let raise = format!("the wave's max_failures in {file} (of the last wave: --max-failures)");
+                (format!("wave {wave}"), raise)
+            }
+            None => ("it".to_owned(), format!("run_max_failures in {file}, or --run-max-failures")),
+        };
         CliError::BudgetUsedUp(format!(
-            "run {run} is not resumed: wave {} may not have so many failures, and still failed: {}; {} would be started \
-             nevertheless, so nothing was\nfirst: {}\nthen: {}\nor raise the wave's max_failures in {} (of the last wave: \
-             --max-failures)",
-            self.wave,
+            "run {run} is not resumed: {of} may not have so many failures, and still failed: {}; {} would be started \
+             nevertheless, so nothing was\nfirst: {}\nthen: {}\nor raise {raise}",
             program.terminal.names(&self.failed),
             count(self.waiting, "other tenant"),
             steps.collect::<Vec<_>>().join("\n       "),
             program.command(&format!("runs resume {run}")),
-            program.shown(&program.registry.path).display()
         ))
     }
 }

@@ -1,9 +1,9 @@
-//! `runs list`, `runs show` and `runs resume`; `runs resolve` has a file of its own.
+//! `runs list`, `runs show`, `runs resume` and `runs approve`; `runs resolve` has a file of its own.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::UNIX_EPOCH;
 
-use super::args::{Output, Reports, Runs};
+use super::args::{Approve, Output, Reports, Runs};
 use super::command::Run;
 use super::exit::{self, CliError, run_error};
 use super::previous_run::PreviousRun;
@@ -16,7 +16,7 @@ use crate::model::outcome::TenantRecord;
 use crate::model::run_summary::{AttemptRow, RunFilter, RunStatus, RunSummary};
 use crate::model::stats::RunStats;
 use crate::model::tenant::TenantId;
-use crate::policy::{Tally, UsedUp};
+use crate::policy::{StopCause, Tally};
 use crate::report::Style;
 use crate::report::outcome::OutcomeView;
 use crate::report::runs::RunView;
@@ -37,7 +37,8 @@ impl Run for Runs {
                 let how = Showing { all, watch, reports: &report, output: &show.output };
                 self::show(program, &run, &how).await
             }
-            Runs::Resume { run, native, output, .. } => resume::resume(program, &run, native, &output).await,
+            Runs::Resume(resume) => resume::resume(program, &resume, None).await,
+            Runs::Approve(Approve { by, resume }) => resume::resume(program, &resume, Some(&by)).await,
             Runs::Resolve(resolve) => resolve::resolve(program, &resolve).await,
         }
     }
@@ -77,16 +78,15 @@ async fn show(program: &Program, wanted: &str, how: &Showing<'_>) -> Result<u8, 
         stats.add(&record.outcome, record.attempts);
     }
     let stats = summary.stats.unwrap_or(stats);
-    let waves = events.iter().filter_map(|(_, event)| match event {
-        Event::WaveStarted { wave, tenants, max_failures } => {
-            Some((wave.clone(), max_failures.as_ref()?.parse().ok()?, Tally::default(), *tenants))
-        }
+    let closed = events.iter().rev().find_map(|(_, event)| match event {
+        Event::GateFinished(gate) => gate.reason().map(|_| StopCause::Gate(gate.clone())),
         _ => None,
     });
-    let used_up = next::used_up(waves, &records);
+    let used_up = || next::used_up(budgets(&events, summary.selected).into_iter(), &records);
+    let cause = closed.or_else(|| used_up().map(StopCause::Budget));
     // A run that lives, or is being resumed, needs nothing from anybody: what is not done yet is about to be done.
     let is_alive = [summary].into_iter().chain(heirs).any(|run| run.status() == RunStatus::Running);
-    let next = if is_alive { next::Next::default() } else { next_of(program, former, &ends.open, used_up.as_ref()) };
+    let next = if is_alive { next::Next::default() } else { next_of(program, former, &ends.open, cause.as_ref()) };
     let view = RunView {
         run: summary,
         outcome: OutcomeView {
@@ -97,7 +97,7 @@ async fn show(program: &Program, wanted: &str, how: &Showing<'_>) -> Result<u8, 
             scripts: &[],
             rerun: next.first.as_deref(),
             ways: &next.rest,
-            used_up: used_up.as_ref(),
+            cause: cause.as_ref(),
         },
         attempts,
         events,
@@ -112,6 +112,20 @@ async fn show(program: &Program, wanted: &str, how: &Showing<'_>) -> Result<u8, 
     }
     how.output.deliver(&view.render(how.output.format, &how.output.style(program)))?;
     Ok(if how.watch { exit::code(stats.verdict(), false) } else { 0 })
+}
+
+/// The budgets of the waves that began, and that of the run, as its events have them.
+fn budgets(events: &[(i64, Event)], selected: usize) -> Vec<next::Budget> {
+    let (mut budgets, mut of_run) = (Vec::new(), None);
+    for (_, event) in events {
+        if let Event::WaveStarted { wave, tenants, max_failures, run_max_failures } = event {
+            let parsed = |text: &Option<String>| text.as_ref()?.parse().ok();
+            budgets.extend(parsed(max_failures).map(|most| (Some(wave.clone()), most, Tally::default(), *tenants)));
+            of_run = of_run.or(parsed(run_max_failures));
+        }
+    }
+    budgets.extend(of_run.map(|most| (None, most, Tally::default(), selected)));
+    budgets
 }
 
 /// A run as the ledger has it.
@@ -138,10 +152,15 @@ async fn read(ledger: &Ledger, wanted: &str) -> Result<Shown, CliError> {
 }
 
 /// The commands to type next for the tenants that no later run has settled.
-fn next_of(program: &Program, former: &PreviousRun, open: &BTreeSet<TenantId>, used_up: Option<&UsedUp>) -> next::Next {
+fn next_of(
+    program: &Program,
+    former: &PreviousRun,
+    open: &BTreeSet<TenantId>,
+    cause: Option<&StopCause>,
+) -> next::Next {
     let still = |(planned, _): &&(PlannedTenant, Option<TenantRecord>)| open.contains(&planned.tenant);
     let tenants = former.records.iter().filter(still).map(|(planned, _)| planned.clone()).collect();
     let records: Vec<TenantRecord> =
         former.records.iter().filter(still).filter_map(|(_, record)| record.clone()).collect();
-    next::after(program, &RunHeader { tenants, ..former.header.clone() }, &records, used_up)
+    next::after(program, &RunHeader { tenants, ..former.header.clone() }, &records, cause)
 }

@@ -17,18 +17,20 @@ use super::exit::{self, CliError};
 use super::setup::Program;
 use super::signals::Signals;
 use super::terminal::{self, Terminal};
-use super::{files, next};
+use super::{files, gates, next};
 use crate::compile::MigrationSet;
 use crate::engine;
 use crate::ledger::{Ledger, Location, Recorder};
 use crate::model::clock::now_ms;
 use crate::model::engine::Variant;
 use crate::model::event::Event;
+use crate::model::gate::GateRecord;
 use crate::model::outcome::{NotStarted, Standing, TenantRecord};
 use crate::model::plan::Target;
 use crate::model::run_summary::RunStatus;
 use crate::model::schema::Script;
 use crate::model::sink::{EventSink, FanOut, SinkLost};
+use crate::policy::StopCause;
 use crate::report::live::{self, Live};
 use crate::report::outcome::{OutcomeView, Page};
 use crate::report::{Format, Style};
@@ -65,6 +67,7 @@ pub(super) async fn drive(
     files::check_logs(program)?;
     // Removes secrets that a killed run has left in the temporary folder.
     engine::remove_left_secrets();
+    let gatekeeper = gates::keeper(program, set, &plan)?;
     let ledger = Ledger::open(&program.settings().ledger).await.map_err(CliError::Ledger)?;
     let mut stream = JsonLines::open(program.terminal, output)?;
     let mut recorder = ledger.recorder();
@@ -73,7 +76,7 @@ pub(super) async fn drive(
     let cancel = Cancel::default();
     let signals = Signals::listen(cancel.clone());
     let begun = Instant::now();
-    let plan = Arc::new(RunPlan { timings: output.timings, ..plan });
+    let plan = Arc::new(RunPlan { timings: output.timings, gatekeeper, ..plan });
     let (sender, receiver) = mpsc::channel(1_024);
     let running = tokio::spawn(run::execute(plan.clone(), program.door(set), cancel.clone(), sender));
     let (mut records, mut view) = (Records::default(), LiveView::new(program.terminal, begun));
@@ -83,8 +86,8 @@ pub(super) async fn drive(
     deliver(receiver, &mut sinks, &recorder, &cancel).await;
     drop(sinks);
     drop(view);
-    let Records { events, ended_at_ms, .. } = &mut records;
-    let (events, ended_at_ms) = (std::mem::take(events), std::mem::take(ended_at_ms));
+    let Records { events, ended_at_ms, gate, .. } = &mut records;
+    let (events, ended_at_ms, gate) = (std::mem::take(events), std::mem::take(ended_at_ms), gate.take());
     let records = records.in_plan_order();
     let elapsed = begun.elapsed();
     let mut stats = running.await.map_err(|e| CliError::CanNotStart(format!("the run ended unexpectedly: {e}")))?;
@@ -92,11 +95,13 @@ pub(super) async fn drive(
     ledger.close().await;
     let waves = plan.waves.iter().map(|wave| {
         let total = wave.tenants.len() + wave.former.finished;
-        (wave.name.clone(), wave.max_failures, wave.former, total)
+        (Some(wave.name.clone()), wave.max_failures, wave.former, total)
     });
-    let used_up = next::used_up(waves, &records);
+    let all = plan.tenants.len() + plan.former.finished;
+    let used_up = next::used_up(waves.chain([(None, plan.max_failures, plan.former, all)]), &records);
+    let cause = gate.map(StopCause::Gate).or(used_up.map(StopCause::Budget));
     let next = match &failure {
-        None => next::after(program, &plan.header, &records, used_up.as_ref()),
+        None => next::after(program, &plan.header, &records, cause.as_ref()),
         Some(_) => next::after_loss(program, &plan.header, &records),
     };
     if let Some(error) = failure {
@@ -127,7 +132,7 @@ pub(super) async fn drive(
         scripts: &scripts,
         rerun: next.first.as_deref(),
         ways: &next.rest,
-        used_up: used_up.as_ref(),
+        cause: cause.as_ref(),
     };
     let code = exit::code(stats.verdict(), signals.terminated());
     // The run is over regardless of its reports: a failed report is an error and hides no failure of the run.
@@ -201,12 +206,14 @@ async fn deliver(mut events: mpsc::Receiver<Event>, sinks: &mut FanOut<'_>, reco
     }
 }
 
-/// The outcomes of a run with their times, and its other events as the ledger keeps them.
+/// The outcomes of a run with their times, its other events as the ledger keeps them, and the gate that ended it.
 #[derive(Default)]
 struct Records {
     outcomes: Vec<TenantRecord>,
     events: Vec<(i64, Event)>,
     ended_at_ms: HashMap<usize, i64>,
+    /// The gate that did not let the run on.
+    gate: Option<GateRecord>,
 }
 
 impl Records {
@@ -219,6 +226,11 @@ impl Records {
 #[async_trait]
 impl EventSink for Records {
     async fn take(&mut self, event: &Event, at_ms: i64) -> Result<(), SinkLost> {
+        if let Event::GateFinished(gate) = event
+            && gate.reason().is_some()
+        {
+            self.gate = Some(gate.clone());
+        }
         match event {
             Event::TenantFinished(record) => {
                 self.ended_at_ms.insert(record.index, at_ms);
@@ -391,7 +403,7 @@ fn is_notable(event: &Event) -> bool {
             true
         }
         Event::OutsideWindow { .. } => true,
-        Event::RunStarted(_) | Event::WaveFinished { .. } => true,
+        Event::RunStarted(_) | Event::WaveFinished { .. } | Event::GateStarted { .. } | Event::GateFinished(_) => true,
         _ => false,
     }
 }

@@ -14,7 +14,7 @@ use super::exit::{self, CliError};
 use super::inspect::{self, Planned, Planning};
 use super::session;
 use super::setup::Program;
-use super::{doctor, goals, origin, question};
+use super::{doctor, gates, goals, origin, question};
 use crate::compile::{LazyScripts, MigrationSet};
 use crate::inputs::Settings;
 use crate::inputs::select::Selection;
@@ -26,11 +26,11 @@ use crate::model::run_kind::RunKind;
 use crate::model::run_summary::LeftAt;
 use crate::model::schema::Direction;
 use crate::model::stats::Verdict;
-use crate::model::tenant::TenantId;
-use crate::policy::{Tally, until};
+use crate::model::tenant::{Tenant, TenantId};
+use crate::policy::{FailureBudget, Tally, until};
 use crate::report::plan::Detail;
 use crate::report::{Format, count};
-use crate::run::{AdoptPlan, BackupPlan, Pacing, PlannedWave, RestorePlan, RunPlan};
+use crate::run::{AdoptPlan, BackupPlan, OpenGate, Pacing, PlannedWave, RestorePlan, RunPlan};
 use crate::seed::SeedRequest;
 
 /// A task as requested by a command.
@@ -54,6 +54,12 @@ pub(super) struct Intent {
     pub(super) resumes: Option<Uuid>,
     /// By wave, the tenants that the resumed run is done with.
     pub(super) former: HashMap<String, Tally>,
+    /// By wave, the tenants that the resumed run brought to their target, for the wave's gate.
+    pub(super) done: HashMap<String, Vec<Arc<Tenant>>>,
+    /// The gates that the resumed run has not passed.
+    pub(super) open_gates: Vec<OpenGate>,
+    /// The failure budget of the whole run.
+    pub(super) max_failures: FailureBudget,
     /// Whether every migration runs as Rust code.
     pub(super) native: bool,
     /// The plan is only shown.
@@ -101,6 +107,9 @@ impl Intent {
             targets: HashMap::new(),
             resumes: None,
             former: HashMap::new(),
+            done: HashMap::new(),
+            open_gates: Vec::new(),
+            max_failures: FailureBudget::Unlimited,
             native: false,
             dry_run: false,
             kill_blockers: None,
@@ -129,8 +138,16 @@ pub(super) async fn start(
     mut intent: Intent,
     output: &RunOutput,
 ) -> Result<u8, CliError> {
+    intent.max_failures = output.run_budget(program.settings());
+    for wave in intent.selection.waves.iter_mut().filter(|_| output.keep_going) {
+        wave.max_failures = FailureBudget::Unlimited;
+    }
     let may_ask = !output.yes && !intent.dry_run;
     let goal = intent.kind.goal();
+    if goal.is_none_or(|goal| goal.direction == Direction::Down) {
+        intent.selection.waves.iter_mut().for_each(|wave| wave.gate = None);
+    }
+    gates::assertions(program, gates::of(&intent.selection))?;
     if may_ask {
         let or = if goal.is_some() { ", or --dry-run to see the plan" } else { "" };
         program.terminal.require_person("changes databases", or)?;
@@ -242,13 +259,16 @@ pub(super) fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -
         }
         waves.push(PlannedWave {
             former: intent.former.get(&wave.name).copied().unwrap_or_default(),
-            name: wave.name,
+            name: wave.name.clone(),
             tenants: places,
             concurrency: wave.concurrency,
+            per_server: wave.per_server,
             max_failures: wave.max_failures,
             lock_timeout: wave.lock_timeout,
             transaction: wave.transaction,
             window: Some(wave.window.unwrap_or_else(|| settings.window.clone())),
+            done: intent.done.get(&wave.name).cloned().unwrap_or_default(),
+            gate: wave.gate,
         });
     }
     let run = Uuid::now_v7();
@@ -283,6 +303,10 @@ pub(super) fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -
         catalog,
         tenants,
         waves,
+        max_failures: intent.max_failures,
+        former: intent.former.values().copied().sum(),
+        open_gates: intent.open_gates,
+        gatekeeper: None,
         scripts: LazyScripts::new(set.clone(), direction, wanted, intent.native),
         held_back,
         concurrency: settings.concurrency(),

@@ -85,7 +85,7 @@ impl Verify {
 }
 
 /// The time for one tenant: that of each statement, as far as there is one.
-fn limit(program: &Program, statements: usize) -> Option<Duration> {
+pub(super) fn limit(program: &Program, statements: usize) -> Option<Duration> {
     let timeouts = program.settings().timeouts();
     let statements = u32::try_from(statements).unwrap_or(u32::MAX);
     let all = if timeouts.statement.is_zero() { LONGEST } else { timeouts.statement.saturating_mul(statements) };
@@ -100,7 +100,7 @@ fn saved(path: &Path) -> Result<RowCounts, CliError> {
 }
 
 /// The assertions of the folder and of the tenant file.
-fn written(program: &Program) -> Result<Vec<Assertion>, CliError> {
+pub(super) fn written(program: &Program) -> Result<Vec<Assertion>, CliError> {
     let (settings, mut all) = (program.settings(), Vec::new());
     let folder = program.shown(&settings.verify);
     let unread = |error| CliError::Settings(format!("can't read the assertions in {}: {error}", folder.display()));

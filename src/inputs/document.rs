@@ -237,6 +237,11 @@ impl<'a, 'd> Reader<'a, 'd> {
         self.formed("window", Form::Window, drafts)?.parse().ok()
     }
 
+    /// One of these words.
+    pub(crate) fn choice(&self, key: &str, words: &'static [&'static str], drafts: &mut Diagnostics) -> Option<String> {
+        self.formed(key, Form::Choice(words), drafts)
+    }
+
     fn formed(&self, key: &str, form: Form, drafts: &mut Diagnostics) -> Option<String> {
         let item = self.item(key)?;
         let note = |wanted| _ = drafts.at(item.span(), format!("`{key}` {wanted}"));

@@ -2,6 +2,7 @@
 //!
 //! A pure function of the registry and the filter: it asks no database, and no tenant is dropped without a reason.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -13,7 +14,7 @@ use crate::inputs::registry::{BadPattern, Patterns, REST, Registry, bucket, plac
 use crate::model::tenant::{Tenant, TenantId};
 use crate::model::text::suggestion;
 use crate::model::transaction::TransactionScope;
-use crate::policy::{FailureBudget, Window};
+use crate::policy::{FailureBudget, Gate, Window};
 
 /// The name of the wave that `--canary` takes and `--canary-percent` makes.
 pub(crate) const CANARY: &str = "canary";
@@ -179,10 +180,12 @@ impl Selection {
 pub(crate) struct Wave {
     /// Its name in the file, `rest`, or `canary`.
     pub(crate) name: String,
-    /// Its tenants, in file order.
+    /// Its tenants, in its own order, or that of the file.
     pub(crate) tenants: Vec<Arc<Tenant>>,
     /// Its own cap.
     pub(crate) concurrency: Option<NonZeroUsize>,
+    /// Its own cap on the tenants of one server.
+    pub(crate) per_server: Option<NonZeroUsize>,
     /// Its failure budget.
     pub(crate) max_failures: FailureBudget,
     /// Its lock timeout, where it differs from the fleet's.
@@ -191,6 +194,8 @@ pub(crate) struct Wave {
     pub(crate) transaction: Option<TransactionScope>,
     /// Its maintenance window, if different from the fleet.
     pub(crate) window: Option<Window>,
+    /// The gate between it and the next one.
+    pub(crate) gate: Option<Gate>,
 }
 
 /// A word of the filter that matches no tenant.
@@ -263,7 +268,7 @@ pub(crate) fn select(registry: &Registry, filter: &Filter) -> Result<Selection, 
         hold_back(&mut matches, Mismatch::Partition, |i, _| !partition.contains(tenants[i].id.as_str()));
     }
     if let Some(limit) = filter.limit {
-        let first = in_plan_order(&matches).into_iter().take(limit).collect::<HashSet<usize>>();
+        let first = in_plan_order(registry, &matches).into_iter().take(limit).collect::<HashSet<usize>>();
         hold_back(&mut matches, Mismatch::Limit, |i, _| !first.contains(&i));
     }
     Ok(gather(registry, filter, &rules, matches))
@@ -373,21 +378,26 @@ fn hold_back(matches: &mut [Match], why: Mismatch, later: impl Fn(usize, usize) 
     }
 }
 
-/// The places of the tenants that are taken: by wave, then as in the file.
-fn in_plan_order(matches: &[Match]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..matches.len()).filter(|&i| matches[i].is_ok()).collect();
-    order.sort_by_key(|&i| matches[i].as_ref().ok());
-    order
+/// The places of the tenants that are taken: by wave, then in the wave's order, then as in the file.
+fn in_plan_order(registry: &Registry, matches: &[Match]) -> Vec<usize> {
+    let mut taken: Vec<(usize, usize)> =
+        matches.iter().enumerate().filter_map(|(i, found)| Some((*found.as_ref().ok()?, i))).collect();
+    taken.sort_by(|&(wave, a), &(other, b)| {
+        let order = registry.waves.get(wave).and_then(|rule| rule.order.as_ref()).filter(|_| wave == other);
+        let within = order.map(|order| order.compare(&registry.tenants[a], &registry.tenants[b]));
+        wave.cmp(&other).then(within.unwrap_or(Ordering::Equal))
+    });
+    taken.into_iter().map(|(_, i)| i).collect()
 }
 
 fn gather(registry: &Registry, filter: &Filter, rules: &Rules<'_>, matches: Vec<Match>) -> Selection {
     let mut members: Vec<Vec<Arc<Tenant>>> = vec![Vec::new(); rules.names.len()];
     let mut mismatches = Vec::new();
+    for i in in_plan_order(registry, &matches) {
+        members[*matches[i].as_ref().expect("it is taken")].push(registry.tenants[i].clone());
+    }
     for (tenant, found) in registry.tenants.iter().zip(matches) {
-        match found {
-            Ok(wave) => members[wave].push(tenant.clone()),
-            Err(why) => mismatches.push((tenant.id.clone(), why)),
-        }
+        mismatches.extend(found.err().map(|why| (tenant.id.clone(), why)));
     }
     let mut waves: Vec<(Wave, Option<FailureBudget>)> = Vec::new();
     let make = |name: &str, mut tenants: Vec<Arc<Tenant>>| {
@@ -397,13 +407,17 @@ fn gather(registry: &Registry, filter: &Filter, rules: &Rules<'_>, matches: Vec<
         for tenant in tenants.iter_mut().filter(|tenant| online && tenant.online.is_none()) {
             Arc::make_mut(tenant).online = Some(online);
         }
-        let concurrency = rule.and_then(|rule| rule.concurrency);
-        let max_failures = registry.settings.max_failures;
-        let lock_timeout = rule.and_then(|rule| rule.lock_timeout);
-        let transaction = rule.and_then(|rule| rule.transaction);
-        let window = rule.and_then(|rule| rule.window.clone());
-        let wave =
-            Wave { name: name.to_owned(), tenants, concurrency, max_failures, lock_timeout, transaction, window };
+        let wave = Wave {
+            name: name.to_owned(),
+            tenants,
+            concurrency: rule.and_then(|rule| rule.concurrency),
+            per_server: rule.and_then(|rule| rule.per_server),
+            max_failures: registry.settings.max_failures,
+            lock_timeout: rule.and_then(|rule| rule.lock_timeout),
+            transaction: rule.and_then(|rule| rule.transaction),
+            window: rule.and_then(|rule| rule.window.clone()),
+            gate: rule.and_then(|rule| rule.gate.clone()),
+        };
         (wave, rule.and_then(|rule| rule.max_failures))
     };
     if filter.canary_percent.is_some() {

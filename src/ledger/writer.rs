@@ -188,6 +188,8 @@ impl Writer {
                 self.started.entry(index).and_modify(|started| started.first = None);
             }
             Event::WaveStarted { .. }
+            | Event::GateStarted { .. }
+            | Event::GateFinished(_)
             | Event::WaveFinished { .. }
             | Event::OutsideWindow { .. }
             | Event::Draining { .. }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::model::fault::Fault;
+use crate::model::gate::GateRecord;
 use crate::model::outcome::{NotStarted, TenantRecord};
 use crate::model::plan::Target;
 use crate::model::run_kind::RunKind;
@@ -29,6 +30,9 @@ pub(crate) enum Event {
         /// Its failure budget: a count, a percentage or `unlimited`; a run of an older program has none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         max_failures: Option<String>,
+        /// The failure budget of the whole run.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run_max_failures: Option<String>,
     },
     /// An attempt on a tenant begins.
     AttemptStarted {
@@ -71,6 +75,17 @@ pub(crate) enum Event {
         /// The counts of the whole run so far.
         stats: RunStats,
     },
+    /// The gate behind a wave is asked.
+    GateStarted {
+        /// The wave.
+        wave: String,
+        /// How long it has to hold, in milliseconds.
+        soak_ms: u64,
+        /// Its checks, in words.
+        checks: Vec<String>,
+    },
+    /// A gate came to its end.
+    GateFinished(GateRecord),
     /// From here on nothing new is started.
     Draining {
         /// The reason.

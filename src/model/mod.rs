@@ -26,6 +26,8 @@ pub(crate) use fleet_shape as shape;
 
 pub(crate) mod outcome;
 
+pub(crate) mod gate;
+
 pub(crate) mod timings;
 
 pub(crate) mod locks;

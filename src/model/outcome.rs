@@ -133,6 +133,12 @@ pub(crate) enum NotStarted {
     Interrupted,
     /// The failure budget of a wave was used up.
     FailureBudget,
+    /// The failure budget of the whole run was used up.
+    RunFailureBudget,
+    /// The gate of an earlier wave did not hold.
+    GateFailed,
+    /// The run paused at the gate of an earlier wave, for a person.
+    Paused,
     /// The ledger could no longer be written.
     Ledger,
     /// A tenant that it depends on, or on a rollback one that depends on it, did not end well.
@@ -146,7 +152,15 @@ pub(crate) enum NotStarted {
 impl NotStarted {
     /// Whether a run has been stopped for this reason only if there was a tenant left to start.
     pub(crate) fn needs_a_tenant(self) -> bool {
-        matches!(self, NotStarted::FailureBudget | NotStarted::Deadline | NotStarted::Window)
+        matches!(
+            self,
+            NotStarted::FailureBudget | NotStarted::RunFailureBudget | NotStarted::Deadline | NotStarted::Window
+        )
+    }
+
+    /// Whether failures stopped the run.
+    pub(crate) fn is_budget(self) -> bool {
+        matches!(self, NotStarted::FailureBudget | NotStarted::RunFailureBudget)
     }
 
     /// The outcome of a tenant that was not started for this reason.

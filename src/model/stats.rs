@@ -112,9 +112,11 @@ impl RunStats {
         match self.stopped {
             Some(NotStarted::Ledger) => return Verdict::LedgerLost,
             Some(NotStarted::Interrupted) => return Verdict::Interrupted,
-            Some(NotStarted::FailureBudget) => return Verdict::BudgetExhausted,
-            // No run stops for a dependency; one that ran out of time is judged by what it did.
-            Some(NotStarted::Dependency | NotStarted::Deadline | NotStarted::Window) | None => {}
+            Some(NotStarted::FailureBudget | NotStarted::RunFailureBudget) => return Verdict::BudgetExhausted,
+            Some(NotStarted::GateFailed) => return Verdict::GateFailed,
+            // No run stops for a dependency, one that ran out of time is judged by what it did, and one that paused may have
+            // failures within its budgets.
+            Some(NotStarted::Paused | NotStarted::Dependency | NotStarted::Deadline | NotStarted::Window) | None => {}
         }
         if self.selected == 0 {
             Verdict::NothingSelected
@@ -142,6 +144,8 @@ pub(crate) enum Verdict {
     Failures,
     /// A failure budget stopped the rollout.
     BudgetExhausted,
+    /// A gate between two waves stopped the rollout.
+    GateFailed,
     /// The operator interrupted it.
     Interrupted,
     /// The ledger could not be written any more.

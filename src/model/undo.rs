@@ -241,10 +241,11 @@ mod tests {
         let now = Observation {
             tenant: TenantId::from("acme"),
             engine: Engine::Sqlite,
+            flavour: None,
             server: String::new(),
             version: catalog.version_of(&history),
             state: catalog.state(&history, Engine::Sqlite),
-            history,
+            history: history.into(),
             error: None,
         };
         trail.way_back(&catalog, &now)

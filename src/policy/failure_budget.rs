@@ -25,6 +25,13 @@ pub(crate) struct Tally {
     pub(crate) failed: usize,
 }
 
+impl std::iter::Sum for Tally {
+    fn sum<I: Iterator<Item = Tally>>(all: I) -> Tally {
+        let add = |a: Tally, b: Tally| Tally { finished: a.finished + b.finished, failed: a.failed + b.failed };
+        all.fold(Tally::default(), add)
+    }
+}
+
 impl FailureBudget {
     /// Minimum number of finished tenants for a meaningful percentage.
     pub(crate) const MINIMUM_SAMPLE: usize = 10;
@@ -56,37 +63,48 @@ impl FailureBudget {
     }
 }
 
-/// A wave whose failures are more than its budget allows.
+/// A wave, or a run, whose failures are more than its budget allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct UsedUp {
-    pub(crate) wave: String,
+    /// `None`: the whole run.
+    pub(crate) wave: Option<String>,
     pub(crate) budget: FailureBudget,
     pub(crate) tally: Tally,
 }
 
 impl UsedUp {
-    /// The wave on the way to go on: `once wave canary has no failure`.
+    /// The way to go on: `once wave canary has no failure`.
     pub(crate) fn condition(&self) -> String {
-        let UsedUp { wave, budget, .. } = self;
-        match budget {
-            FailureBudget::Count(0) => format!("once wave {wave} has no failure"),
-            FailureBudget::Count(most) => format!("once wave {wave} has at most {most} failed"),
-            _ => format!("once wave {wave} has at most {budget} failed"),
+        let of = self.of();
+        match self.budget {
+            FailureBudget::Count(0) => format!("once {of} has no failure"),
+            budget => format!("once {of} has at most {budget} failed"),
         }
+    }
+
+    /// `wave canary`, or `the run`.
+    pub(crate) fn of(&self) -> String {
+        self.wave.as_ref().map_or_else(|| "the run".to_owned(), |wave| format!("wave {wave}"))
+    }
+
+    /// The setting that has the budget.
+    fn key(&self) -> &'static str {
+        if self.wave.is_some() { "max_failures" } else { "run_max_failures" }
     }
 }
 
 impl fmt::Display for UsedUp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let UsedUp { wave, budget, tally: Tally { finished, failed } } = self;
+        let UsedUp { budget, tally: Tally { finished, failed }, .. } = self;
         let allows = match budget {
             FailureBudget::Count(0) => "none".to_owned(),
             _ => budget.to_string(),
         };
         write!(
             f,
-            "the failure budget of wave {wave} was used up: {failed} of {finished} finished failed, and its max_failures \
-             allows {allows}"
+            "the failure budget of {} was used up: {failed} of {finished} finished failed, and its {} allows {allows}",
+            self.of(),
+            self.key()
         )
     }
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::model::event::{Event, RunHeader};
 use crate::model::fault::{Fault, FaultClass};
+use crate::model::gate::{GateAction, GateEnd, GateRecord};
 use crate::model::outcome::{NotStarted, Outcome, Standing, TenantRecord};
 use crate::model::stats::RunStats;
 use crate::model::tenant::TenantId;
@@ -113,6 +114,15 @@ impl Live {
             Event::WaveFinished { wave, stats } => {
                 let how = if self.wave.as_ref() == Some(wave) { "is over" } else { "was not started" };
                 Some(self.heading(&format!("wave {} {how}; so far {}", clean(wave), so_far(stats))))
+            }
+            Event::GateStarted { wave, soak_ms, checks } => {
+                Some(self.heading(&format!("gate of wave {}: {}", clean(wave), gate_text(*soak_ms, checks))))
+            }
+            Event::GateFinished(gate) => {
+                let took = took(Duration::from_millis(gate.took_ms));
+                let tone = if gate.is_passed() { Tone::Bold } else { Tone::Bad };
+                let text = format!("gate of wave {} {} ({took})", gate.wave, end_of(gate));
+                Some(self.style.paint(tone, clean(&text)))
             }
             Event::Draining { reason, in_flight } => {
                 let why = match (&self.wave, &self.budget, reason) {
@@ -285,6 +295,26 @@ impl Live {
         };
         self.style.paint(tone, &text)
     }
+}
+
+/// The checks of a gate: `soak 10m, verify, http https://shop.example/health`.
+pub(super) fn gate_text(soak_ms: u64, checks: &[String]) -> String {
+    let soak = (soak_ms > 0).then(|| format!("soak {}", humantime::format_duration(Duration::from_millis(soak_ms))));
+    let parts: Vec<String> = soak.into_iter().chain(checks.iter().map(|check| clean(check))).collect();
+    if parts.is_empty() { "waits for a person".to_owned() } else { parts.join(", ") }
+}
+
+/// The end of a gate, with its values: `passed: http https://shop.example/health: 200`.
+pub(super) fn end_of(gate: &GateRecord) -> String {
+    let end = match (gate.end, &gate.by) {
+        (GateEnd::Approved, Some(by)) => format!("approved by {by}"),
+        (end, _) => json::value(end).as_str().unwrap_or_default().to_owned(),
+    };
+    let shown = gate.answers.iter().filter(|answer| gate.is_passed() || !answer.holds);
+    let values = shown.map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    let colon = if values.is_empty() { "" } else { ": " };
+    let pause = if gate.then == GateAction::Pause { "; the run pauses" } else { "" };
+    format!("{end}{colon}{values}{pause}")
 }
 
 /// A duration in whole seconds.

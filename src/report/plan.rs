@@ -14,6 +14,7 @@ use crate::model::fault::Fault;
 use crate::model::schema::{Catalog, Direction, Script};
 use crate::model::tenant::{Engine, TenantId};
 use crate::model::wire::WireGroup;
+use crate::policy::Gate;
 
 pub(crate) use wire::ScriptLocks;
 
@@ -33,6 +34,8 @@ pub(crate) struct PlanView<'a> {
     pub(crate) goal: &'a str,
     /// The waves in order, by name.
     pub(crate) waves: &'a [(String, Vec<PlanRow>)],
+    /// The gates of waves, and what stratified waves do not cover.
+    pub(crate) notes: &'a [WaveNote],
     /// The scripts that any tenant of the plan needs.
     pub(crate) scripts: &'a [Script],
     /// The scripts that make way for them and are made again behind them.
@@ -58,6 +61,23 @@ pub(crate) enum Detail {
     Scripts,
     /// Each with its SQL.
     Sql,
+}
+
+/// More about a wave.
+#[derive(Debug, Clone)]
+pub(crate) struct WaveNote {
+    pub(crate) wave: String,
+    /// The gate between it and the next one.
+    pub(crate) gate: Option<Gate>,
+    /// Of a stratified wave: the kinds of tenants that come later and that it has none of.
+    pub(crate) uncovered: Vec<String>,
+}
+
+impl WaveNote {
+    fn lines(&self) -> impl Iterator<Item = String> {
+        let gate = self.gate.as_ref().map(|gate| format!("gate: {gate}"));
+        gate.into_iter().chain(self.uncovered.iter().map(|kind| format!("not covered by it: {kind}")))
+    }
 }
 
 /// A time limit that differs from the fleet's, and its scope.
@@ -246,6 +266,9 @@ impl PlanView<'_> {
                 out.push_str(&paragraph(&format!("{}: {why}", group.names(room, style)), "    ", 3, style));
             }
         }
+        for line in self.notes.iter().filter(|note| note.wave == name).flat_map(WaveNote::lines) {
+            out.push_str(&paragraph(&line, "    ", 3, style));
+        }
         out
     }
 
@@ -275,7 +298,21 @@ impl PlanView<'_> {
     }
 
     fn fields(&self) -> Value {
-        let wave = |(name, rows): &(String, Vec<PlanRow>)| json!({ "wave": name, "tenants": rows });
+        let wave = |(name, rows): &(String, Vec<PlanRow>)| {
+            let mut wave = json!({ "wave": name, "tenants": rows });
+            let note = self.notes.iter().find(|note| note.wave == *name);
+            if let Some(gate) = note.and_then(|note| note.gate.as_ref()) {
+                let checks: Vec<String> = gate.checks.iter().map(ToString::to_string).collect();
+                wave["gate"] = json!({
+                    "soak": humantime::format_duration(gate.soak).to_string(), "checks": checks,
+                    "then": gate.then, "on_failure": gate.on_failure,
+                });
+            }
+            if let Some(note) = note.filter(|note| !note.uncovered.is_empty()) {
+                wave["uncovered"] = json!(note.uncovered);
+            }
+            wave
+        };
         let script = |s: &Script| {
             let mut script = json::value(s);
             script["atomic"] = s.is_atomic().into();

@@ -284,6 +284,10 @@ impl RunView<'_> {
 /// A recorded event in words: its kind, and the rest.
 fn moment_of_run(event: &Event) -> (&'static str, String) {
     match event {
+        Event::GateStarted { wave, soak_ms, checks } => {
+            ("gate", format!("behind wave {wave}: {}", live::gate_text(*soak_ms, checks)))
+        }
+        Event::GateFinished(gate) => ("gate", format!("behind wave {} {}", gate.wave, live::end_of(gate))),
         Event::Progress { tenant, migration, rows, .. } => ("progress", format!("{tenant}: {migration}, {rows} rows")),
         Event::OutsideWindow { wave, window, opens_at_ms } => {
             ("window", format!("{wave} waited for {window}, which opens {}", label::moment(*opens_at_ms)))

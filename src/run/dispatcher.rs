@@ -4,8 +4,10 @@
 //! the outside.
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use futures_util::FutureExt as _;
 use tokio::sync::mpsc;
@@ -16,21 +18,24 @@ use tracing::Instrument as _;
 use super::attempts::AttemptHistory;
 use super::cancel::{Cancel, Level};
 use super::decide::{self, Conclusion, Counted, Next, Rules};
-use super::gate::{self, Passage};
+use super::gate::{self, Passage, Watch};
+use super::observe::{Pace, observe};
 use super::order::{Order, Readiness};
 use super::pacing::{Opening, Pacer};
 use super::queue::Queue;
 use super::unit::{Assignment, Attempt, AttemptEnd};
-use super::wave::WaveRun;
+use super::wave::{Budget, WaveRun};
 use super::{PlannedWave, RunPlan, log};
 use crate::engine::{Database, Notice, Notifier, PartialState, Stopwatch};
 use crate::model::event::Event;
 use crate::model::fault::{Fault, FaultClass};
+use crate::model::observation::Observation;
 use crate::model::outcome::{NotStarted, Outcome, OutcomeKind, Standing, TenantRecord};
 use crate::model::plan::{self, Decision};
 use crate::model::stats::RunStats;
-use crate::model::tenant::TenantId;
+use crate::model::tenant::{Tenant, TenantId};
 use crate::model::timings::Phase;
+use crate::policy::Gate;
 
 /// Runs a plan to its end: every tenant gets exactly one [`Event::TenantFinished`] before [`Event::RunFinished`].
 ///
@@ -64,13 +69,27 @@ async fn every_wave(
         announced: Level::Running,
         order: Order::of(&plan),
         pacer: Pacer::new(plan.pacing.clone()),
+        budget: Budget::new(plan.max_failures, plan.tenants.len(), plan.former),
         notifier,
         notices,
     };
     dispatcher.emit(Event::RunStarted(plan.header.clone())).await;
-    for planned in &plan.waves {
+    for open in &plan.open_gates {
+        match &open.approved_by {
+            Some(by) => dispatcher.emit(Event::GateFinished(gate::approved(&open.wave, by))).await,
+            None => dispatcher.gate((&open.wave, &open.gate), &open.tenants).await,
+        }
+    }
+    for (place, planned) in plan.waves.iter().enumerate() {
         match gate::before_wave(dispatcher.cancel.reason()) {
-            Passage::Open => dispatcher.wave(planned).await,
+            Passage::Open => {
+                let wave = dispatcher.wave(planned).await;
+                if let Some(gate) = &planned.gate
+                    && dispatcher.needs_gate(&wave, &plan.waves[place + 1..]).await
+                {
+                    dispatcher.gate((&planned.name, gate), &wave.at_target).await;
+                }
+            }
             Passage::Closed(reason) => dispatcher.skip(planned, reason).await,
         }
     }
@@ -97,6 +116,8 @@ struct Dispatcher {
     announced: Level,
     order: Order,
     pacer: Pacer,
+    /// The failure budget of the whole run.
+    budget: Budget,
     /// Notices of the units, by the tenant's index in the plan.
     notifier: mpsc::UnboundedSender<(usize, Notice)>,
     notices: mpsc::UnboundedReceiver<(usize, Notice)>,
@@ -122,12 +143,52 @@ impl Dispatcher {
         }
     }
 
+    /// Whether the gate behind a wave stands in front of anything: one behind a wave on which nothing was to be done is
+    /// asked if there is something to do in a later one.
+    async fn needs_gate(&self, wave: &WaveRun<'_>, later: &[PlannedWave]) -> bool {
+        let places: Vec<usize> = later.iter().flat_map(|wave| &wave.tenants).copied().collect();
+        if self.cancel.reason().is_some() || places.is_empty() || wave.had_work {
+            return self.cancel.reason().is_none() && !places.is_empty();
+        }
+        let (plan, done) = (&self.plan, AtomicUsize::new(0));
+        let tenants: Vec<Arc<Tenant>> = places.iter().map(|&index| plan.tenants[index].clone()).collect();
+        let (concurrency, timeouts) = (plan.concurrency, plan.timeouts);
+        let pace =
+            Pace { concurrency, timeouts, lock_wait_limit: plan.retry.lock_wait_limit, answer: None, done: &done };
+        let mut level = self.cancel.subscribe();
+        let seen = tokio::select! {
+            seen = observe(&tenants, plan.scripts.migrations(), &self.database, pace) => seen,
+            () = gate::stopped(&mut level) => return false,
+        };
+        let is_done = |(&index, seen): (&usize, &Observation)| {
+            let goal = plan.goal_of(index).filter(|_| seen.error.is_none());
+            goal.is_some_and(|goal| plan::decide(&plan.catalog, seen.engine, &seen.history, &goal) == Decision::Nothing)
+        };
+        !places.iter().zip(&seen).all(is_done)
+    }
+
+    /// Asks the gate behind a wave, and stops the run where it is not let on.
+    async fn gate(&mut self, (wave, gate): (&str, &Gate), tenants: &[Arc<Tenant>]) {
+        if self.cancel.reason().is_some() {
+            return;
+        }
+        let keeper = self.plan.gatekeeper.clone().expect("a plan with gates has a gatekeeper");
+        let watch = Watch { wave, gate, tenants, keeper: &*keeper };
+        self.emit(watch.started()).await;
+        let record = watch.end(&self.cancel).await;
+        if let Some(reason) = record.reason() {
+            self.cancel.drain(reason);
+        }
+        self.emit(Event::GateFinished(record)).await;
+    }
+
     /// Runs a wave to its end.
-    async fn wave(&mut self, planned: &PlannedWave) {
+    async fn wave<'p>(&mut self, planned: &'p PlannedWave) -> WaveRun<'p> {
         let started = Event::WaveStarted {
             wave: planned.name.clone(),
             tenants: planned.tenants.len(),
             max_failures: Some(planned.max_failures.to_string()),
+            run_max_failures: Some(self.plan.max_failures.to_string()),
         };
         self.emit(started).await;
         let known = self.read_together(planned).await;
@@ -175,6 +236,13 @@ impl Dispatcher {
             }
         }
         self.wave_finished(&wave).await;
+        wave
+    }
+
+    /// Whether the budgets of the wave and of the run let another tenant start.
+    fn admits(&self, wave: &WaveRun<'_>) -> bool {
+        let at_risk = self.tenants.len();
+        wave.budget.admits(at_risk) && self.budget.admits(at_risk)
     }
 
     /// Starts tenants as long as there is room, and the pace allows those that were not started before. Returns the time to
@@ -191,7 +259,7 @@ impl Dispatcher {
                 wake = Some((opening, self.pacer.wake(opening)));
             }
             let is_open = wake.is_none_or(|(opening, _)| opening == Opening::Now);
-            let Some(index) = wave.queue.pop(now, is_open && wave.admits(self.tenants.len())) else {
+            let Some(index) = wave.queue.pop(now, is_open && self.admits(wave)) else {
                 return Ok(wake.and_then(|(_, wake)| wake));
             };
             if !self.tenants.contains_key(&index) {
@@ -259,8 +327,10 @@ impl Dispatcher {
         }
         let places: Vec<usize> = waiting.iter().map(|(index, _)| *index).collect();
         let caps = self.plan.concurrency;
-        let global = wave.planned.concurrency.map_or(caps.global, |own| own.min(caps.global));
-        wave.queue = Queue::new(waiting, global.get(), caps.per_server.get());
+        let least = |own: Option<NonZeroUsize>, cap: NonZeroUsize| own.map_or(cap, |own| own.min(cap)).get();
+        let (global, per_server) =
+            (least(wave.planned.concurrency, caps.global), least(wave.planned.per_server, caps.per_server));
+        wave.queue = Queue::new(waiting, global, per_server);
         for &index in places.iter().filter(|&&index| self.order.readiness(index) != Readiness::Ready) {
             wave.queue.hold(index);
         }
@@ -421,8 +491,13 @@ impl Dispatcher {
         };
         self.stats.add(&record.outcome, record.attempts);
         self.order.concluded(index, record.outcome.standing() == Standing::AtTarget);
-        if let Some(reason) = wave.count(&record.outcome) {
-            self.cancel.drain(reason);
+        // Both count it; the wave's budget is the one that is told.
+        wave.note(tenant, &record.outcome);
+        let (of_wave, of_run) = (wave.budget.count(&record.outcome), self.budget.count(&record.outcome));
+        if of_wave {
+            self.cancel.drain(NotStarted::FailureBudget);
+        } else if of_run {
+            self.cancel.drain(NotStarted::RunFailureBudget);
         }
         self.emit(Event::TenantFinished(record)).await;
     }

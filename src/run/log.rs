@@ -72,6 +72,10 @@ pub(super) fn event(event: &Event) {
             let (version, attempts) = (record.version.as_deref(), record.attempts);
             info!(target: "fleet::run", %tenant, outcome, version, attempts, took_ms, "tenant finished");
         }
+        Event::GateStarted { wave, soak_ms, .. } => info!(target: "fleet::run", wave, soak_ms, "gate started"),
+        Event::GateFinished(gate) => {
+            info!(target: "fleet::run", wave = gate.wave, took_ms = gate.took_ms, "{gate}");
+        }
         Event::WaveFinished { wave, .. } => info!(target: "fleet::run", wave, "wave finished"),
         Event::RunFinished { stats } => {
             info!(target: "fleet::run", finished = stats.finished(), failed = stats.failures(), "run finished");

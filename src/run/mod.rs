@@ -40,11 +40,12 @@ use crate::model::run_summary::LeftAt;
 use crate::model::schema::Catalog;
 use crate::model::tenant::{Tenant, TenantId};
 use crate::model::transaction::TransactionScope;
-use crate::policy::{Concurrency, FailureBudget, Limits, RetryPolicy, Tally, Timeouts, Window};
+use crate::policy::{Concurrency, FailureBudget, Gate, Limits, RetryPolicy, Tally, Timeouts, Window};
 use crate::seed::SeedRequest;
 
 pub(crate) use cancel::{Cancel, Level};
 pub(crate) use dispatcher::execute;
+pub(crate) use gate::{Gatekeeper, OpenGate, Question};
 pub(crate) use observe::{Pace, answers, estimate_rows, examine, observe, observe_applied, observe_refreshes};
 pub(crate) use pacing::Pacing;
 pub(crate) use schemas::observe_schemas;
@@ -59,8 +60,16 @@ pub(crate) struct RunPlan {
     pub(crate) catalog: Arc<Catalog>,
     /// The tenants in plan order, each in exactly one wave.
     pub(crate) tenants: Vec<Arc<Tenant>>,
+    /// The number of tenants of the whole run that may fail.
+    pub(crate) max_failures: FailureBudget,
+    /// The tenants of all waves that the resumed run is done with.
+    pub(crate) former: Tally,
     /// The waves in order; together they contain every index in `tenants` once.
     pub(crate) waves: Vec<PlannedWave>,
+    /// Gates of earlier waves that the resumed run has not passed: they come before the first wave.
+    pub(crate) open_gates: Vec<OpenGate>,
+    /// Asks the checks of the gates; there is one where there are gates.
+    pub(crate) gatekeeper: Option<Arc<dyn Gatekeeper>>,
     pub(crate) scripts: LazyScripts,
     /// The number of matching tenants held back (`--limit`, `--canary`): outstanding work.
     pub(crate) held_back: usize,
@@ -131,10 +140,16 @@ pub(crate) struct PlannedWave {
     pub(crate) tenants: Vec<usize>,
     /// Its own global cap, if it has one.
     pub(crate) concurrency: Option<NonZeroUsize>,
+    /// Its own cap on the tenants of one server, if it has one.
+    pub(crate) per_server: Option<NonZeroUsize>,
     /// The number of its tenants that may fail.
     pub(crate) max_failures: FailureBudget,
     /// The tenants of this wave that the resumed run is done with: its failures that are still open use up the budget.
     pub(crate) former: Tally,
+    /// The gate between it and the next one.
+    pub(crate) gate: Option<Gate>,
+    /// The tenants of this wave that the resumed run brought to their target.
+    pub(crate) done: Vec<Arc<Tenant>>,
     /// The lock timeout on its tenants, if different from the fleet's.
     pub(crate) lock_timeout: Option<Duration>,
     /// The extent of transactions on its tenants, if different from the fleet.

@@ -24,6 +24,7 @@ use crate::model::schema::Direction;
 use crate::model::stats::{RunStats, Verdict};
 use crate::model::tenant::{Address, Engine, TenantId};
 
+mod gates;
 mod order;
 mod pacing;
 
@@ -92,8 +93,11 @@ async fn plan_of(
             name: format!("w{i}"),
             tenants: places,
             concurrency: None,
+            per_server: None,
             max_failures: *max_failures,
             former: Default::default(),
+            gate: None,
+            done: Vec::new(),
             lock_timeout: None,
             transaction: None,
             window: None,
@@ -118,6 +122,10 @@ async fn plan_of(
         catalog: set.catalog().clone(),
         tenants,
         waves: planned,
+        max_failures: FREE,
+        former: Default::default(),
+        open_gates: Vec::new(),
+        gatekeeper: None,
         scripts: LazyScripts::new(set, direction, 0..2, false),
         held_back: 0,
         concurrency: Concurrency {
@@ -495,6 +503,25 @@ async fn a_budget_of_none_is_overshot_by_one_tenant_only() {
     }
 }
 
+/// Each wave could keep its own budget.
+#[tokio::test(start_paused = true)]
+async fn the_budget_of_the_run_counts_over_all_waves() {
+    let ids: Vec<String> = (0..12).map(|i| format!("t{i}")).collect();
+    let members: Vec<(&str, &str)> = ids.iter().map(|id| (id.as_str(), "s")).collect();
+    let waves: Vec<_> = members.chunks(4).map(|wave| (wave, FREE)).collect();
+    for (budget, failed) in [("0", 1), ("2", 3), ("5", 6), ("50%", 7)] {
+        let db = Arc::new(Scripted { takes: Duration::from_millis(5), ..Scripted::default() });
+        for id in &ids {
+            db.act(id, [Act::Stops(FaultClass::Syntax, PartialState::Nothing)]);
+        }
+        let plan = RunPlan { max_failures: budget.parse().unwrap(), ..plan_of(Direction::Up, &waves, 16, 16).await };
+        let (stats, records, _) = run(plan, &db, Cancel::default()).await;
+        assert_eq!(stats.outcomes[OutcomeKind::Failed], failed, "{budget}");
+        assert_eq!((stats.verdict(), stats.stopped), (Verdict::BudgetExhausted, Some(NotStarted::RunFailureBudget)));
+        assert_eq!(records.last().unwrap().outcome, NotStarted::RunFailureBudget.outcome());
+    }
+}
+
 fn any_act() -> impl Strategy<Value = Act> {
     prop_oneof![
         4 => Just(Act::Succeeds),
@@ -511,8 +538,10 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
     #[test]
     fn every_tenant_has_exactly_one_outcome_and_caps_hold(
-        acts in prop::collection::vec((any_act(), 0_u8..3, 0_u8..3), 1..40), cap in 1_usize..6, stop_at in 0_u64..40, budget in any_budget()
+        acts in prop::collection::vec((any_act(), 0_u8..3, 0_u8..3), 1..40), cap in 1_usize..6, stop_at in 0_u64..40,
+        budgets in prop::array::uniform4(any_budget())
     ) {
+        let [of_run, of_waves @ ..] = budgets;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
             let db = Arc::new(Scripted { takes: Duration::from_millis(5), ..Scripted::default() });
@@ -525,8 +554,8 @@ proptest! {
                 waves[*wave as usize].push((&ids[i].0, &ids[i].1));
             }
             let waves: Vec<(&[(&str, &str)], FailureBudget)> =
-                waves.iter().map(|w| (w.as_slice(), budget)).collect();
-            let plan = plan_of(Direction::Up, &waves, cap, 2).await;
+                waves.iter().zip(of_waves).map(|(w, budget)| (w.as_slice(), budget)).collect();
+            let plan = RunPlan { max_failures: of_run, ..plan_of(Direction::Up, &waves, cap, 2).await };
             let total = plan.tenants.len();
             let cancel = Cancel::default();
             let stop = cancel.clone();
@@ -539,15 +568,19 @@ proptest! {
             assert_eq!(indexes, (0..total).collect::<Vec<_>>());
             assert_eq!(stats.finished(), total);
             assert!(db.most.load(Ordering::SeqCst) <= cap);
-            for (wave, (members, _)) in waves.iter().enumerate() {
-                let of_wave = records.iter().filter(|r| r.wave == format!("w{wave}"));
-                let failed = of_wave.filter(|r| r.outcome.standing() == Standing::Failed).count();
+            let failed: Vec<&str> =
+                records.iter().filter(|r| r.outcome.standing() == Standing::Failed).map(|r| &*r.wave).collect();
+            let holds = |budget: FailureBudget, failed: usize, tenants: usize| {
                 let most = match budget {
-                    FailureBudget::Percent(most) => members.len() * usize::from(most) / 100,
+                    FailureBudget::Percent(most) => tenants * usize::from(most) / 100,
                     FailureBudget::Count(most) => most,
-                    FailureBudget::Unlimited => members.len(),
+                    FailureBudget::Unlimited => tenants,
                 };
-                assert!(failed <= most + 1, "{failed} of {} in w{wave}, {budget}", members.len());
+                assert!(failed <= most + 1, "{failed} of {tenants} failed, {budget}");
+            };
+            holds(of_run, failed.len(), total);
+            for (wave, (members, budget)) in waves.iter().enumerate() {
+                holds(*budget, failed.iter().filter(|of| **of == format!("w{wave}")).count(), members.len());
             }
             for record in &records {
                 let history = db.history(record.tenant.as_str());

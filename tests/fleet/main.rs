@@ -8,6 +8,7 @@
 mod adopting;
 mod backups;
 mod beginning;
+mod budgets;
 mod by_hand;
 mod canary;
 mod command_line;
@@ -19,6 +20,7 @@ mod drifting;
 mod dumps;
 mod everyday;
 mod flavours;
+mod gates;
 mod going_on;
 mod hostile;
 mod hostile_ledger;

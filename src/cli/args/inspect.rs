@@ -256,19 +256,9 @@ pub(in crate::cli) enum Runs {
         show: ShowArgs,
     },
     /// Finishes what an interrupted or killed run left; touches nothing twice
-    Resume {
-        /// The run: its id, its beginning or end, or "last"
-        run: String,
-        /// Runs every migration as Rust code through SeaORM, none as a compiled script
-        #[arg(long)]
-        native: bool,
-        #[command(flatten)]
-        _flags: RunFlags,
-        #[command(flatten)]
-        _plan_flags: PlanFlags,
-        #[command(flatten)]
-        output: RunOutput,
-    },
+    Resume(Resume),
+    /// Has a run go on that paused at a gate, also one that failed; the ledger keeps who said so
+    Approve(Approve),
     /// Resolves a tenant that is in doubt, after you have looked at its database
     #[command(alias = "settle")]
     Resolve(Resolve),
@@ -288,6 +278,30 @@ fn result() -> impl TypedValueParser<Value = RunResult> {
     PossibleValuesParser::new(RunResult::iter().map(move |result| name(&result))).map(move |text| {
         RunResult::iter().find(|result| name(result) == text).expect("clap has let only these names through")
     })
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Resume {
+    /// The run: its id, its beginning or end, or "last"
+    pub(in crate::cli) run: String,
+    /// Runs every migration as Rust code through SeaORM, none as a compiled script
+    #[arg(long)]
+    pub(in crate::cli) native: bool,
+    #[command(flatten)]
+    _flags: RunFlags,
+    #[command(flatten)]
+    _plan_flags: PlanFlags,
+    #[command(flatten)]
+    pub(in crate::cli) output: RunOutput,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Approve {
+    /// The person who approves it, for the ledger
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(in crate::cli) by: String,
+    #[command(flatten)]
+    pub(in crate::cli) resume: Resume,
 }
 
 #[derive(Debug, Args)]

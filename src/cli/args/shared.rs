@@ -6,8 +6,10 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{ArgMatches, Args, ValueEnum};
 
 use super::settings::RunFlags;
+use crate::inputs::Settings;
 use crate::inputs::select::Filter;
 use crate::model::engine::Engine;
+use crate::policy::FailureBudget;
 use crate::report::{Format, Style};
 
 /// The options of every command. Help pages show them last.
@@ -82,6 +84,12 @@ pub(in crate::cli) struct RunOutput {
     /// Starts without a look at the servers, also in an outage
     #[arg(long, help_heading = "Run")]
     pub(in crate::cli) no_preflight: bool,
+    /// The first failure stops the run, whichever wave it is in
+    #[arg(long, help_heading = "Run", conflicts_with_all = ["keep_going", "run_max_failures"])]
+    pub(in crate::cli) fail_fast: bool,
+    /// No failure stops the run: lifts the failure budgets of all waves and of the run
+    #[arg(long, help_heading = "Run", conflicts_with_all = ["max_failures", "run_max_failures"])]
+    pub(in crate::cli) keep_going: bool,
     /// Go ahead without asking
     #[arg(short, long)]
     pub(in crate::cli) yes: bool,
@@ -105,6 +113,17 @@ pub(in crate::cli) struct Reports {
     /// Also writes a report: html=FILE (a page for a browser), junit=FILE, json=FILE, csv=FILE or md=FILE (repeatable)
     #[arg(long, value_name = "KIND=FILE", value_parser = parse_report)]
     pub(in crate::cli) report: Vec<(Format, PathBuf)>,
+}
+
+impl RunOutput {
+    /// The failure budget of the whole run.
+    pub(in crate::cli) fn run_budget(&self, settings: &Settings) -> FailureBudget {
+        match (self.fail_fast, self.keep_going) {
+            (true, _) => FailureBudget::Count(0),
+            (_, true) => FailureBudget::Unlimited,
+            _ => settings.run_max_failures,
+        }
+    }
 }
 
 /// A form by its name, as far as it is one of `forms`.

@@ -96,7 +96,8 @@ impl Registry {
                 unknown_key(key, "the file", &SECTIONS, drafts);
             }
             let settings = read_settings(document, sources, drafts);
-            let (waves, read) = (waves::read(document, drafts), tenants::read(document, sources, drafts));
+            let (waves, read) =
+                (waves::read(document, sources.variables, drafts), tenants::read(document, sources, drafts));
             // A tenant that can't be read changes the percentages of all others, so waves are compared only without
             // mistakes.
             if drafts.is_empty() && !read.dependencies.is_empty() {

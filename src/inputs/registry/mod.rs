@@ -8,10 +8,13 @@ mod credentials;
 mod dependencies;
 mod edit;
 mod file;
+mod gates;
 mod identity;
 mod patterns;
 mod renewal;
+mod strata;
 mod tenants;
+mod wave_order;
 mod waves;
 
 pub(crate) use bucket::bucket;

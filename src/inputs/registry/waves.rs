@@ -10,27 +10,34 @@ use std::time::Duration;
 use super::bucket::{smallest_count, smallest_percent};
 use super::patterns::{Patterns, is_glob};
 use super::tenants::LONGEST_NAME;
-use crate::inputs::{Diagnostics, Document, Item, Reader};
+use super::wave_order::WaveOrder;
+use super::{gates, strata};
+use crate::inputs::{Diagnostics, Document, Item, Reader, Variables};
 use crate::model::tenant::Tenant;
 use crate::model::text::suggestion;
 use crate::model::transaction::TransactionScope;
-use crate::policy::{FailureBudget, Window};
+use crate::policy::{FailureBudget, Gate, Window};
 
 /// The name of the last wave: all tenants that no rule matched.
 pub(crate) const REST: &str = "rest";
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 16] = [
     "name",
     "tags",
     "tenants",
+    "servers",
     "percent",
     "count",
+    "stratified",
+    "order",
     "concurrency",
+    "per_server",
     "max_failures",
     "lock_timeout",
     "transaction",
     "online",
     "window",
+    "gate",
 ];
 
 /// One wave of the file.
@@ -40,8 +47,12 @@ pub(crate) struct WaveRule {
     pub(crate) name: String,
     /// Its members.
     pub(crate) members: Members,
+    /// The order of its tenants; `None`: that of the file.
+    pub(crate) order: Option<WaveOrder>,
     /// Tenants in flight in this wave.
     pub(crate) concurrency: Option<NonZeroUsize>,
+    /// Of these, tenants on one server.
+    pub(crate) per_server: Option<NonZeroUsize>,
     /// Its failure budget.
     pub(crate) max_failures: Option<FailureBudget>,
     /// Its lock timeout.
@@ -52,6 +63,8 @@ pub(crate) struct WaveRule {
     pub(crate) online: Option<bool>,
     /// Its maintenance window.
     pub(crate) window: Option<Window>,
+    /// The gate between it and the next one.
+    pub(crate) gate: Option<Gate>,
 }
 
 /// The members of a wave: the tenants that any of the parts picks.
@@ -61,10 +74,14 @@ pub(crate) struct Members {
     pub(crate) tags: Vec<(String, String)>,
     /// Tenants with these ids.
     pub(crate) tenants: Patterns,
+    /// Tenants on these servers.
+    pub(crate) servers: Patterns,
     /// This share of all tenants of the file, 0 to 100, by a stable number of their ids; at least one above 0.
     pub(crate) percent: Option<u8>,
     /// This many of all tenants of the file, by the same number.
     pub(crate) count: Option<usize>,
+    /// Whether a tenant is added for each engine and server that would have none, of those that no earlier wave has.
+    pub(crate) stratified: bool,
 }
 
 impl Members {
@@ -73,7 +90,8 @@ impl Members {
         let carries = |t: &Tenant| {
             !self.tags.is_empty() && self.tags.iter().all(|(key, value)| t.tags.get(key).is_some_and(|v| v == value))
         };
-        let mut picked: Vec<bool> = tenants.iter().map(|t| carries(t) || self.tenants.matches(t.id.as_str())).collect();
+        let is_named = |t: &Tenant| self.tenants.matches(t.id.as_str()) || self.servers.matches(&t.server);
+        let mut picked: Vec<bool> = tenants.iter().map(|t| carries(t) || is_named(t)).collect();
         if self.percent.is_some() || self.count.is_some() {
             let ids: Vec<&str> = tenants.iter().map(|t| t.id.as_str()).collect();
             let percent = self.percent.map(|percent| smallest_percent(&ids, percent));
@@ -90,7 +108,7 @@ impl WaveRule {
     /// A warning for a wave that can never have a tenant: a spelling mistake can silently empty a canary.
     pub(crate) fn why_empty(&self, tenants: &[Arc<Tenant>]) -> Option<String> {
         let members = &self.members;
-        if members.pick(tenants).contains(&true) {
+        if members.pick(tenants).contains(&true) || members.stratified {
             return None;
         }
         let mut reasons: Vec<String> = lacking(&members.tags, tenants).into_iter().collect();
@@ -102,6 +120,9 @@ impl WaveRule {
         if !ids.is_empty() {
             reasons.push("the tenants it names are not in the file".to_owned());
         }
+        if !members.servers.is_empty() {
+            reasons.push(format!("no tenant is on {}", members.servers.texts().join(" or ")));
+        }
         if reasons.is_empty() && members.percent == Some(0) {
             reasons.push("its percent is 0".to_owned());
         }
@@ -112,9 +133,14 @@ impl WaveRule {
 /// The wave of each tenant, by its place: the first rule that matches, or else the rest, which comes after all rules.
 pub(crate) fn places(rules: &[WaveRule], tenants: &[Arc<Tenant>]) -> Vec<usize> {
     let mut places = vec![rules.len(); tenants.len()];
-    for (place, rule) in rules.iter().enumerate().rev() {
-        let picked = rule.members.pick(tenants);
-        places.iter_mut().zip(picked).filter(|(_, picked)| *picked).for_each(|(at, _)| *at = place);
+    for (place, rule) in rules.iter().enumerate() {
+        let free: Vec<bool> = places.iter().map(|at| *at == rules.len()).collect();
+        let mut picked = rule.members.pick(tenants);
+        if rule.members.stratified {
+            strata::complete(&mut picked, &free, tenants);
+        }
+        let taken = places.iter_mut().zip(picked.into_iter().zip(free)).filter(|(_, (picked, free))| *picked && *free);
+        taken.for_each(|(at, _)| *at = place);
     }
     places
 }
@@ -136,7 +162,7 @@ fn lacking(tags: &[(String, String)], tenants: &[Arc<Tenant>]) -> Option<String>
 }
 
 /// Reads all `[[wave]]` tables.
-pub(crate) fn read(document: &Document<'_>, drafts: &mut Diagnostics) -> Vec<WaveRule> {
+pub(crate) fn read(document: &Document<'_>, variables: &Variables, drafts: &mut Diagnostics) -> Vec<WaveRule> {
     let Some(item) = document.root.get("wave") else { return Vec::new() };
     let Some(list) = item.get_ref().as_array() else {
         drafts.at(item.span(), "`wave` must be a list of tables").help("write [[wave]], with two brackets");
@@ -152,7 +178,8 @@ pub(crate) fn read(document: &Document<'_>, drafts: &mut Diagnostics) -> Vec<Wav
         {
             drafts.at(at, format!("a second wave has the name `{name}`")).related(first, "the first is here");
         }
-        waves.push(rule(&reader, name.unwrap_or_default(), drafts));
+        let gate = gates::read(&reader, (document, variables), drafts);
+        waves.push(WaveRule { gate, ..rule(&reader, name.unwrap_or_default(), drafts) });
     }
     waves
 }
@@ -180,39 +207,61 @@ fn name(reader: &Reader<'_, '_>, drafts: &mut Diagnostics) -> Option<String> {
 }
 
 fn rule(reader: &Reader<'_, '_>, name: String, drafts: &mut Diagnostics) -> WaveRule {
-    if !["tags", "tenants", "percent", "count"].iter().any(|key| reader.has(key)) {
-        let help =
-            "say which tenants it takes: tags = { ring = \"canary\" }, tenants = [\"acme\"], percent = 5 or count = 2";
+    let members = ["tags", "tenants", "servers", "percent", "count", "stratified"];
+    if !members.iter().any(|key| reader.has(key)) {
+        let help = "say which tenants it takes: tags = { ring = \"canary\" }, tenants = [\"acme\"], servers = [\"eu-1\"], \
+                    percent = 5, count = 2 or stratified = true";
         drafts.at(reader.span.clone(), "this wave has no members").help(help).absence();
     }
-    for key in ["tags", "tenants"] {
+    for key in ["tags", "tenants", "servers"] {
         if let Some(item) = reader.item(key).filter(|item| is_empty(item)) {
             let message = format!("`{key}` is empty, so that it picks no tenant");
             drafts.at(item.span(), message).help("fill it or remove it");
         }
     }
-    let texts = reader.names("tenants", drafts).unwrap_or_default();
-    for (text, at) in &texts {
-        if let Err(bad) = Patterns::new([*text]) {
-            drafts.at(at.clone(), bad.to_string()).help("a pattern is an id or a glob: acme, b-*, {a,b}-?");
-        }
-    }
     let members = Members {
         tags: reader.labels("tags", drafts).unwrap_or_default(),
-        tenants: Patterns::new(texts.into_iter().map(|(text, _)| text)).unwrap_or_default(),
+        tenants: patterns(reader, "tenants", drafts),
+        servers: patterns(reader, "servers", drafts),
         percent: reader.number("percent", 0..=100, drafts),
         count: reader.number("count", 1..=i64::from(u32::MAX), drafts),
+        stratified: reader.boolean("stratified", drafts).unwrap_or_default(),
     };
+    let cap = |key, drafts: &mut _| reader.number(key, 1..=1_000_000, drafts).and_then(NonZeroUsize::new);
     WaveRule {
         name,
         members,
-        concurrency: reader.number("concurrency", 1..=1_000_000, drafts).and_then(NonZeroUsize::new),
+        order: order(reader, drafts),
+        concurrency: cap("concurrency", drafts),
+        per_server: cap("per_server", drafts),
         max_failures: reader.budget("max_failures", drafts),
         lock_timeout: reader.duration("lock_timeout", false, drafts),
         transaction: reader.transaction(drafts),
         online: reader.boolean("online", drafts),
         window: reader.window(drafts),
+        gate: None,
     }
+}
+
+/// A list of names and globs.
+fn patterns(reader: &Reader<'_, '_>, key: &str, drafts: &mut Diagnostics) -> Patterns {
+    let texts = reader.names(key, drafts).unwrap_or_default();
+    for (text, at) in &texts {
+        if let Err(bad) = Patterns::new([*text]) {
+            drafts.at(at.clone(), bad.to_string()).help("a pattern is a name or a glob: acme, b-*, {a,b}-?");
+        }
+    }
+    Patterns::new(texts.into_iter().map(|(text, _)| text)).unwrap_or_default()
+}
+
+fn order(reader: &Reader<'_, '_>, drafts: &mut Diagnostics) -> Option<WaveOrder> {
+    let text = reader.text("order", drafts)?;
+    let order = text.parse().ok();
+    if order.is_none() {
+        let help = "write order = \"id\", or order = \"tag:KEY\" for the value of a tag";
+        drafts.at(reader.at("order"), format!("`{text}` is no order of tenants")).help(help);
+    }
+    order
 }
 
 fn is_empty(item: &Item<'_>) -> bool {

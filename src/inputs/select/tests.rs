@@ -60,6 +60,42 @@ fn waves_take_their_first_match_and_the_rest_comes_last() {
 }
 
 #[test]
+fn a_stratified_wave_has_a_tenant_of_each_engine_and_server_that_no_earlier_wave_has() {
+    let stratified = |rest: &str| ten().replace("tags = { ring = \"canary\" }\nconcurrency = 1", rest);
+    let picked = |text: &str| {
+        let selection = select(&registry(text), &Filter::default()).unwrap();
+        selection.waves.iter().find(|wave| wave.name == "canary").unwrap().tenants.clone()
+    };
+    let names = |tenants: &[Arc<Tenant>]| tenants.iter().map(|t| t.id.to_string()).collect::<Vec<_>>();
+    let two = picked(&stratified("stratified = true"));
+    assert_eq!(two.iter().map(|t| &*t.server).collect::<Vec<_>>(), ["db1", "db2"]);
+    // The same ones each time, whatever else the file has.
+    let more = stratified("stratified = true") + "[[tenant]]\nid = \"x\"\nurl = \"postgres://h/x\"\nserver = \"db2\"\n";
+    let with_x = [names(&two), texts(&["x"])].concat();
+    assert_eq!(names(&picked(&more)), with_x, "another engine on a known server");
+    assert_eq!(names(&picked(&stratified("tenants = [\"t0\", \"t9\"]\nstratified = true"))), ["t0", "t9"]);
+    assert_eq!(names(&picked(&stratified("servers = [\"*2\"]"))), ["t7", "t8", "t9"]);
+    let early = stratified("tenants = [\"nobody\"]").replace("tenants = [\"t0\", \"t[23]\"]", "stratified = true");
+    let selection = select(&registry(&early), &Filter::default()).unwrap();
+    assert_eq!(names(&selection.waves[0].tenants), names(&two));
+}
+
+#[test]
+fn a_wave_has_its_own_order_and_a_limit_follows_it() {
+    let text = ten().replace(
+        "[[tenant]]\nid = \"t5\"",
+        "[[wave]]\nname = \"big\"\nservers = [\"db?\"]\norder = \"tag:plan\"\n[[tenant]]\nid = \"t5\"",
+    );
+    let fleet = registry(&text);
+    let selection = select(&fleet, &Filter::default()).unwrap();
+    assert_eq!(waves(&selection)[2], ("big".to_owned(), texts(&["t5", "t7", "t9", "t4", "t6", "t8"])));
+    let limit = select(&fleet, &Filter { limit: Some(5), ..Filter::default() }).unwrap();
+    assert_eq!(ids(&limit), ["t0", "t1", "t2", "t3", "t5"]);
+    let by_id = select(&registry(&text.replace("tag:plan", "id")), &Filter::default()).unwrap();
+    assert_eq!(waves(&by_id)[2].1, texts(&["t4", "t5", "t6", "t7", "t8", "t9"]));
+}
+
+#[test]
 fn an_only_wave_has_the_budget_of_the_fleet_and_empty_waves_are_dropped() {
     let filter = Filter { wave: texts(&["canary"]), ..Filter::default() };
     let selection = select(&registry(&ten()), &filter).unwrap();

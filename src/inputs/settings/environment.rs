@@ -16,6 +16,9 @@ const OF_COMMAND_LINE: [&str; 3] = ["config", "color", "log"];
 /// Told to the command of a backup, all together; it may call this program.
 const OF_BACKUPS: [&str; 4] = ["FLEET_TENANT", "FLEET_ENGINE", "FLEET_SERVER", "FLEET_RUN"];
 
+/// Told to the command of a gate, all together; it may call this program, too.
+const OF_GATES: [&str; 2] = ["FLEET_RUN", "FLEET_WAVE"];
+
 /// Of the project's own scripts and tests.
 const OF_SCRIPTS: &str = "servers_state";
 const OF_TESTS: &str = "test_";
@@ -38,10 +41,12 @@ pub(super) enum Meaning {
 /// password perhaps, are.
 pub(crate) fn unread(variables: &Variables, file: &str) -> Vec<String> {
     let is_named = |name: &str| file.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|word| word == name);
-    let is_in_backup = OF_BACKUPS.iter().all(|name| variables.get(name).is_some());
+    let told_to_commands = [&OF_BACKUPS[..], &OF_GATES];
+    let is_told = |names: &&[&str]| names.iter().all(|name| variables.get(name).is_some());
+    let own: Vec<&str> = told_to_commands.into_iter().filter(is_told).flatten().copied().collect();
     let (mut told, mut unknown) = (Vec::new(), Vec::new());
     for (name, _) in variables.sorted() {
-        if is_in_backup && OF_BACKUPS.contains(&name) {
+        if own.contains(&name) {
             continue;
         }
         match meaning(name) {

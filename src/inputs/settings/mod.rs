@@ -63,6 +63,7 @@ pub(crate) struct Settings {
     #[serde(deserialize_with = "duration")]
     lock_wait: Duration,
     pub(crate) max_failures: FailureBudget,
+    pub(crate) run_max_failures: FailureBudget,
     pub(crate) rate: Option<Rate>,
     pub(crate) deadline: Option<Deadline>,
     pub(crate) window: Window,

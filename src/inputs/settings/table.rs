@@ -38,7 +38,7 @@ const POSITIVE: Form = Form::Duration { zero: false };
 const DURATION: Form = Form::Duration { zero: true };
 
 /// All settings, in the order in which they are shown.
-pub(crate) static SETTINGS: [Setting; 34] = [
+pub(crate) static SETTINGS: [Setting; 35] = [
     setting("name", Form::Text, None, "The name of the fleet"),
     setting(
         "development",
@@ -103,6 +103,14 @@ pub(crate) static SETTINGS: [Setting; 34] = [
     )
     .note("A share counts from 10 finished tenants on. The less of it is left, the fewer tenants are at work at once.")
     .flag("max-failures", Commands::All),
+    setting(
+        "run_max_failures",
+        Form::Budget,
+        Some("unlimited"),
+        "How many tenants of the whole run may fail before nothing new is started: 3, 5% or unlimited",
+    )
+    .note("It holds beside those of the waves. `--fail-fast` is 0, `--keep-going` lifts all of them.")
+    .flag("run-max-failures", Commands::All),
     setting("rate", Form::Rate, None, "At most so many tenants started in a time: 10/min, 2/s or 100/h")
         .note("They are spread evenly. A tenant that is tried again is not started anew, and one that is at its target needs no start.")
         .flag("rate", Commands::Plans),

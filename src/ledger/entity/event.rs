@@ -1,8 +1,8 @@
-//! `fleet_event`: the waves of a run, and the requests to stop it.
+//! `fleet_event`: the waves of a run, the gates between them, and the requests to stop it.
 
 use sea_orm::entity::prelude::*;
 
-/// An event. A run has two for each wave, and at most two more.
+/// An event. A run has two for each wave, two for each gate, and at most two more.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "fleet_event")]
 pub(crate) struct Model {

@@ -199,10 +199,10 @@ pub(super) fn rest(view: &OutcomeView<'_>, style: &Style) -> Sheet {
         Outcome::RolledBack(moved) | Outcome::Stamped(moved) => moved_text(moved, style),
         Outcome::Committed { n } => label::count(usize::try_from(*n).unwrap_or(usize::MAX), "row"),
         Outcome::Skipped { reason } => reason.clone(),
-        Outcome::NotStarted { reason: NotStarted::FailureBudget, .. } if view.used_up.is_some() => {
-            view.used_up.map(|of| format!("the failure budget of wave {} was used up", of.wave)).unwrap_or_default()
-        }
-        Outcome::NotStarted { reason, waited_for } => why_not_started(*reason, waited_for.as_ref()),
+        Outcome::NotStarted { reason, waited_for } => match view.cause.filter(|cause| cause.explains(*reason)) {
+            Some(cause) => cause.in_short(),
+            None => why_not_started(*reason, waited_for.as_ref()),
+        },
         _ => String::new(),
     };
     let mut by_name = group_by(others, |r| r.outcome.name());
@@ -234,6 +234,9 @@ pub(in crate::report) fn why_not_started(reason: NotStarted, waited_for: Option<
         (NotStarted::FailureBudget, _) => "the failure budget was used up",
         (NotStarted::Deadline, _) => "the deadline of the run had passed",
         (NotStarted::Window, _) => "the maintenance window of its wave was closed",
+        (NotStarted::RunFailureBudget, _) => "the failure budget of the run was used up",
+        (NotStarted::GateFailed, _) => "the gate of an earlier wave failed",
+        (NotStarted::Paused, _) => "the run paused behind an earlier wave",
         (NotStarted::Ledger, _) => "the ledger could not be written any more",
     }
     .to_owned()
@@ -242,8 +245,8 @@ pub(in crate::report) fn why_not_started(reason: NotStarted, waited_for: Option<
 /// The reason why the run started no more tenants, and the number of tenants held back.
 pub(super) fn stopped_and_held_back(view: &OutcomeView<'_>) -> String {
     let (stats, mut out) = (view.stats, String::new());
-    match (stats.stopped, view.used_up) {
-        (Some(NotStarted::FailureBudget), Some(used_up)) => out.push_str(&format!("Stopped early: {used_up}.\n")),
+    match (stats.stopped, view.cause) {
+        (Some(reason), Some(cause)) if cause.explains(reason) => out.push_str(&format!("Stopped early: {cause}.\n")),
         (Some(reason), _) => out.push_str(&format!("Stopped early: {}.\n", why_not_started(reason, None))),
         (None, _) => {}
     }

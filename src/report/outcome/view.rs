@@ -12,7 +12,7 @@ use crate::model::outcome::{Outcome, TenantRecord};
 use crate::model::run_summary::RunStatus;
 use crate::model::schema::Script;
 use crate::model::stats::RunStats;
-use crate::policy::{UsedUp, format_duration};
+use crate::policy::{StopCause, format_duration};
 
 use super::group::{self, Group};
 use super::html::Page;
@@ -38,8 +38,8 @@ pub(crate) struct OutcomeView<'a> {
     pub(crate) rerun: Option<&'a str>,
     /// The other ways on, one a line with its purpose.
     pub(crate) ways: &'a str,
-    /// The wave whose failure budget stopped the run.
-    pub(crate) used_up: Option<&'a UsedUp>,
+    /// The failure budget or the gate that stopped the run.
+    pub(crate) cause: Option<&'a StopCause>,
 }
 
 impl OutcomeView<'_> {

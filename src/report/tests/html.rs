@@ -27,14 +27,19 @@ fn page(records: &[TenantRecord], events: &[(i64, Event)]) -> String {
         scripts: &[],
         rerun: Some("fleet migrate --failed-of 'x'"),
         ways: "",
-        used_up: None,
+        cause: None,
     };
     let ended_at_ms: HashMap<usize, i64> = (0..).zip((BEGAN_MS..).step_by(1_000)).take(records.len()).collect();
     Page { outcome, events, ended_at_ms: &ended_at_ms, status: RunStatus::Finished }.render()
 }
 
 fn waves() -> Vec<(i64, Event)> {
-    let started = |wave: &str| Event::WaveStarted { wave: wave.to_owned(), tenants: 3, max_failures: None };
+    let started = |wave: &str| Event::WaveStarted {
+        wave: wave.to_owned(),
+        tenants: 3,
+        max_failures: None,
+        run_max_failures: None,
+    };
     let finished = |wave: &str| Event::WaveFinished { wave: wave.to_owned(), stats: Default::default() };
     let draining = Event::Draining { reason: NotStarted::FailureBudget, in_flight: 2 };
     let at = [started("canary"), finished("canary"), started("rest"), draining, finished("rest")];
@@ -133,7 +138,12 @@ fn hostile_texts_are_only_texts() {
         .collect();
     let events: Vec<(i64, Event)> = records
         .iter()
-        .map(|r| (BEGAN_MS, Event::WaveStarted { wave: r.wave.clone(), tenants: 1, max_failures: None }))
+        .map(|r| {
+            (
+                BEGAN_MS,
+                Event::WaveStarted { wave: r.wave.clone(), tenants: 1, max_failures: None, run_max_failures: None },
+            )
+        })
         .collect();
     let page = page(&records, &events);
     let texts = texts(&page);
@@ -165,7 +175,7 @@ fn a_run_without_times_or_tenants_has_a_page() {
         scripts: &[],
         rerun: None,
         ways: "",
-        used_up: None,
+        cause: None,
     };
     let text = texts(&outcome.render(Format::Html, &NARROW));
     assert!(text.contains("All done: 1 tenant at the target") && !text.contains("Timeline"), "{text}");

@@ -16,7 +16,12 @@ fn events() -> Vec<Event> {
     let busy = Fault::with_code(FaultClass::LockTimeout, "55P03", "canceling statement due to lock timeout");
     vec![
         Event::RunStarted(header(&mixed()[..12])),
-        Event::WaveStarted { wave: "canary".to_owned(), tenants: 3, max_failures: Some("1".to_owned()) },
+        Event::WaveStarted {
+            wave: "canary".to_owned(),
+            tenants: 3,
+            max_failures: Some("1".to_owned()),
+            run_max_failures: None,
+        },
         Event::AttemptStarted { index: 0, tenant: "acme".into(), attempt: 1 },
         Event::AttemptStarted { index: 1, tenant: "beta".into(), attempt: 1 },
         Event::AttemptFailed { index: 1, tenant: "beta".into(), attempt: 1, error: busy, retry_in_ms: 1_200 },

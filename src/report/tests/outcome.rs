@@ -11,7 +11,7 @@ use crate::model::plan::{Goal, Target};
 use crate::model::run_kind::RunKind;
 use crate::model::schema::{Direction, Execution, Record, Script, Unfinished};
 use crate::model::stats::RunStats;
-use crate::policy::{FailureBudget, Tally, UsedUp};
+use crate::policy::{FailureBudget, StopCause, Tally, UsedUp};
 use crate::report::Format;
 use crate::report::outcome::OutcomeView;
 
@@ -183,7 +183,7 @@ pub(super) fn render(records: &[TenantRecord], format: Format, style: &Style) ->
         .iter()
         .find_map(|r| if let Outcome::NotStarted { reason, .. } = &r.outcome { Some(*reason) } else { None });
     let tally = Tally { finished: 75, failed: 41 };
-    let used_up = UsedUp { wave: "rest".to_owned(), budget: FailureBudget::Count(40), tally };
+    let used_up = UsedUp { wave: Some("rest".to_owned()), budget: FailureBudget::Count(40), tally };
     let scripts = [script(1, Engine::Postgres), script(1, Engine::Mysql)];
     let view = OutcomeView {
         header: &header(records),
@@ -193,7 +193,7 @@ pub(super) fn render(records: &[TenantRecord], format: Format, style: &Style) ->
         scripts: &scripts,
         rerun: Some(RERUN),
         ways: WAYS,
-        used_up: Some(&used_up),
+        cause: Some(&StopCause::Budget(used_up)),
     };
     view.render(format, style)
 }
@@ -241,7 +241,7 @@ fn junit_has_a_suite_a_wave_and_a_case_a_tenant() {
         scripts: &[],
         rerun: None,
         ways: "",
-        used_up: None,
+        cause: None,
     };
     insta::assert_snapshot!("outcome_junit", view.render(Format::Junit, &NARROW));
 }
@@ -260,7 +260,7 @@ fn a_good_run_is_short() {
         scripts: &[],
         rerun: None,
         ways: "",
-        used_up: None,
+        cause: None,
     };
     insta::assert_snapshot!(view.render(Format::Table, &NARROW), @r"
     migrated    1  empty → inventory_tracking (3)
@@ -286,7 +286,7 @@ fn of_a_tenant_that_was_brought_back_nothing_has_stayed() {
         scripts: &[],
         rerun: None,
         ways: "",
-        used_up: None,
+        cause: None,
     };
     let text = view.render(Format::Table, &WIDE);
     assert!(text.contains("; as it was before this run, from its backup; nothing of the run has stayed"), "{text}");
@@ -307,7 +307,7 @@ fn what_is_not_known_is_not_claimed() {
         scripts: &[],
         rerun: None,
         ways: "",
-        used_up: None,
+        cause: None,
     };
     let text = view.render(Format::Table, &WIDE);
     assert!(text.contains("now at   not known; m20240215_000001_tenant_features was not completed"), "{text}");

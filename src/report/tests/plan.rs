@@ -73,6 +73,7 @@ pub(super) fn view<'a>(
     scripts: &'a [Script],
 ) -> PlanView<'a> {
     PlanView {
+        notes: &[],
         command: "fleet plan",
         catalog,
         direction: Direction::Up,

@@ -84,7 +84,7 @@ fn one_run_in_full() {
             scripts: &[],
             rerun: Some("fleet runs resume 0198c0de-0000-7000-8000-000000000002"),
             ways: "",
-            used_up: None,
+            cause: None,
         },
         attempts: &attempts,
         events: &[],

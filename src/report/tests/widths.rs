@@ -124,7 +124,7 @@ fn lists_of_runs_and_tenants() {
             scripts: &[],
             rerun: None,
             ways: "",
-            used_up: None,
+            cause: None,
         };
         let (ended_at_ms, settled) = (&HashMap::new(), &BTreeMap::new());
         let (heirs, now_ms) = (&rows[..1], 1_795_169_764_000);

@@ -1,0 +1,147 @@
+//! The gates of a run: who asks their checks, and those that a resumed run has not passed yet.
+//!
+//! It asks nothing itself.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::exit::CliError;
+use super::setup::Program;
+use super::verify::{limit, written};
+use crate::compile::MigrationSet;
+use crate::gates::Checks;
+use crate::inputs::folder_of;
+use crate::inputs::select::{Selection, Wave};
+use crate::model::assertion::Assertion;
+use crate::model::gate::{GateAction, GateEnd, GateRecord};
+use crate::model::tenant::{Tenant, TenantId};
+use crate::model::text::suggestion;
+use crate::policy::{Check, Gate};
+use crate::report::clean;
+use crate::run::{Gatekeeper, OpenGate, RunPlan};
+
+/// The keeper of a run's gates, if it has any.
+///
+/// # Errors
+/// For an assertion that there is none of.
+pub(super) fn keeper(
+    program: &Program,
+    set: &Arc<MigrationSet>,
+    plan: &RunPlan,
+) -> Result<Option<Arc<dyn Gatekeeper>>, CliError> {
+    let open = plan.open_gates.iter().map(|open| (open.wave.as_str(), &open.gate));
+    let between = plan.waves.iter().filter_map(|wave| Some((wave.name.as_str(), wave.gate.as_ref()?)));
+    let gates: Vec<(&str, &Gate)> = open.chain(between).collect();
+    if gates.is_empty() {
+        return Ok(None);
+    }
+    let (settings, assertions) = (program.settings(), assertions(program, gates.into_iter())?);
+    Ok(Some(Arc::new(Checks {
+        run: plan.header.run,
+        folder: folder_of(&program.registry.path),
+        answer: limit(program, assertions.len()),
+        assertions: assertions.into(),
+        database: program.door(set),
+        concurrency: settings.concurrency(),
+        timeouts: settings.timeouts(),
+        lock_wait_limit: settings.retry().lock_wait_limit,
+    })))
+}
+
+/// The gates of a selection, each with its wave.
+pub(super) fn of(selection: &Selection) -> impl Iterator<Item = (&str, &Gate)> {
+    selection.waves.iter().filter_map(|wave| Some((wave.name.as_str(), wave.gate.as_ref()?)))
+}
+
+/// Whether a gate of these waves asks tenants.
+pub(super) fn verify(selection: &Selection) -> bool {
+    of(selection).any(|(_, gate)| gate.checks.iter().any(|check| matches!(check, Check::Verify(_))))
+}
+
+/// All assertions, if a gate asks for any.
+pub(super) fn assertions<'g>(
+    program: &Program,
+    gates: impl Iterator<Item = (&'g str, &'g Gate)>,
+) -> Result<Vec<Assertion>, CliError> {
+    let mut all: Option<Vec<Assertion>> = None;
+    for (wave, gate) in gates {
+        for names in
+            gate.checks.iter().filter_map(|check| if let Check::Verify(names) = check { Some(names) } else { None })
+        {
+            let known = match &mut all {
+                Some(known) => known,
+                none => none.insert(written(program)?),
+            };
+            if let Some(name) = names.iter().find(|name| known.iter().all(|of| of.name != **name)) {
+                let near = suggestion(name, known.iter().map(|of| of.name.as_str()));
+                let near = near.map(|near| format!("; did you mean {}?", clean(near))).unwrap_or_default();
+                let (wave, name) = (clean(wave), clean(name));
+                let text = format!("the gate of wave {wave} asks for the assertion {name}, and there is none{near}");
+                return Err(CliError::Settings(text));
+            }
+        }
+    }
+    Ok(all.unwrap_or_default())
+}
+
+/// A run that is to be resumed, as far as its gates are concerned.
+pub(super) struct Resumed<'a> {
+    /// All tenants of the run and of those that it resumed, in today's waves.
+    pub(super) waves: &'a Selection,
+    /// The tenants that are still to be taken.
+    pub(super) left: &'a BTreeSet<TenantId>,
+    /// The tenants that failed and were not settled since.
+    pub(super) is_failed: &'a dyn Fn(&TenantId) -> bool,
+    /// The last end of each wave's gate.
+    pub(super) gates: &'a HashMap<String, GateRecord>,
+    /// The person who has it go on.
+    pub(super) approved_by: Option<&'a str>,
+}
+
+impl Resumed<'_> {
+    /// The gates that stand between the tenants that are done and those that are left, and were not passed.
+    pub(super) fn open(&self) -> Vec<OpenGate> {
+        let is_left = |tenant: &Arc<Tenant>| self.left.contains(&tenant.id);
+        let mut open = Vec::new();
+        for (place, wave) in self.waves.waves.iter().enumerate() {
+            let is_between = !wave.tenants.iter().any(is_left)
+                && self.waves.waves[place..].iter().any(|later| later.tenants.iter().any(is_left));
+            let Some(gate) = wave.gate.clone().filter(|_| is_between) else { continue };
+            let last = self.gates.get(&wave.name);
+            let approved_by = self.approved_by.filter(|_| last.is_some_and(|last| last.then == GateAction::Pause));
+            if approved_by.is_some() || !last.is_some_and(GateRecord::is_passed) {
+                let (wave, tenants) = (wave.name.clone(), self.done_of(wave));
+                open.push(OpenGate { wave, gate, tenants, approved_by: approved_by.map(str::to_owned) });
+            }
+        }
+        open
+    }
+
+    /// By wave, the tenants that the resumed run brought to their target.
+    pub(super) fn done(&self) -> HashMap<String, Vec<Arc<Tenant>>> {
+        self.waves.waves.iter().map(|wave| (wave.name.clone(), self.done_of(wave))).collect()
+    }
+
+    fn done_of(&self, wave: &Wave) -> Vec<Arc<Tenant>> {
+        let is_done = |tenant: &&Arc<Tenant>| !self.left.contains(&tenant.id) && !(self.is_failed)(&tenant.id);
+        wave.tenants.iter().filter(is_done).cloned().collect()
+    }
+}
+
+/// Refuses an approval of a run that waits for nobody.
+pub(super) fn refuse_approval(program: &Program, run: Uuid, last: Option<&GateRecord>) -> Result<(), CliError> {
+    match last {
+        Some(gate) if gate.then == GateAction::Pause => Ok(()),
+        Some(gate) if gate.end == GateEnd::Failed => Err(CliError::Usage(format!(
+            "run {run} did not pause: {}; to have its gate asked again: {}",
+            clean(&gate.to_string()),
+            program.command(&format!("runs resume {run}"))
+        ))),
+        _ => Err(CliError::Usage(format!(
+            "run {run} did not pause at a gate, so there is nothing to approve; see: {}",
+            program.command(&format!("runs show {run}"))
+        ))),
+    }
+}

@@ -1,0 +1,129 @@
+//! Asks the checks of gates: tenants by the assertions of `verify`, programs, addresses and Prometheus servers.
+//!
+//! It reads tenants and changes none. What an answer means for the run is decided there.
+
+mod http;
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use indexmap::IndexMap;
+use tokio::process::Command;
+use uuid::Uuid;
+
+use crate::engine::Database;
+use crate::model::assertion::{Answer, Assertion};
+use crate::model::fault::bounded;
+use crate::model::gate::CheckAnswer;
+use crate::model::tenant::{Tenant, TenantId};
+use crate::policy::{Check, Concurrency, Timeouts};
+use crate::run::{self, Gatekeeper, Pace, Question};
+
+/// Whether a check holds, with its value or the reason.
+type Held = Result<String, String>;
+
+/// The most reasons, and the most tenants of one, that an answer names.
+const NAMED: usize = 3;
+
+/// Asks the checks of a run's gates.
+pub(crate) struct Checks {
+    pub(crate) run: Uuid,
+    /// The folder of the tenant file, in which commands are started.
+    pub(crate) folder: PathBuf,
+    /// All assertions of `verify`; none where no gate asks for any.
+    pub(crate) assertions: Arc<[Assertion]>,
+    pub(crate) database: Arc<dyn Database>,
+    pub(crate) concurrency: Concurrency,
+    pub(crate) timeouts: Timeouts,
+    /// Maximum wait per tenant for a server without a free connection.
+    pub(crate) lock_wait_limit: Duration,
+    /// The time limit of one tenant's whole answer.
+    pub(crate) answer: Option<Duration>,
+}
+
+#[async_trait]
+impl Gatekeeper for Checks {
+    async fn ask(&self, question: Question<'_>) -> CheckAnswer {
+        let held = match question.check {
+            Check::Verify(names) => self.verify(names, question.tenants).await,
+            Check::Command(words) => self.command(words, &question).await,
+            Check::Http(url) => http::answers(url, question.timeout).await,
+            Check::Prometheus(query) => http::query(query, question.timeout).await,
+        };
+        let (holds, value) = held.map_or_else(|why| (false, why), |value| (true, value));
+        CheckAnswer { check: question.check.to_string(), holds, value }
+    }
+}
+
+impl Checks {
+    /// Whether the assertions of these names, or all of them, hold on each tenant.
+    async fn verify(&self, names: &[String], tenants: &[Arc<Tenant>]) -> Held {
+        let is_wanted = |of: &&Assertion| names.is_empty() || names.contains(&of.name);
+        let assertions: Arc<[Assertion]> = self.assertions.iter().filter(is_wanted).cloned().collect();
+        let pace = Pace {
+            concurrency: self.concurrency,
+            timeouts: self.timeouts,
+            lock_wait_limit: self.lock_wait_limit,
+            answer: self.answer,
+            done: &AtomicUsize::new(0),
+        };
+        let answers = run::observe_assertions(tenants, &self.database, pace, assertions.clone()).await;
+        let mut against: IndexMap<String, Vec<&TenantId>> = IndexMap::new();
+        for (tenant, answers) in tenants.iter().zip(answers) {
+            let mut say = |why: String| against.entry(why).or_default().push(&tenant.id);
+            match answers {
+                Err(fault) => say(format!("can't be read ({fault})")),
+                // It would hold without having been asked.
+                Ok(answers) if answers.iter().all(|answer| matches!(answer, Answer::NotAsked)) => {
+                    say(format!("no assertion has a text for {}", tenant.engine));
+                }
+                Ok(answers) => assertions.iter().zip(answers).for_each(|(assertion, answer)| match answer {
+                    Answer::Fails(_) => say(format!("{} fails", assertion.name)),
+                    Answer::Error { error } => say(format!("{} can't be asked ({error})", assertion.name)),
+                    Answer::Holds | Answer::NotAsked => {}
+                }),
+            }
+        }
+        if against.is_empty() {
+            let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+            return Ok(format!("{} on {}", count(assertions.len(), "assertion"), count(tenants.len(), "tenant")));
+        }
+        let reasons = against.iter().map(|(why, ids)| format!("{} on {}", bounded(why.clone()), few(ids.iter())));
+        Err(few(reasons))
+    }
+
+    /// Whether a command ends with 0. Dying in it: the command goes on by itself, and nobody hears of its end.
+    async fn command(&self, words: &[String], question: &Question<'_>) -> Held {
+        let [program, arguments @ ..] = words else { return Err("names no program".to_owned()) };
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir(&self.folder).stdin(Stdio::null());
+        command.env("FLEET_RUN", self.run.to_string()).env("FLEET_WAVE", question.wave);
+        // Ctrl-C in the terminal is for the run, which ends the command.
+        command.kill_on_drop(true).process_group(0);
+        let output = tokio::time::timeout(question.timeout, command.output()).await;
+        let output =
+            output.map_err(|_| format!("did not end within {}", humantime::format_duration(question.timeout)))?;
+        let output = output.map_err(|error| format!("can't be started: {error}"))?;
+        if output.status.success() {
+            return Ok("ended with 0".to_owned());
+        }
+        let last = |bytes: &[u8]| {
+            let text = String::from_utf8_lossy(bytes);
+            text.lines().map(str::trim).rfind(|line| !line.is_empty()).map(|line| bounded(line.to_owned()))
+        };
+        let said = last(&output.stderr).or_else(|| last(&output.stdout));
+        Err(format!("failed ({}){}", output.status, said.map(|said| format!(": {said}")).unwrap_or_default()))
+    }
+}
+
+/// The first of them, and how many more there are.
+fn few<T: ToString>(all: impl ExactSizeIterator<Item = T>) -> String {
+    let more = all.len().saturating_sub(NAMED);
+    let named: Vec<String> = all.take(NAMED).map(|one| one.to_string()).collect();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    named.join(", ") + &more
+}

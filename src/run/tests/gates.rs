@@ -1,0 +1,248 @@
+//! Gates between waves.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Mutex;
+
+use tokio::time::Instant;
+
+use super::*;
+use crate::model::gate::{CheckAnswer, GateAction, GateEnd, GateRecord};
+use crate::policy::{Check, Gate};
+use crate::run::{Gatekeeper, Question};
+
+/// Answers by wave, in order; with none left every check holds.
+#[derive(Default)]
+struct Answers {
+    left: Mutex<HashMap<String, VecDeque<bool>>>,
+    /// How many tenants each question was about.
+    tenants: Mutex<Vec<usize>>,
+    takes: Duration,
+}
+
+#[async_trait::async_trait]
+impl Gatekeeper for Answers {
+    async fn ask(&self, question: Question<'_>) -> CheckAnswer {
+        self.tenants.lock().unwrap().push(question.tenants.len());
+        tokio::time::sleep(self.takes).await;
+        let holds = self.left.lock().unwrap().get_mut(question.wave).and_then(VecDeque::pop_front).unwrap_or(true);
+        CheckAnswer { check: question.check.to_string(), holds, value: String::new() }
+    }
+}
+
+fn answering(wave: &str, answers: &[bool]) -> Answers {
+    let left = HashMap::from([(wave.to_owned(), answers.iter().copied().collect())]);
+    Answers { left: Mutex::new(left), ..Answers::default() }
+}
+
+/// Ten minutes, with a question each minute.
+fn gate() -> Gate {
+    Gate {
+        soak: Duration::from_secs(600),
+        every: Duration::from_secs(60),
+        timeout: Duration::from_secs(10),
+        checks: vec![Check::Http("http://h/".parse().unwrap())],
+        then: GateAction::Continue,
+        on_failure: GateAction::Stop,
+    }
+}
+
+/// A canary of one tenant with this gate, and a wave of two behind it.
+async fn gated(gate: Gate, answers: Answers) -> RunPlan {
+    let waves: &[(&[(&str, &str)], FailureBudget)] = &[(&[("c", "s")], FREE), (&[("a", "s"), ("b", "s")], FREE)];
+    let mut plan = plan_of(Direction::Up, waves, 4, 4).await;
+    plan.waves[0].gate = Some(gate);
+    RunPlan { gatekeeper: Some(Arc::new(answers)), ..plan }
+}
+
+fn records_of(events: &[Event]) -> Vec<GateRecord> {
+    let record = |event: &Event| if let Event::GateFinished(record) = event { Some(record.clone()) } else { None };
+    events.iter().filter_map(record).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wave_waits_for_the_soak_of_the_one_before() {
+    let db = Arc::new(Scripted::default());
+    let begun = Instant::now();
+    let (stats, _, events) = run(gated(gate(), Answers::default()).await, &db, Cancel::default()).await;
+    assert_eq!(stats.verdict(), Verdict::AllAtTarget);
+    assert_eq!(begun.elapsed().as_secs(), 600);
+    let names: Vec<&str> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::WaveStarted { wave, .. } => Some(wave.as_str()),
+            Event::GateStarted { .. } => Some("gate"),
+            Event::GateFinished(record) if record.end == GateEnd::Passed => Some("passed"),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(names, ["w0", "gate", "passed", "w1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_has_to_hold_for_the_whole_soak() {
+    let db = Arc::new(Scripted::default());
+    let begun = Instant::now();
+    let plan = gated(gate(), answering("w0", &[true, true, true, false])).await;
+    let (stats, records, events) = run(plan, &db, Cancel::default()).await;
+    assert_eq!(names(&records), ["migrated", "not_started", "not_started"]);
+    assert_eq!(records[2].outcome, NotStarted::GateFailed.outcome());
+    assert_eq!((stats.verdict(), begun.elapsed().as_secs()), (Verdict::GateFailed, 180));
+    assert_eq!(db.connects.load(Ordering::SeqCst), 1, "nobody else was touched");
+    assert_eq!(records_of(&events)[0].end, GateEnd::Failed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_ends_the_run_with_work_outstanding() {
+    for (then, on_failure, holds) in
+        [(GateAction::Pause, GateAction::Stop, true), (GateAction::Continue, GateAction::Pause, false)]
+    {
+        let db = Arc::new(Scripted::default());
+        let plan = gated(Gate { then, on_failure, ..gate() }, answering("w0", &[holds])).await;
+        let (stats, records, _) = run(plan, &db, Cancel::default()).await;
+        assert_eq!(records[1].outcome, NotStarted::Paused.outcome());
+        assert_eq!((stats.verdict(), stats.stopped), (Verdict::Outstanding, Some(NotStarted::Paused)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_soak_is_interrupted_at_once_also_while_a_check_does_not_answer() {
+    for takes in [0, 3_600] {
+        let db = Arc::new(Scripted::default());
+        let plan = gated(gate(), Answers { takes: Duration::from_secs(takes), ..Answers::default() }).await;
+        let (cancel, begun) = (Cancel::default(), Instant::now());
+        let stop = cancel.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            stop.drain(NotStarted::Interrupted);
+        });
+        let (stats, records, events) = run(plan, &db, cancel).await;
+        assert_eq!((stats.verdict(), begun.elapsed().as_secs()), (Verdict::Interrupted, 30));
+        assert_eq!(records[1].outcome, NotStarted::Interrupted.outcome());
+        assert_eq!(records_of(&events)[0].end, GateEnd::Interrupted);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gate_is_asked_only_where_a_later_wave_has_something_to_do() {
+    let pause = || Gate { then: GateAction::Pause, ..gate() };
+    let db = Arc::new(Scripted::default());
+    for id in ["a", "b", "c"] {
+        db.set_history(id, &["m1", "m2"]);
+    }
+    let (stats, _, events) = run(gated(pause(), Answers::default()).await, &db, Cancel::default()).await;
+    assert_eq!((stats.verdict(), records_of(&events)), (Verdict::AllAtTarget, vec![]));
+    // A canary that an earlier run migrated has its gate still.
+    db.set_history("b", &["m1"]);
+    let (stats, records, _) = run(gated(pause(), Answers::default()).await, &db, Cancel::default()).await;
+    assert_eq!(stats.verdict(), Verdict::Outstanding);
+    assert_eq!(names(&records), ["up_to_date", "not_started", "not_started"]);
+    // Behind the last wave there is nothing to keep.
+    let mut plan = gated(pause(), Answers::default()).await;
+    plan.waves.swap(0, 1);
+    let (stats, ..) = run(plan, &db, Cancel::default()).await;
+    assert_eq!(stats.verdict(), Verdict::AllAtTarget);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_tenants_at_their_target_are_verified() {
+    let db = Arc::new(Scripted::default());
+    db.act("f", [Act::Stops(FaultClass::Syntax, PartialState::Nothing)]);
+    let waves: &[(&[(&str, &str)], FailureBudget)] = &[(&[("c", "s"), ("f", "s")], FREE), (&[("a", "s")], FREE)];
+    let mut plan = plan_of(Direction::Up, waves, 4, 4).await;
+    let keeper = Arc::new(Answers::default());
+    plan.waves[0].gate = Some(Gate { soak: Duration::ZERO, ..gate() });
+    plan.waves[0].done = vec![tenant("earlier", "s")];
+    plan.gatekeeper = Some(keeper.clone());
+    run(plan, &db, Cancel::default()).await;
+    assert_eq!(*keeper.tenants.lock().unwrap(), [2], "that of this run, and one of the run that it resumes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gate_that_the_resumed_run_did_not_pass_comes_before_the_first_wave() {
+    for (approved_by, holds, end) in
+        [(None, false, GateEnd::Failed), (Some("ann".to_owned()), false, GateEnd::Approved)]
+    {
+        let db = Arc::new(Scripted::default());
+        let mut plan = plan_of(Direction::Up, &[(&[("a", "s")], FREE)], 4, 4).await;
+        let tenants = vec![tenant("c", "s")];
+        plan.open_gates.push(OpenGate { wave: "canary".to_owned(), gate: gate(), tenants, approved_by });
+        plan.gatekeeper = Some(Arc::new(answering("canary", &[holds])));
+        let (stats, _, events) = run(plan, &db, Cancel::default()).await;
+        let record = &records_of(&events)[0];
+        assert_eq!(record.end, end);
+        match record.by.as_deref() {
+            Some("ann") => assert_eq!(stats.verdict(), Verdict::AllAtTarget),
+            _ => assert_eq!((stats.verdict(), db.connects.load(Ordering::SeqCst)), (Verdict::GateFailed, 0)),
+        }
+    }
+}
+
+fn any_gate() -> impl Strategy<Value = (Gate, Vec<bool>)> {
+    let action = |bad| prop_oneof![3 => Just(GateAction::Continue), 1 => Just(bad)];
+    let failure = prop_oneof![Just(GateAction::Stop), Just(GateAction::Pause)];
+    let answers = prop::collection::vec(prop::bool::weighted(0.9), 0..6);
+    (0_u32..4, action(GateAction::Pause), failure, answers).prop_map(|(soak, then, on_failure, answers)| {
+        let every = Duration::from_millis(10);
+        (Gate { soak: every * soak, every, then, on_failure, ..gate() }, answers)
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #[test]
+    fn no_wave_starts_before_its_gate_and_every_tenant_has_one_outcome(
+        acts in prop::collection::vec((any_act(), 0_usize..4), 1..30), gates in prop::array::uniform4(any_gate()),
+        budget in any_budget(), stop_at in prop::option::weighted(0.3, 0_u64..100)
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let db = Arc::new(Scripted { takes: Duration::from_millis(5), ..Scripted::default() });
+            let ids: Vec<String> = (0..acts.len()).map(|i| format!("t{i}")).collect();
+            let mut waves: Vec<Vec<(&str, &str)>> = vec![Vec::new(); 4];
+            for ((act, wave), id) in acts.iter().zip(&ids) {
+                db.act(id, [act.clone()]);
+                waves[*wave].push((id, "s"));
+            }
+            let members: Vec<(&[(&str, &str)], FailureBudget)> = waves.iter().map(|w| (w.as_slice(), budget)).collect();
+            let mut plan = plan_of(Direction::Up, &members, 4, 4).await;
+            let mut answers = HashMap::new();
+            for (wave, (gate, of_wave)) in plan.waves.iter_mut().zip(gates) {
+                wave.gate = Some(gate);
+                answers.insert(wave.name.clone(), of_wave.into());
+            }
+            plan.waves.retain(|wave| !wave.tenants.is_empty());
+            let order: Vec<String> = plan.waves.iter().map(|wave| wave.name.clone()).collect();
+            plan.gatekeeper = Some(Arc::new(Answers { left: Mutex::new(answers), ..Answers::default() }));
+            let cancel = Cancel::default();
+            if let Some(at) = stop_at {
+                let stop = cancel.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(Duration::from_millis(at)).await;
+                    stop.drain(NotStarted::Interrupted);
+                });
+            }
+            let (stats, records, events) = run(plan, &db, cancel).await;
+            assert_eq!(records.iter().map(|r| r.index).collect::<Vec<_>>(), (0..acts.len()).collect::<Vec<_>>());
+            let mut passed = vec![];
+            for event in &events {
+                match event {
+                    Event::WaveStarted { wave, .. } => {
+                        let before = &order[..order.iter().position(|name| name == wave).unwrap()];
+                        assert_eq!(passed, before, "{wave} starts when each gate before it was passed");
+                    }
+                    Event::GateFinished(record) if record.reason().is_none() => passed.push(record.wave.clone()),
+                    _ => {}
+                }
+            }
+            for record in records.iter().filter(|record| record.attempts > 0) {
+                let before = &order[..order.iter().position(|name| *name == record.wave).unwrap()];
+                assert!(before.iter().all(|wave| passed.contains(wave)));
+            }
+            let closed: Vec<GateRecord> = records_of(&events).into_iter().filter(|of| of.reason().is_some()).collect();
+            assert!(closed.len() <= 1, "the first gate that is closed is the last that is asked");
+            if let Some(reason) = closed.first().and_then(GateRecord::reason) {
+                assert_eq!(stats.stopped, Some(reason));
+            }
+        });
+    }
+}
