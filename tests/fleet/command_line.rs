@@ -227,6 +227,7 @@ fn the_flags_of_settings_are_flags_like_all_others() {
         "hold-wait",
         "lock-wait",
         "max-failures",
+        "run-max-failures",
         "ledger",
         "scripts",
         "backups",
@@ -234,6 +235,8 @@ fn the_flags_of_settings_are_flags_like_all_others() {
         "log-format",
         "log-dir",
         "no-preflight",
+        "fail-fast",
+        "keep-going",
     ];
     assert_eq!(flags, wanted, "{help}");
     assert!(help.contains("\n      --on-failure <WHAT>") && !run.contains("on-failure"), "{help}");
