@@ -113,10 +113,10 @@ pub struct Other {
 }
 
 impl Other {
-    /// Whether it stands beside the namespace: an extension, another schema or a publication of the database, which more
+    /// Whether it stands beside the namespace: an extension, another schema, a setting or a publication of the database, which more
     /// than one tenant may share, or which was made for the server that it is on.
     pub fn is_beside(&self) -> bool {
-        matches!(self.kind.as_str(), "extension" | "schema" | "publication" | "event trigger")
+        matches!(self.kind.as_str(), "extension" | "schema" | "publication" | "event trigger" | "database setting")
     }
 }
 

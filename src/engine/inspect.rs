@@ -161,6 +161,9 @@ pub(crate) fn refreshed(rows: Vec<TextRow>) -> Vec<(String, i64)> {
 
 /// Removes a namespace, quoted as the engine prints it, from a definition: `"shop".orders` becomes `orders`.
 pub(crate) fn unqualified(definition: &str, quoted_namespace: &str) -> String {
+    if is_alias(definition, quoted_namespace) {
+        return definition.to_owned();
+    }
     let prefix = format!("{quoted_namespace}.");
     let mut out = String::with_capacity(definition.len());
     let mut done = 0;
@@ -176,6 +179,21 @@ pub(crate) fn unqualified(definition: &str, quoted_namespace: &str) -> String {
     out
 }
 
+/// Whether a text has the word by itself, as the name of something else: of `FROM users app`, `app.id` is a column.
+fn is_alias(definition: &str, name: &str) -> bool {
+    let names_schema = |before: &str| {
+        let word = before.split_whitespace().next_back().unwrap_or_default().to_lowercase();
+        word.ends_with(['=', ',']) || ["to", "schema"].contains(&&*word)
+    };
+    !name.is_empty()
+        && definition.match_indices(name).any(|(at, _)| {
+            let (before, behind) = (&definition[..at], definition[at + name.len()..].chars().next());
+            let is_word = before.ends_with(char::is_whitespace)
+                && !behind.is_some_and(|c| c.is_alphanumeric() || "_$.".contains(c));
+            is_word && !names_schema(before)
+        })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,6 +203,12 @@ mod tests {
         assert_eq!(unqualified("SELECT a.x FROM a.t, la.t, b.a.t", "a"), "SELECT x FROM t, la.t, b.a.t");
         assert_eq!(unqualified(r#"ON "T 1".t, "T 1".u"#, r#""T 1""#), "ON t, u");
         assert_eq!(unqualified("a.a.t", "a"), "a.t");
+        let alias = "SELECT app.id FROM users app";
+        assert_eq!(unqualified(alias, "app"), alias);
+        assert_eq!(
+            unqualified("SET search_path TO app AS $$ SELECT id FROM app.users $$", "app").matches("app").count(),
+            1
+        );
     }
 
     #[test]

@@ -39,12 +39,17 @@ fn a_backup_by_mysql_s_own_tool_comes_back() {
     let refused = fleet.run(&["backup", "--yes"]).exits(100);
     refused.shows(&["the server is MySQL 9.", "mysqldump in PATH is MariaDB's"]);
     with_tools(&fleet, &["backup", "--yes"]).exits(0);
+    fleet.ask("mysql-000", "CREATE LIBRARY later LANGUAGE JAVASCRIPT AS 'export function f() { return 1; }'");
+    fleet.ask("mysql-000", "ALTER DATABASE CHARACTER SET latin1");
     fleet.ask("mysql-000", "DELETE FROM g");
     fleet.ask("mysql-000", "DROP TABLE order_items");
     let refused = fleet.run(&["restore", "--run", "last", "--yes"]).exits(100);
     refused.shows(&["mysql in PATH is MariaDB's"]);
     with_tools(&fleet, &["restore", "--run", "last", "--yes"]).exits(0);
     assert_eq!(dump(&fleet), before);
+    let libraries = "SELECT library_name FROM information_schema.libraries WHERE library_schema = DATABASE()";
+    assert_eq!(fleet.ask("mysql-000", libraries), [""; 0]);
+    assert_eq!(fleet.ask("mysql-000", "SELECT @@character_set_database"), ["utf8mb4"]);
     with_tools(&fleet, &["migrate", "--yes"]).exits(0).shows(&["up to date  1"]);
 }
 

@@ -208,3 +208,46 @@ fn a_view_on_the_history_and_a_trigger_on_it_come_back() {
         assert_eq!(fleet.ask(tenant, "SELECT count(*) FROM heard"), ["0"], "{tenant}: the load fires no trigger");
     }
 }
+
+/// A package is known to a server in Oracle's mode alone, and the tools write no default of a database without its name.
+#[test]
+fn packages_go_and_the_character_set_comes_back_on_mariadb() {
+    let fleet = Fleet::new().head("[fleet]\nattempts = 1").mariadb(1);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    let url = fleet.tenant("my-000").url.clone();
+    let mut connection = block_on(<sqlx::MySqlConnection as sqlx::Connection>::connect(&url)).unwrap();
+    for sql in ["ALTER DATABASE CHARACTER SET latin1", "SET sql_mode = ORACLE"] {
+        block_on(sqlx::Executor::execute(&mut connection, sql)).unwrap();
+    }
+    fleet.run(&["backup", "--yes"]).exits(0);
+    for sql in ["CREATE PACKAGE later AS FUNCTION f RETURN INT; END", "ALTER DATABASE CHARACTER SET utf8mb3"] {
+        block_on(sqlx::Executor::execute(&mut connection, sqlx::raw_sql(sql))).unwrap();
+    }
+    drop(connection);
+    fleet.run(&["restore", "--run", "last", "--yes"]).exits(0);
+    let packages = "SELECT routine_name FROM information_schema.routines WHERE routine_schema = DATABASE() AND routine_type LIKE 'PACK%'";
+    assert_eq!(fleet.ask("my-000", packages), [""; 0]);
+    assert_eq!(fleet.ask("my-000", "SELECT @@character_set_database"), ["latin1"]);
+}
+
+/// The tools write such names with the database before them, and the trial is made in another one.
+#[test]
+fn a_trial_takes_a_dump_that_names_its_own_database_on_mariadb() {
+    let fleet = Fleet::new().head("[fleet]\nattempts = 1").mariadb(1);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    for sql in [
+        "CREATE FUNCTION f(i int) RETURNS int DETERMINISTIC RETURN i + 1",
+        "CREATE VIEW called AS SELECT f(1) AS two",
+        "CREATE SEQUENCE q",
+        "CREATE TABLE numbered (i int DEFAULT nextval(q), j int)",
+    ] {
+        fleet.ask("my-000", sql);
+    }
+    fleet.run(&["backup", "--yes"]).exits(0);
+    for sql in ["DROP FUNCTION f", "DROP TABLE numbered", "DROP SEQUENCE q"] {
+        fleet.ask("my-000", sql);
+    }
+    fleet.run(&["restore", "--run", "last", "--yes"]).exits(0);
+    fleet.ask("my-000", "INSERT INTO numbered (j) VALUES (1)");
+    assert_eq!(fleet.ask("my-000", "SELECT two FROM called"), ["2"]);
+}

@@ -23,7 +23,7 @@ use crate::engine::mysql::codes;
 use crate::engine::mysql::definers::{self, Account, definers};
 use crate::engine::mysql::flavour::Flavour;
 use crate::engine::mysql::tenant_lock::{LOCK_NAME, TenantLock, load_under};
-use crate::engine::queries::Queries as _;
+use crate::engine::queries::{Queries as _, TextRow};
 use crate::engine::{Dump, journal, literal};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::tenant::Engine;
@@ -170,6 +170,7 @@ impl MysqlSession {
         let database = self.door.namespace().unwrap_or_default();
         let defaults = self.defaults(program).await?;
         make_private(to.file)?;
+        self.write_defaults(to.file).await?;
         let own = self.own_tables().await?;
         // A view may read the history, whose rows come last.
         let history: Vec<&String> = own.iter().filter(|table| **table != journal::TABLE).collect();
@@ -188,6 +189,17 @@ impl MysqlSession {
             append(to, program, command).await?;
         }
         Ok(())
+    }
+
+    /// The dump begins with the default character set of the database, which the tools leave out for one without its name.
+    async fn write_defaults(&mut self, file: &Path) -> Result<(), Fault> {
+        let sql = "SELECT default_character_set_name, default_collation_name FROM information_schema.schemata WHERE schema_name = \
+                   DATABASE()";
+        let rows = self.rows(sql.to_owned()).await?;
+        let line = |row: &TextRow| format!("ALTER DATABASE CHARACTER SET {} COLLATE {};\n", row.must(0), row.must(1));
+        let lines: String = rows.iter().map(line).collect();
+        let lost = |e: std::io::Error| broken(format!("{} can't be written: {e}", file.display()));
+        std::fs::write(file, lines).map_err(lost)
     }
 
     /// The existing history and journal tables: they come last, so that a load that died does not make the tenant look
@@ -282,12 +294,21 @@ impl MysqlSession {
              '`', REPLACE(table_name, '`', '``'), '`') FROM information_schema.tables WHERE table_schema = DATABASE() AND \
              table_name <> '{}' UNION ALL SELECT CONCAT(routine_type, ' `', REPLACE(routine_name, '`', '``'), '`') FROM \
              information_schema.routines WHERE routine_schema = DATABASE() AND routine_type IN ('PROCEDURE', 'FUNCTION') \
+             /*!90200 UNION ALL SELECT CONCAT('LIBRARY `', REPLACE(library_name, '`', '``'), '`') FROM \
+             information_schema.libraries WHERE library_schema = DATABASE() */ \
              UNION ALL SELECT CONCAT('EVENT `', REPLACE(event_name, '`', '``'), '`') FROM information_schema.events WHERE \
              event_schema = DATABASE()",
             journal::TABLE
         );
         for row in self.rows(sql).await? {
             self.run(format!("DROP {}", row.must(0).replacen(' ', " IF EXISTS ", 1))).await?;
+        }
+        let packages = "SELECT CONCAT('`', REPLACE(routine_name, '`', '``'), '`') FROM information_schema.routines WHERE \
+                        routine_schema = DATABASE() AND routine_type = 'PACKAGE'";
+        for row in self.rows(packages.to_owned()).await? {
+            // Up to MariaDB 11.3 the statement is known in this mode alone.
+            let mode = "SET @fleet_mode = @@sql_mode, sql_mode = 'ORACLE'";
+            self.run(format!("{mode};\nDROP PACKAGE IF EXISTS {};\nSET sql_mode = @fleet_mode", row.must(0))).await?;
         }
         self.run("SET SESSION foreign_key_checks = 1".to_owned()).await
     }

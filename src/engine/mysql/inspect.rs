@@ -4,7 +4,7 @@
 //! It reads the database `DATABASE()` only. `CHECK` constraints are in `information_schema` from MySQL 8.0.16 and
 //! MariaDB 10.2.22 on; older servers answer with an error, not with less.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use async_trait::async_trait;
 
@@ -63,6 +63,10 @@ impl Inspect for MysqlSession {
             let rows = self.rows(inspect_others::view_queries(&reading.views)).await?;
             inspect_others::add_algorithms(&mut reading.gathered, &reading.views, &rows);
         }
+        if !reading.full_texts.is_empty() {
+            let rows = self.rows(inspect_others::table_queries(&reading.full_texts)).await?;
+            inspect_others::add_parsers(&mut reading.gathered, &reading.full_texts, &rows);
+        }
         if !reading.sequences.is_empty() {
             let rows = self.rows(inspect_others::sequence_queries(&reading.sequences)).await?;
             inspect_others::add_sequences(&mut reading.gathered, &reading.sequences, &rows);
@@ -108,6 +112,8 @@ struct Reading {
     /// constraint's text.
     checks: HashMap<String, (String, bool)>,
     sequences: Vec<String>,
+    /// Tables with an index of full texts, whose parser the catalog lacks.
+    full_texts: BTreeSet<String>,
     /// Views of MySQL, whose catalog lacks their algorithm. One whose text this user may not read is left out.
     views: Vec<String>,
 }
@@ -203,6 +209,9 @@ impl Reading {
 
     /// Adds one row per column of an index, in order.
     fn index(&mut self, row: &TextRow) {
+        if row.must_named("index_type") == "FULLTEXT" {
+            self.full_texts.insert(row.must_named("table_name"));
+        }
         let Some(table) = self.gathered.table(&row.must_named("table_name")) else { return };
         let name = row.must_named("index_name");
         let column = row.named("column_name");

@@ -4,6 +4,8 @@
 //! Definers, creation times and the current values of sequences are left out: they differ between databases created
 //! alike. So are the starts of events that are those of their creation, and the time of an event that happens once.
 
+use std::collections::BTreeSet;
+
 use crate::engine::inspect::{Gathered, unqualified};
 use crate::engine::queries::TextRow;
 use crate::model::shape::EVENT_START;
@@ -137,6 +139,22 @@ pub(crate) fn add_algorithms(gathered: &mut Gathered, views: &[String], rows: &[
         let algorithm = text.split_once("ALGORITHM=").and_then(|(_, rest)| rest.split(' ').next()).unwrap_or_default();
         let view = gathered.others.iter_mut().find(|other| other.kind == "view" && other.name == *name);
         view.expect("it was just read").definition.push_str(&format!("\nalgorithm {algorithm}"));
+    }
+}
+
+/// The queries for the statements that create these tables: one row each.
+pub(crate) fn table_queries(tables: &BTreeSet<String>) -> String {
+    tables.iter().map(|name| format!("SHOW CREATE TABLE {};\n", Engine::Mysql.quote(name))).collect()
+}
+
+/// Adds the parsers of the indexes of full texts.
+pub(crate) fn add_parsers(gathered: &mut Gathered, tables: &BTreeSet<String>, rows: &[TextRow]) {
+    for (name, row) in tables.iter().zip(rows) {
+        let text = row.must_named("create table");
+        let lines = text.lines().filter(|line| line.contains("FULLTEXT KEY") && line.contains("WITH PARSER"));
+        if let Some(table) = gathered.table(name) {
+            table.options.extend(lines.map(|line| line.trim().trim_end_matches(',').to_owned()));
+        }
     }
 }
 

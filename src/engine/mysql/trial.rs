@@ -143,6 +143,7 @@ impl Moved {
     ///
     /// - `ALTER DATABASE` stands around objects made under another default collation; it would change the tenant's.
     /// - A trigger comes with the names as they were written, and those may have the database before them.
+    /// - A view, and a column's default, name what they use with the database, which may have it no more.
     /// - An event must not run.
     fn line<'a>(&mut self, line: &'a [u8]) -> Cow<'a, [u8]> {
         let quoted = Engine::Mysql.quote(&self.database);
@@ -153,6 +154,10 @@ impl Moved {
         }
         let is_event = line.starts_with(b"/*!50106 CREATE*/");
         self.is_inside |= is_event || line.starts_with(b"/*!50003 CREATE*/");
+        // A view calls a function with its database's name, and so does a default that takes from a sequence.
+        if !self.is_inside && (line.starts_with(b"/*!50001 VIEW ") || line.starts_with(b"  ")) {
+            return without(line, format!("{quoted}.").as_bytes()).into();
+        }
         if !self.is_inside {
             return line.into();
         }
@@ -207,6 +212,11 @@ mod tests {
             ),
             ("FOR EACH ROW SET NEW.a = my_acme.f() */;;\n", "FOR EACH ROW SET NEW.a = my_acme.f() */;;\n"),
             ("acme.x\n", "acme.x\n"),
+            (
+                "/*!50001 VIEW `v` AS select `acme`.`f`(1) AS `a` */;\n",
+                "/*!50001 VIEW `v` AS select `f`(1) AS `a` */;\n",
+            ),
+            ("  `i` int DEFAULT nextval(`acme`.`q`),\n", "  `i` int DEFAULT nextval(`q`),\n"),
             (
                 "/*!50106 CREATE*/ /*!50106 EVENT `e` ON COMPLETION NOT PRESERVE ENABLE DO DELETE FROM acme.t */ ;;\n",
                 "/*!50106 CREATE*/ /*!50106 EVENT `e` ON COMPLETION NOT PRESERVE DISABLE DO DELETE FROM t */ ;;\n",

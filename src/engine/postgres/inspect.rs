@@ -60,6 +60,8 @@ impl Inspect for PostgresSession {
                         gathered.add_grant((&kind, &name), &row.must(3), &row.must(4), own);
                     }
                 }
+                // The database of several schemas is none of theirs.
+                "database" if self.door.tenant.schema.is_some() => {}
                 "routine" => {
                     let definition = with_plain_body(row.must(3), &row.must(6));
                     let definition = unqualified(&definition, here.as_deref().unwrap_or_default());

@@ -36,7 +36,7 @@ pub(crate) fn all() -> String {
     QUERIES.iter().map(|query| format!("{};\n", filled(query))).collect()
 }
 
-const QUERIES: [&str; 18] = [
+const QUERIES: [&str; 20] = [
     "SELECT 'schema', quote_ident(current_schema()) WHERE current_schema() IS NOT NULL",
     TABLES,
     TABLE_OPTIONS,
@@ -72,6 +72,8 @@ const QUERIES: [&str; 18] = [
     OWNED_SEQUENCES,
     OTHER_KINDS,
     GRANTS,
+    OWN_RIGHTS,
+    OF_DATABASE,
 ];
 
 const TABLES: &str = "SELECT 'table', c.relname::text FROM pg_class c WHERE c.relnamespace = $here AND c.relkind IN ('r', \
@@ -97,6 +99,9 @@ const TABLE_OPTIONS: &str = "\
     ('access method', (SELECT a.amname::text FROM pg_am a WHERE a.oid = c.relam AND a.amname <> 'heap')), \
     ('server', (SELECT s.srvname || ' ' || coalesce(array_to_string(f.ftoptions, ','), '') FROM pg_foreign_table f JOIN \
     pg_foreign_server s ON s.oid = f.ftserver WHERE f.ftrelid = c.oid)), \
+    ('index statistics', (SELECT string_agg(concat_ws(' ', x.relname, a.attnum, a.attstattarget), ', ' ORDER BY x.relname, a.attnum) \
+    FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_attribute a ON a.attrelid = x.oid WHERE i.indrelid = c.oid AND \
+    a.attstattarget >= 0)), \
     ('comment', obj_description(c.oid, 'pg_class'))) o(name, value) \
     WHERE c.relnamespace = $here AND c.relkind IN ('r', 'p', 'f') AND o.value IS NOT NULL";
 
@@ -230,8 +235,30 @@ const GRANTS: &str = "\
     UNION ALL SELECT 'default privileges', CASE d.defaclobjtype WHEN 'r' THEN 'on tables' WHEN 'S' THEN 'on sequences' WHEN 'f' THEN \
     'on routines' WHEN 'T' THEN 'on types' ELSE 'on schemas' END, d.defaclrole, d.defaclacl FROM pg_default_acl d WHERE \
     d.defaclnamespace = $here \
+    UNION ALL SELECT 'default privileges', CASE d.defaclobjtype WHEN 'r' THEN 'on tables' WHEN 'S' THEN 'on sequences' WHEN 'f' THEN \
+    'on routines' WHEN 'T' THEN 'on types' ELSE 'on schemas' END || ' in all schemas', d.defaclrole, d.defaclacl FROM pg_default_acl d \
+    WHERE d.defaclnamespace = 0 \
     UNION ALL SELECT 'database', '', b.datdba, coalesce(b.datacl, acldefault('d', b.datdba)) FROM pg_database b WHERE b.datname = \
     current_database()) x CROSS JOIN LATERAL aclexplode(x.acl) g WHERE g.grantee <> x.owner GROUP BY x.kind, x.name, g.grantee";
+
+/// The rights of the owner of a table or a sequence, where something was revoked from them.
+const OWN_RIGHTS: &str = "\
+    SELECT 'grant', CASE c.relkind WHEN 'S' THEN 'sequence' ELSE 'table' END, c.relname::text, 'its owner', coalesce(o.has, 'nothing'), \
+    current_database()::text FROM pg_class c CROSS JOIN LATERAL (SELECT (SELECT string_agg(g.privilege_type, ', ' ORDER BY \
+    g.privilege_type) FROM aclexplode(c.relacl) g WHERE g.grantee = c.relowner) AS has, (SELECT string_agg(g.privilege_type, ', ' ORDER \
+    BY g.privilege_type) FROM aclexplode(acldefault(CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::\"char\", c.relowner)) g) AS all_of_it) \
+    o WHERE c.relnamespace = $here AND c.relkind IN ('r', 'p', 'f', 'v', 'm', 'S') AND c.relacl IS NOT NULL AND o.has IS DISTINCT FROM \
+    o.all_of_it AND NOT MEMBER(c)";
+
+/// Settings of the database, and publications of all its tables.
+const OF_DATABASE: &str = "\
+    SELECT 'database', 'database setting', split_part(s, '=', 1), substr(s, strpos(s, '=') + 1), '', NULL FROM pg_db_role_setting r \
+    JOIN pg_database b ON b.oid = r.setdatabase CROSS JOIN LATERAL unnest(r.setconfig) s WHERE r.setrole = 0 AND b.datname = \
+    current_database() \
+    UNION ALL SELECT 'database', 'publication', b.pubname::text, concat_ws(' ', CASE WHEN b.pubinsert THEN 'insert' END, CASE WHEN \
+    b.pubupdate THEN 'update' END, CASE WHEN b.pubdelete THEN 'delete' END, CASE WHEN b.pubtruncate THEN 'truncate' END, CASE \
+    WHEN b.pubviaroot THEN 'via root' END, 'all tables'), '', obj_description(b.oid, 'pg_publication') FROM pg_publication b WHERE \
+    b.puballtables";
 
 /// The rarer kinds: in the schema, and of the database, the extensions and the other schemas by name, and what belongs to
 /// objects of the schema.

@@ -78,7 +78,7 @@ pub(super) const SAME_ON_SQLITE: [Pair; 11] = [
     ),
 ];
 
-pub(super) const ON_POSTGRES: [Pair; 61] = [
+pub(super) const ON_POSTGRES: [Pair; 64] = [
     (
         "t01c: CREATE TABLE t01 (a int, b int, PRIMARY KEY (a, b)); CREATE TABLE t01c (a int, b int, CONSTRAINT t01_fk FOREIGN KEY (a, b) REFERENCES t01 ON DELETE SET NULL (b))",
         "CREATE TABLE t01 (a int, b int, PRIMARY KEY (a, b)); CREATE TABLE t01c (a int, b int, CONSTRAINT t01_fk FOREIGN KEY (a, b) REFERENCES t01 ON DELETE SET NULL)",
@@ -266,6 +266,15 @@ pub(super) const ON_POSTGRES: [Pair; 61] = [
         "c61: CREATE TEXT SEARCH CONFIGURATION c61 (COPY = simple); COMMENT ON TEXT SEARCH CONFIGURATION c61 IS 'x'",
         "CREATE TEXT SEARCH CONFIGURATION c61 (COPY = simple)",
     ),
+    ("w62: CREATE PUBLICATION w62 FOR ALL TABLES", "SELECT 1"),
+    (
+        "t63: CREATE TABLE t63 (a int); CREATE INDEX i63 ON t63 ((a + 1)); ALTER INDEX i63 ALTER COLUMN 1 SET STATISTICS 500",
+        "CREATE TABLE t63 (a int); CREATE INDEX i63 ON t63 ((a + 1))",
+    ),
+    (
+        "s64: DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET app.s64 = 1', current_database()); END $$",
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET app.s64 = 2', current_database()); END $$",
+    ),
 ];
 
 pub(super) const SAME_ON_POSTGRES: [Pair; 9] = [
@@ -428,7 +437,7 @@ pub(super) const ON_MARIADB: [Pair; 2] = [
     ("q02: CREATE SEQUENCE q02 START WITH 5", "CREATE SEQUENCE q02"),
 ];
 
-pub(super) const ON_MYSQL: [Pair; 4] = [
+pub(super) const ON_MYSQL: [Pair; 5] = [
     ("m01: CREATE TABLE m01 (a int, INDEX i01 (a) INVISIBLE)", "CREATE TABLE m01 (a int, INDEX i01 (a))"),
     (
         "m02: CREATE TABLE m02 (a int, CONSTRAINT c02 CHECK (a > 1) NOT ENFORCED)",
@@ -436,4 +445,8 @@ pub(super) const ON_MYSQL: [Pair; 4] = [
     ),
     ("m03: CREATE TABLE m03 (a int, INDEX i03 ((a + 1)))", "CREATE TABLE m03 (a int, INDEX i03 ((a + 2)))"),
     ("m04: CREATE TABLE m04 (a point SRID 4326)", "CREATE TABLE m04 (a point)"),
+    (
+        "m05: CREATE TABLE m05 (a text, FULLTEXT i05 (a) WITH PARSER ngram)",
+        "CREATE TABLE m05 (a text, FULLTEXT i05 (a))",
+    ),
 ];
