@@ -7,8 +7,9 @@ use super::command::Run;
 use super::exit::{CliError, run_error};
 use super::previous_run::PreviousRun;
 use super::setup::Program;
-use super::{next, resolve, resume};
+use super::{next, rebuild, resolve, resume};
 use crate::ledger::{Ends, Ledger};
+use crate::model::approval::Approval;
 use crate::model::event::{Event, PlannedTenant, RunHeader};
 use crate::model::outcome::TenantRecord;
 use crate::model::run_summary::{AttemptRow, RunStatus, RunSummary};
@@ -24,6 +25,7 @@ impl Run for Runs {
             Runs::List { limit, show } => list(program, limit, &show.output).await,
             Runs::Show { run, show } => self::show(program, &run, &show.output).await,
             Runs::Resume { run, native, output, .. } => resume::resume(program, &run, native, &output).await,
+            Runs::Rebuild { selection, .. } => rebuild::rebuild(program, &selection).await,
             Runs::Resolve(resolve) => resolve::resolve(program, &resolve).await,
         }
     }
@@ -37,7 +39,7 @@ async fn list(program: &Program, limit: usize, output: &Output) -> Result<u8, Cl
 
 async fn show(program: &Program, wanted: &str, output: &Output) -> Result<u8, CliError> {
     let shown = program.read_ledger(async |ledger| read(ledger, wanted).await).await?;
-    let Shown { summary, former, is_alive, ends, attempts, events } = shown;
+    let Shown { summary, former, is_alive, ends, approvals, attempts, events } = shown;
     let records: Vec<TenantRecord> = former.records.iter().filter_map(|(_, record)| record.clone()).collect();
     let mut stats = RunStats { selected: former.records.len(), ..RunStats::default() };
     for record in &records {
@@ -65,6 +67,7 @@ async fn show(program: &Program, wanted: &str, output: &Output) -> Result<u8, Cl
             ways: &next.rest,
             used_up: used_up.as_ref(),
         },
+        approvals: &approvals,
         attempts: &attempts,
         events: &events,
     };
@@ -79,6 +82,7 @@ struct Shown {
     /// Whether it goes on, or a run that resumes it does.
     is_alive: bool,
     ends: Ends,
+    approvals: Vec<Approval>,
     attempts: Vec<AttemptRow>,
     events: Vec<(i64, Event)>,
 }
@@ -89,9 +93,13 @@ async fn read(ledger: &Ledger, wanted: &str) -> Result<Shown, CliError> {
     let is_alive =
         summary.status() == RunStatus::Running || ledger.living_heir(summary.run).await.map_err(run_error)?.is_some();
     let ends = ledger.ends(summary.run).await.map_err(run_error)?;
+    let approvals = match summary.kind.plan() {
+        Some(digest) => ledger.approvals(digest).await.map_err(run_error)?,
+        None => Vec::new(),
+    };
     let attempts = ledger.attempts(summary.run).await.map_err(run_error)?;
     let events = ledger.events(summary.run).await.map_err(run_error)?;
-    Ok(Shown { summary, former, is_alive, ends, attempts, events })
+    Ok(Shown { summary, former, is_alive, ends, approvals, attempts, events })
 }
 
 /// The commands to type next for the tenants that no later run has settled.

@@ -13,7 +13,7 @@ use super::exit::{self, CliError};
 use super::inspect::{self, Planned, Planning};
 use super::session;
 use super::setup::Program;
-use super::{doctor, goals, origin, question};
+use super::{doctor, goals, hold, origin, question, saved_plan};
 use crate::compile::{LazyScripts, MigrationSet};
 use crate::inputs::select::Selection;
 use crate::model::clock::now_ms;
@@ -67,6 +67,8 @@ pub(super) struct Intent {
     pub(super) recreate: bool,
     /// The versions at which earlier runs left the tenants, if those that lost their databases are refused.
     pub(super) left_at: HashMap<TenantId, LeftAt>,
+    /// The tenants that are left out because they are in quarantine, each with the reason.
+    pub(super) quarantined: Vec<(TenantId, String)>,
     /// The versions that tenants must have when their turn comes.
     pub(super) starts: HashMap<TenantId, Option<String>>,
 }
@@ -109,6 +111,7 @@ impl Intent {
             exec: None,
             recreate: false,
             left_at: HashMap::new(),
+            quarantined: Vec::new(),
             starts: HashMap::new(),
         }
     }
@@ -127,11 +130,19 @@ pub(super) async fn start(
     mut intent: Intent,
     output: &RunOutput,
 ) -> Result<u8, CliError> {
+    hold::set_aside(program, &mut intent)?;
     let may_ask = !output.yes && !intent.dry_run;
     let goal = intent.kind.goal();
+    if !intent.dry_run {
+        session::refuse_tenant(program)?;
+        session::refuse_held(program, &intent.selection).await?;
+    }
     if may_ask {
         let or = if goal.is_some() { ", or --dry-run to see the plan" } else { "" };
         program.terminal.require_person("changes databases", or)?;
+    }
+    if !intent.dry_run {
+        saved_plan::refuse_unapproved(program, set, &intent).await?;
     }
     if let Some(goal) = &goal {
         goals::refuse_backwards(program, &intent.selection, goal.direction)?;
@@ -241,6 +252,7 @@ pub(super) fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -
             transaction: wave.transaction,
         });
     }
+    let freezes = hold::freezes(program, &catalog, &tenants);
     let run = Uuid::now_v7();
     let goal = intent.kind.goal();
     let direction = goal.map_or(Direction::Up, |goal| goal.direction);
@@ -288,6 +300,8 @@ pub(super) fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -
         transaction: settings.transaction,
         adopt: intent.adopt,
         left_at: intent.left_at,
+        freezes,
+        quarantined: intent.quarantined,
         starts: intent.starts,
     }
 }

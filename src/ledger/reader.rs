@@ -7,8 +7,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
-    ColumnTrait, Condition, EntityTrait, FromQueryResult, IdenStatic, Iterable, QueryFilter, QueryOrder, QuerySelect,
-    Select,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, IdenStatic, Iterable, QueryFilter,
+    QueryOrder, QuerySelect, Select,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -268,13 +268,21 @@ impl Ledger {
 
 impl Store {
     pub(super) async fn summaries(&self, query: Select<run::Entity>) -> Result<Vec<RunSummary>, LedgerError> {
+        self.summaries_over(&self.db, query).await
+    }
+
+    pub(super) async fn summaries_over(
+        &self,
+        db: &impl ConnectionTrait,
+        query: Select<run::Entity>,
+    ) -> Result<Vec<RunSummary>, LedgerError> {
         let (query, age) = match self.version {
             // A reader leaves an older ledger as it is; its runs lack the data that was not recorded then.
             1 => (before_live_runs(query), Expr::cust("NULL")),
             _ => (query, Expr::cust(self.clock()).sub(Expr::col(run::Column::HeartbeatAtMs))),
         };
         let query = query.column_as(Expr::cust(WITH_OUTCOME), "with_outcome").column_as(age, "age_ms");
-        let rows = query.into_model::<RunRow>().all(&self.db).await.map_err(self.explain(READ))?;
+        let rows = query.into_model::<RunRow>().all(db).await.map_err(self.explain(READ))?;
         rows.into_iter().map(|row| self.summary(row)).collect()
     }
 
@@ -315,7 +323,7 @@ impl Store {
         rows.into_iter().map(read).collect()
     }
 
-    fn parse<T: DeserializeOwned>(&self, text: &str, what: impl Fn() -> String) -> Result<T, LedgerError> {
+    pub(super) fn parse<T: DeserializeOwned>(&self, text: &str, what: impl Fn() -> String) -> Result<T, LedgerError> {
         serde_json::from_str(text).map_err(|e| self.unreadable(what(), &e))
     }
 

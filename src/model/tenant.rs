@@ -11,6 +11,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use super::engine::Engine;
+use super::hold::Hold;
 use super::transaction::TransactionScope;
 
 /// The id of a tenant, unique in its fleet. Cheap to clone.
@@ -82,6 +83,8 @@ pub(crate) struct Tenant {
     /// Tenants that must have ended well, if selected in the run, before this one is migrated. On a rollback the order
     /// is reversed.
     pub(crate) depends_on: Vec<TenantId>,
+    /// Whether it is in quarantine, or frozen at a version; over the fleet's own.
+    pub(crate) hold: Hold,
 }
 
 impl Tenant {

@@ -246,6 +246,7 @@ mod tests {
             state: catalog.state(&history, Engine::Sqlite),
             history,
             error: None,
+            hold: Default::default(),
         };
         trail.way_back(&catalog, &now)
     }

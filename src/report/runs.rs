@@ -2,13 +2,14 @@
 
 use serde_json::{Value, json};
 
+use crate::model::approval::Approval;
 use crate::model::event::Event;
 use crate::model::run_summary::{AttemptRow, RunStatus, RunSummary};
 use crate::model::stats::{RunStats, Verdict};
 
 use super::outcome::{OutcomeView, took};
 use super::sheet::{Cell, Column, Sheet};
-use super::style::Tone;
+use super::style::{Tone, clean};
 use super::{Format, Style, json, label, live, summary};
 
 /// A run with its known counts.
@@ -107,6 +108,8 @@ pub(crate) struct RunView<'a> {
     pub(crate) run: &'a RunSummary,
     /// The outcomes that are recorded, as the report of a run's end shows them.
     pub(crate) outcome: OutcomeView<'a>,
+    /// The approvals of its plan.
+    pub(crate) approvals: &'a [Approval],
     /// The attempts that are recorded.
     pub(crate) attempts: &'a [AttemptRow],
     /// The waves, the requests to stop it, and the latest progress of tenants, with their times.
@@ -144,6 +147,7 @@ impl RunView<'_> {
             ("verdict", row.verdict_text().unwrap_or_default()),
             ("resumes", r.resumes.map(|run| run.to_string()).unwrap_or_default()),
             ("backups", self.outcome.header.kind.backups().unwrap_or_default().to_owned()),
+            ("plan", r.kind.plan().unwrap_or_default().to_owned()),
             ("program", self.outcome.header.program.clone()),
             ("started by", if by.host.is_empty() { String::new() } else { started_by }),
             ("command", by.command.clone()),
@@ -152,7 +156,11 @@ impl RunView<'_> {
             let (name, text) = moment_of_run(event, &self.events[..place]);
             (name, format!("{} {text}", label::moment(*at_ms)))
         });
-        let lines = head.into_iter().filter(|(_, value)| !value.is_empty()).chain(events);
+        let approved = self.approvals.iter().map(|of| {
+            let at = label::moment(of.at_ms);
+            ("approved", format!("{at} by {}, recorded by {} on {}", clean(&of.by), of.origin.user, of.origin.host))
+        });
+        let lines = head.into_iter().filter(|(_, value)| !value.is_empty()).chain(approved).chain(events);
         let row = |(name, value): (_, String)| [Cell::fixed(name).tone(Tone::Dim), value.into()];
         let sheet = Sheet::new([Column::new(""), Column::new("").at_least(20)]).rows(lines.map(row));
         let parts = [sheet.table(style), self.failed_attempts(style), self.outcome.render(Format::Table, style)];
@@ -166,6 +174,11 @@ impl RunView<'_> {
         }
         if let Some(folder) = self.outcome.header.kind.backups() {
             fields["backups"] = folder.into();
+        }
+        if let Some(digest) = self.run.kind.plan() {
+            let approval = |of: &Approval| json!({ "by": of.by, "at": label::moment(of.at_ms), "at_ms": of.at_ms, "recorded_by": of.origin });
+            let approvals = self.approvals.iter().map(approval).collect::<Vec<_>>();
+            fields["plan"] = json!({ "digest": digest, "approvals": approvals });
         }
         let attempt = |a: &AttemptRow| json!({ "tenant": self.tenant(a), "attempt": a.attempt, "started_at_ms": a.started_at_ms, "error": a.error });
         fields["attempts"] = self.attempts.iter().map(attempt).collect();

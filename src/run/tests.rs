@@ -69,6 +69,7 @@ fn tenant(id: &str, server: &str) -> Arc<Tenant> {
         online: None,
         shared_schemas: Vec::new(),
         depends_on: Vec::new(),
+        hold: Default::default(),
     })
 }
 
@@ -128,6 +129,8 @@ async fn plan_of(
         exec: None,
         left_at: HashMap::new(),
         starts: HashMap::new(),
+        freezes: Default::default(),
+        quarantined: Vec::new(),
         timeouts: Timeouts::default(),
         limits: Default::default(),
         kill_blockers: None,

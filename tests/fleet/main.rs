@@ -19,6 +19,7 @@ mod drifting;
 mod dumps;
 mod everyday;
 mod going_on;
+mod holding;
 mod hostile;
 mod hostile_ledger;
 mod interrupted;
@@ -41,6 +42,7 @@ mod restoring;
 mod resuming;
 mod resuming_past_failures;
 mod rolling_back;
+mod saved_plans;
 mod script_folders;
 mod secrets;
 #[path = "../support/own_servers.rs"]

@@ -36,6 +36,7 @@ fn live(tenants: &[(&str, &[&str], &Shape)]) -> LiveSchemas {
             version,
             history,
             error: None,
+            hold: Default::default(),
         };
         let fingerprint = shape.fingerprint_with_grants();
         live.shapes.insert(fingerprint.clone(), Arc::new((*shape).clone()));

@@ -249,6 +249,13 @@ pub(in crate::cli) enum Runs {
         #[command(flatten)]
         output: RunOutput,
     },
+    /// Records the versions of the tenants, as their own tables have them, in the ledger: after one was lost
+    Rebuild {
+        #[command(flatten)]
+        selection: Selection,
+        #[command(flatten)]
+        _flags: RunFlags,
+    },
     /// Resolves a tenant that is in doubt, after you have looked at its database
     #[command(alias = "settle")]
     Resolve(Resolve),

@@ -66,6 +66,7 @@ pub(super) fn observed(catalog: &Catalog, tenant: &str, history: &[&str]) -> Obs
         version: catalog.version_of(&history),
         history,
         error: None,
+        hold: Default::default(),
     }
 }
 
@@ -78,6 +79,7 @@ pub(super) fn unreachable(tenant: &str, fault: Fault) -> Observation {
         version: None,
         history: Vec::new(),
         error: Some(fault),
+        hold: Default::default(),
     }
 }
 

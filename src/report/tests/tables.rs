@@ -84,6 +84,7 @@ fn one_run_in_full() {
             ways: "",
             used_up: None,
         },
+        approvals: &[],
         attempts: &attempts,
         events: &[],
     };

@@ -125,7 +125,7 @@ fn lists_of_runs_and_tenants() {
             ways: "",
             used_up: None,
         };
-        RunView { run, outcome, attempts: &attempts, events: &[] }.render(format, style)
+        RunView { run, outcome, approvals: &[], attempts: &attempts, events: &[] }.render(format, style)
     });
     let tenant = |id: &str, location: &str| TenantRow {
         id: TenantId::from(id),
