@@ -14,12 +14,15 @@ pub(super) const MEANINGS: [(u8, &str); 12] = [
     (1, "could not start, or an internal error"),
     (
         2,
-        "something is pending (with --exit-code), a tenant in doubt waits for an answer (runs resolve), or check, verify, lint, prove or doctor found something",
+        "something is pending (with --exit-code), a tenant in doubt waits for an answer (runs resolve), a saved plan does not hold any more or lacks its approval, or check, verify, lint, prove or doctor found something",
     ),
     (4, "no tenant matched"),
     (5, "what ran passed, work is outstanding (a pause at a gate, --limit, --canary, --partition)"),
     (64, "usage: the command line can't be understood"),
-    (75, "the ledger can't be reached or written, or so many tenants are unreachable that it is an outage: try again"),
+    (
+        75,
+        "another run is at work on some of the tenants, the ledger can't be reached or written, or so many tenants are unreachable that it is an outage: try again",
+    ),
     (78, "the tenant file or a setting is wrong"),
     (100, "at least one tenant failed"),
     (101, "a failure budget or a gate stopped the rollout; later tenants were not started"),
@@ -78,6 +81,8 @@ pub(super) enum CliError {
     Settings(String),
     #[error("{0}")]
     CanNotStart(String),
+    #[error("{0}")]
+    PlanRefused(String),
     #[error("{text}\nsee: {next}; nothing was started")]
     StillRunning { text: String, next: String },
     #[error("interrupted; no tenant was touched, and the scratch databases are dropped")]
@@ -95,6 +100,7 @@ impl CliError {
         match self {
             CliError::Usage(_) | CliError::Migration(_) | CliError::Select(_) | CliError::NoSuchRun(_) => 64,
             CliError::Mistakes { .. } | CliError::NoFile | CliError::Scripts(_) | CliError::Settings(_) => 78,
+            CliError::PlanRefused(_) => 2,
             CliError::Interrupted(code) => *code,
             CliError::NothingMatched(_) => 4,
             CliError::BudgetUsedUp(_) => 101,

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use uuid::Uuid;
 
-use super::args::{Matrix, Plan, Status};
+use super::args::{Matrix, Plan, Plans, Status};
 use super::command::Run;
 use super::exit::CliError;
 use super::goals;
+use super::hold;
 use super::origin;
 use super::plan_files;
 use super::rollback_run;
+use super::saved_plan;
 use super::setup::{Program, quoted};
 use super::start::Intent;
 use super::{gates, wave_notes};
@@ -59,7 +61,7 @@ impl Status {
     }
 
     pub(super) fn code(&self, observations: &[Observation]) -> u8 {
-        let pending = observations.iter().any(|o| o.state != State::AtTarget);
+        let pending = observations.iter().any(|o| o.state != State::AtTarget && !o.is_held());
         if self.exit_code && pending { 2 } else { 0 }
     }
 
@@ -89,6 +91,9 @@ impl Run for Matrix {
 
 impl Run for Plan {
     async fn run(self, program: &Program) -> Result<u8, CliError> {
+        if let Some(Plans::Approve(approve)) = &self.what {
+            return saved_plan::approve(program, approve).await;
+        }
         let set = program.set().await?;
         let intent = self.intent(program, &set).await?;
         let Some(goal) = intent.kind.goal() else { return Ok(0) };
@@ -104,6 +109,11 @@ impl Run for Plan {
             (false, false) => Detail::Summary,
         };
         let output = &self.read.output;
+        if let Some(file) = &self.save {
+            let told = saved_plan::save(&planning, &planned, file)?;
+            output.deliver(&told)?;
+            return Ok(if self.exit_code && planned.is_pending() { 2 } else { 0 });
+        }
         if let Some(folder) = &self.out {
             output.deliver(&plan_files::write(&planning, &planned, folder).await?)?;
             return Ok(if self.exit_code && planned.is_pending() { 2 } else { 0 });
@@ -237,6 +247,7 @@ pub(super) async fn planned(planning: &Planning<'_>) -> Planned {
             (wave.name.clone(), rows.map(row).collect())
         })
         .collect();
+    hold_back(planning, &tenants, &mut waves);
     let rows: Vec<&PlanRow> = waves.iter().flat_map(|(_, rows)| rows).collect();
     let wanted: BTreeSet<&String> = rows.iter().flat_map(|row| &row.steps).collect();
     let lazy = LazyScripts::new(set.clone(), goal.direction, goals::range(catalog, &rows), native);
@@ -294,6 +305,28 @@ pub(super) async fn planned(planning: &Planning<'_>) -> Planned {
         scripts,
         aside,
         limits,
+    }
+}
+
+/// Leaves out of the plan what frozen tenants do not get, and everything of those in quarantine.
+fn hold_back(planning: &Planning<'_>, tenants: &[Arc<Tenant>], waves: &mut [(String, Vec<PlanRow>)]) {
+    let catalog = planning.set.catalog();
+    let mut freezes = hold::freezes(planning.program, catalog, tenants);
+    if planning.goal.direction == Direction::Down {
+        freezes.clear();
+    }
+    for (row, tenant) in waves.iter_mut().flat_map(|(_, rows)| rows).zip(tenants) {
+        let all = row.steps.len();
+        if let Some(last) = freezes.get(&row.tenant) {
+            row.steps.retain(|name| catalog.position(name).is_some_and(|place| place <= *last));
+            if row.steps.len() < all {
+                row.add_note(format!("frozen at {}", catalog.migrations[*last]));
+            }
+        }
+        if let Some(quarantine) = &tenant.hold.quarantine {
+            row.steps.clear();
+            row.add_note(format!("in quarantine: {quarantine}"));
+        }
     }
 }
 

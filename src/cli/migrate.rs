@@ -8,7 +8,7 @@ use super::exit::CliError;
 use super::previous_run::retained;
 use super::setup::Program;
 use super::start::{Intent, start};
-use super::{backup, goals, rollback_run};
+use super::{backup, goals, rollback_run, saved_plan};
 use crate::compile::MigrationSet;
 use crate::model::plan::{Goal, Target};
 use crate::model::run_kind::RunKind;
@@ -17,6 +17,12 @@ use crate::model::schema::Direction;
 impl Run for Migrate {
     async fn run(self, program: &Program) -> Result<u8, CliError> {
         let set = program.set().await?;
+        if let Some(intent) = saved_plan::intent(program, &set, &self.change, Direction::Up).await? {
+            let backup = backup::wanted(program, self.change.backup)?;
+            let (kill_blockers, recreate) = (self.kill_blockers, self.recreate);
+            let intent = Intent { backup, kill_blockers, recreate, ..intent };
+            return start(program, &set, intent, &self.change.on.output).await;
+        }
         let named = (self.to.is_some() || self.steps.is_some())
             .then(|| goals::target(set.catalog(), self.to.as_deref(), self.steps))
             .transpose()?;
@@ -30,14 +36,20 @@ impl Run for Migrate {
 impl Run for Rollback {
     async fn run(self, program: &Program) -> Result<u8, CliError> {
         let set = program.set().await?;
-        if let Some(run) = &self.run {
-            let undoing = rollback_run::intent(program, &set, run, &self.change.on.selection.filter).await?;
-            if undoing.selection.is_empty() {
+        let undoing = match &self.run {
+            Some(run) => {
+                let (native, dry_run) = (self.change.native, self.change.dry_run);
+                let undoing = rollback_run::intent(program, &set, run, &self.change.on.selection.filter).await?;
+                Some(Intent { native, dry_run, ..undoing })
+            }
+            None => saved_plan::intent(program, &set, &self.change, Direction::Down).await?,
+        };
+        if let Some(intent) = undoing {
+            if intent.selection.is_empty() {
                 return Ok(0);
             }
             let backup = backup::wanted(program, self.change.backup)?;
-            let (native, dry_run) = (self.change.native, self.change.dry_run);
-            return start(program, &set, Intent { backup, native, dry_run, ..undoing }, &self.change.on.output).await;
+            return start(program, &set, Intent { backup, ..intent }, &self.change.on.output).await;
         }
         let named = (self.to.is_some() || self.steps.is_some() || self.all)
             .then(|| goals::target(set.catalog(), self.to.as_deref(), self.steps))

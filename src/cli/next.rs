@@ -75,6 +75,15 @@ pub(super) fn after(
     }
 }
 
+/// The way back of a migration that its failures stopped, where it has moved any tenant.
+pub(super) fn way_back(program: &Program, header: &RunHeader, records: &[TenantRecord]) -> String {
+    let is_up = header.kind.goal().is_some_and(|goal| goal.direction == Direction::Up);
+    match is_up && records.iter().any(|r| !r.committed.is_empty()) {
+        true => format!("to take back what it moved: {}\n", program.command(&format!("rollback --run {}", header.run))),
+        false => String::new(),
+    }
+}
+
 /// A failure budget of a run: the wave (`None`: the whole run), the budget, the tenants that it began with as done, and the
 /// number of its tenants.
 pub(super) type Budget = (Option<String>, FailureBudget, Tally, usize);

@@ -19,6 +19,7 @@ use crate::ledger::{Ends, Ledger};
 use crate::model::event::{Event, RunHeader};
 use crate::model::gate::GateRecord;
 use crate::model::outcome::TenantRecord;
+use crate::model::plan::Goal;
 use crate::model::run_kind::{RecordedVersion, RunKind};
 use crate::model::run_summary::{RunStatus, RunSummary};
 use crate::model::schema::Direction;
@@ -277,12 +278,7 @@ async fn again(
             let backup = backup::as_before(program, &kind)?;
             let targets = run.targets(set.catalog())?;
             let goal = run.goal(set.catalog())?;
-            Intent {
-                kind: RunKind::migrate(goal).undoing(kind.undoes()),
-                targets,
-                backup,
-                ..Intent::migrate(goal, selection)
-            }
+            Intent { kind: again_as(&kind, goal), targets, backup, ..Intent::migrate(goal, selection) }
         }
         RunKind::Backup { .. } => backup::backing_up(program, selection),
         // A tenant that was in the middle of it, or whose outcome was not recorded any more, is brought back again.
@@ -319,10 +315,17 @@ async fn again(
         | RunKind::Refresh { .. }
         | RunKind::Repair { .. }
         | RunKind::Forget { .. }
+        | RunKind::Rebuild
         | RunKind::Unknown => {
             return Err(unknown_work(program, &run.header, &selection));
         }
     })
+}
+
+/// A migration to this goal with what is said of the former one: the run that it undoes, and its plan.
+fn again_as(kind: &RunKind, goal: Goal) -> RunKind {
+    let again = RunKind::migrate(goal).undoing(kind.undoes());
+    kind.plan().map_or(again.clone(), |digest| again.planned(digest.to_owned()))
 }
 
 fn refuse_unknown(run: &PreviousRun, missing: Option<&String>) -> Result<(), CliError> {
@@ -355,14 +358,19 @@ fn unknown_work(program: &Program, header: &RunHeader, selection: &Selection) ->
 /// The refusal to go on with a run that lives, or that another run is about to finish: two runs would divide its tenants
 /// between them.
 pub(super) fn still_running(program: &Program, wanted: &RunSummary, living: &RunSummary) -> CliError {
-    let by = &living.started_by;
-    let since = crate::report::moment(living.started_at_ms);
-    let sign = living.silent_ms.map_or(0, |ms| ms.max(0) / 1_000);
     let what = if wanted.run == living.run {
         format!("run {} still goes on", living.run)
     } else {
         format!("run {} is being resumed by run {}, which still goes on", wanted.run, living.run)
     };
+    at_work(program, &what, living)
+}
+
+/// The refusal because of a run that lives: who started it, where and when.
+pub(super) fn at_work(program: &Program, what: &str, living: &RunSummary) -> CliError {
+    let by = &living.started_by;
+    let since = crate::report::moment(living.started_at_ms);
+    let sign = living.silent_ms.map_or(0, |ms| ms.max(0) / 1_000);
     CliError::StillRunning {
         text: format!(
             "{what}: {} on {}, process {}, since {since}, last sign of life {sign} s ago; wait for its end, or end that \

@@ -8,8 +8,9 @@ use super::command::Run;
 use super::exit::{self, CliError, run_error};
 use super::previous_run::PreviousRun;
 use super::setup::Program;
-use super::{files, next, resolve, resume, watch};
+use super::{files, next, rebuild, resolve, resume, watch};
 use crate::ledger::{Ends, Ledger};
+use crate::model::approval::Approval;
 use crate::model::clock::now_ms;
 use crate::model::event::{Event, PlannedTenant, RunHeader};
 use crate::model::outcome::TenantRecord;
@@ -39,6 +40,7 @@ impl Run for Runs {
             }
             Runs::Resume(resume) => resume::resume(program, &resume, None).await,
             Runs::Approve(Approve { by, resume }) => resume::resume(program, &resume, Some(&by)).await,
+            Runs::Rebuild { selection, .. } => rebuild::rebuild(program, &selection).await,
             Runs::Resolve(resolve) => resolve::resolve(program, &resolve).await,
         }
     }
@@ -71,7 +73,7 @@ async fn show(program: &Program, wanted: &str, how: &Showing<'_>) -> Result<u8, 
         self::read(ledger, &run).await
     };
     let shown = program.read_ledger(read).await?;
-    let Shown { summary, former, heirs, ends, attempts, events, ended_at_ms } = &shown;
+    let Shown { summary, former, heirs, ends, approvals, attempts, events, ended_at_ms } = &shown;
     let records: Vec<TenantRecord> = former.records.iter().filter_map(|(_, record)| record.clone()).collect();
     let mut stats = RunStats { selected: former.records.len(), ..RunStats::default() };
     for record in &records {
@@ -99,6 +101,7 @@ async fn show(program: &Program, wanted: &str, how: &Showing<'_>) -> Result<u8, 
             ways: &next.rest,
             cause: cause.as_ref(),
         },
+        approvals,
         attempts,
         events,
         ended_at_ms,
@@ -135,6 +138,7 @@ struct Shown {
     /// The runs that resumed it.
     heirs: Vec<RunSummary>,
     ends: Ends,
+    approvals: Vec<Approval>,
     attempts: Vec<AttemptRow>,
     events: Vec<(i64, Event)>,
     ended_at_ms: HashMap<usize, i64>,
@@ -145,10 +149,14 @@ async fn read(ledger: &Ledger, wanted: &str) -> Result<Shown, CliError> {
     let former = PreviousRun::read(ledger, &summary.run.to_string()).await?;
     let heirs = ledger.heirs(summary.run).await.map_err(run_error)?;
     let ends = ledger.ends(summary.run).await.map_err(run_error)?;
+    let approvals = match summary.kind.plan() {
+        Some(digest) => ledger.approvals(digest).await.map_err(run_error)?,
+        None => Vec::new(),
+    };
     let attempts = ledger.attempts(summary.run).await.map_err(run_error)?;
     let events = ledger.events(summary.run).await.map_err(run_error)?;
     let ended_at_ms = ledger.ended_at(summary.run).await.map_err(run_error)?;
-    Ok(Shown { summary, former, heirs, ends, attempts, events, ended_at_ms })
+    Ok(Shown { summary, former, heirs, ends, approvals, attempts, events, ended_at_ms })
 }
 
 /// The commands to type next for the tenants that no later run has settled.

@@ -17,10 +17,11 @@ use super::exit::{self, CliError};
 use super::setup::Program;
 use super::signals::Signals;
 use super::terminal::{self, Terminal};
-use super::{files, gates, next};
+use super::{files, gates, hold, next, resume};
 use crate::compile::MigrationSet;
 use crate::engine;
-use crate::ledger::{Ledger, Location, Recorder};
+use crate::inputs::select::Selection;
+use crate::ledger::{Ledger, LedgerError, Location, Recorder};
 use crate::model::clock::now_ms;
 use crate::model::engine::Variant;
 use crate::model::event::Event;
@@ -33,7 +34,7 @@ use crate::model::sink::{EventSink, FanOut, SinkLost};
 use crate::policy::StopCause;
 use crate::report::live::{self, Live};
 use crate::report::outcome::{OutcomeView, Page};
-use crate::report::{Format, Style};
+use crate::report::{Format, Style, first};
 use crate::run::{self, Cancel, RunPlan};
 
 /// The interval of progress lines in a run without a terminal.
@@ -56,6 +57,21 @@ pub(super) fn refuse_tenant(program: &Program) -> Result<(), CliError> {
     )))
 }
 
+/// Refuses, before anything is asked or read, tenants that another run is at work on.
+pub(super) async fn refuse_held(program: &Program, selection: &Selection) -> Result<(), CliError> {
+    let tenants = selection.tenants().map(|tenant| &tenant.id).collect();
+    let read = async |ledger: &Ledger| ledger.refuse_held(&tenants).await.map_err(|error| held_or(program, error));
+    program.read_ledger_if_any(read).await.map(drop)
+}
+
+/// The error of a ledger; that another run has the tenants is told with who that is.
+pub(super) fn held_or(program: &Program, error: LedgerError) -> CliError {
+    const NAMED: usize = 5;
+    let LedgerError::Held { holder, tenants } = error else { return CliError::Ledger(error) };
+    let what = format!("run {} is at work on {}", holder.run, first(&tenants, NAMED));
+    resume::at_work(program, &what, &holder)
+}
+
 /// Runs a plan with everything around it: ledger, signals, progress, report. Returns the exit code.
 pub(super) async fn drive(
     program: &Program,
@@ -72,7 +88,7 @@ pub(super) async fn drive(
     let mut stream = JsonLines::open(program.terminal, output)?;
     let mut recorder = ledger.recorder();
     // Dying before this: no tenant was touched and nothing is recorded. Dying after: the run is there to be resumed.
-    recorder.begin(&plan.header).await.map_err(CliError::Ledger)?;
+    recorder.begin(&plan.header).await.map_err(|error| held_or(program, error))?;
     let cancel = Cancel::default();
     let signals = Signals::listen(cancel.clone());
     let begun = Instant::now();
@@ -99,11 +115,16 @@ pub(super) async fn drive(
     });
     let all = plan.tenants.len() + plan.former.finished;
     let used_up = next::used_up(waves.chain([(None, plan.max_failures, plan.former, all)]), &records);
+    let is_used_up = used_up.is_some();
     let cause = gate.map(StopCause::Gate).or(used_up.map(StopCause::Budget));
-    let next = match &failure {
+    let mut next = match &failure {
         None => next::after(program, &plan.header, &records, cause.as_ref()),
         Some(_) => next::after_loss(program, &plan.header, &records),
     };
+    if is_used_up {
+        next.rest.push_str(&next::way_back(program, &plan.header, &records));
+    }
+    next.rest.push_str(&hold::lines(program, &plan.quarantined));
     if let Some(error) = failure {
         let go_on = next.first.as_ref().map(|command| {
             let for_good = match plan.header.kind.goal().map(|goal| goal.target) {

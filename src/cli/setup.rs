@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::args::{Global, Selection as SelectionArgs};
 use super::code::Code;
 use super::exit::CliError;
+use super::hold;
 use super::previous_run::{PreviousRun, retained};
 use super::terminal::Terminal;
 use super::waiting::{Wait, waiting};
@@ -103,6 +104,7 @@ impl Program {
             set = set.with_scripts(scripts)?;
         }
         check_names(self, &set)?;
+        hold::check_freezes(self, set.catalog())?;
         let replaces = self.settings().migrations.iter().map(|(name, of)| (name.as_str(), of.replaces.as_slice()));
         let online = self.settings().migrations.iter();
         let online = online.filter_map(|(name, of)| Some((Arc::from(name.as_str()), of.online?)));
@@ -179,6 +181,7 @@ impl Program {
         let mut observations =
             self.looking("reading tenants", tenants.len(), run::observe(tenants, set, &door, self.pace())).await;
         self.find_lost(&mut observations).await;
+        hold::note(self, set.catalog(), tenants, &mut observations);
         let mut gone: BTreeMap<&str, usize> = BTreeMap::new();
         for name in observations.iter().flat_map(|o| set.catalog().gone(&o.history)) {
             *gone.entry(name).or_default() += 1;

@@ -14,7 +14,7 @@ use super::exit::{self, CliError};
 use super::inspect::{self, Planned, Planning};
 use super::session;
 use super::setup::Program;
-use super::{doctor, gates, goals, origin, question};
+use super::{doctor, gates, goals, hold, origin, question, saved_plan};
 use crate::compile::{LazyScripts, MigrationSet};
 use crate::inputs::Settings;
 use crate::inputs::select::Selection;
@@ -75,6 +75,8 @@ pub(super) struct Intent {
     pub(super) recreate: bool,
     /// The versions at which earlier runs left the tenants, if those that lost their databases are refused.
     pub(super) left_at: HashMap<TenantId, LeftAt>,
+    /// The tenants that are left out because they are in quarantine, each with the reason.
+    pub(super) quarantined: Vec<(TenantId, String)>,
     /// The versions that tenants must have when their turn comes.
     pub(super) starts: HashMap<TenantId, Option<String>>,
 }
@@ -120,6 +122,7 @@ impl Intent {
             exec: None,
             recreate: false,
             left_at: HashMap::new(),
+            quarantined: Vec::new(),
             starts: HashMap::new(),
         }
     }
@@ -138,6 +141,7 @@ pub(super) async fn start(
     mut intent: Intent,
     output: &RunOutput,
 ) -> Result<u8, CliError> {
+    hold::set_aside(program, &mut intent)?;
     intent.max_failures = output.run_budget(program.settings());
     for wave in intent.selection.waves.iter_mut().filter(|_| output.keep_going) {
         wave.max_failures = FailureBudget::Unlimited;
@@ -148,9 +152,16 @@ pub(super) async fn start(
         intent.selection.waves.iter_mut().for_each(|wave| wave.gate = None);
     }
     gates::assertions(program, gates::of(&intent.selection))?;
+    if !intent.dry_run {
+        session::refuse_tenant(program)?;
+        session::refuse_held(program, &intent.selection).await?;
+    }
     if may_ask {
         let or = if goal.is_some() { ", or --dry-run to see the plan" } else { "" };
         program.terminal.require_person("changes databases", or)?;
+    }
+    if !intent.dry_run {
+        saved_plan::refuse_unapproved(program, set, &intent).await?;
     }
     if let Some(goal) = &goal {
         goals::refuse_backwards(program, &intent.selection, goal.direction)?;
@@ -271,6 +282,7 @@ pub(super) fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -
             gate: wave.gate,
         });
     }
+    let freezes = hold::freezes(program, &catalog, &tenants);
     let run = Uuid::now_v7();
     let goal = intent.kind.goal();
     let direction = goal.map_or(Direction::Up, |goal| goal.direction);
@@ -323,6 +335,8 @@ pub(super) fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -
         transaction: settings.transaction,
         adopt: intent.adopt,
         left_at: intent.left_at,
+        freezes,
+        quarantined: intent.quarantined,
         starts: intent.starts,
     }
 }

@@ -11,6 +11,7 @@ use super::files;
 use super::terminal::{self, Terminal};
 use crate::inputs::registry::{self, EditError, NewTenant, REST, Registry, places};
 use crate::inputs::{Overrides, Variables, expand};
+use crate::model::program;
 use crate::report::clean;
 
 /// The tenant file, locked against other edits of this program until it is dropped.
@@ -88,6 +89,8 @@ pub(super) fn edit(
         TenantEdit::Add(new) => registry::added(&file.text, &new.tenant()?),
         TenantEdit::Remove { id } => registry::removed(&file.text, id),
         TenantEdit::Rename { id, new } => registry::renamed(&file.text, id, new),
+        TenantEdit::Quarantine { id, reason, until } => registry::quarantined(&file.text, id, reason, until.as_deref()),
+        TenantEdit::Release { id } => registry::released(&file.text, id),
     };
     let edited = file.read(text.map_err(|error| file.refused(&error))?, overrides, terminal)?;
     let before = Registry::parse(&file.text, &file.path, overrides, &Variables::of_process()).ok();
@@ -106,6 +109,17 @@ pub(super) fn edit(
             let wave = wave(&edited.registry, id).unwrap_or_default();
             format!("added {} to {shown}, in wave {}; no database was reached", clean(id), clean(&wave))
         }
+        TenantEdit::Quarantine { id, until, .. } => {
+            let tenant = edited.registry.tenants.iter().find(|tenant| tenant.id.as_str() == id);
+            let is_over = tenant.is_some_and(|tenant| tenant.hold.quarantine.is_none());
+            let until = match until {
+                _ if is_over => "; it is over already".to_owned(),
+                Some(until) => format!(" until {}", clean(until)),
+                None => format!(", until `{} tenants release {}`", program::name(), clean(id)),
+            };
+            format!("{} is in quarantine in {shown}: no run takes it{until}", clean(id))
+        }
+        TenantEdit::Release { id } => format!("{} is out of quarantine in {shown}: the next run takes it", clean(id)),
         TenantEdit::Remove { id } => format!(
             "removed {} from {shown}; its database is as it was, and its recorded runs stay in the ledger",
             clean(id)

@@ -264,6 +264,7 @@ mod tests {
             online: None,
             single_writer: false,
             depends_on: Vec::new(),
+            hold: Default::default(),
         }
     }
 

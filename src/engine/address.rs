@@ -178,6 +178,7 @@ mod tests {
             online: None,
             shared_schemas: Vec::new(),
             depends_on: Vec::new(),
+            hold: Default::default(),
         };
         assert_eq!(location(&tenant), "postgres://db7:5433/main schema acme");
         tenant.address = Address::Url(SecretString::from("postgres://app:s3cret@@[bad/".to_owned()));

@@ -280,6 +280,7 @@ impl ScratchPlace {
             online: None,
             shared_schemas: Vec::new(),
             depends_on: Vec::new(),
+            hold: Default::default(),
         })
     }
 }

@@ -5,6 +5,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::model::run_summary::RunSummary;
+
 /// An error of a ledger. The text fits "failed to ...".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -177,6 +179,14 @@ pub(crate) enum LedgerError {
     NotAnId {
         /// The name or id that was given.
         wanted: String,
+    },
+    /// Another run is at work on some of the tenants.
+    #[error("begin a run: run {} is at work on {}", holder.run, tenants.join(", "))]
+    Held {
+        /// That run.
+        holder: Box<RunSummary>,
+        /// The tenants of both.
+        tenants: Vec<String>,
     },
     /// A defect of this program: an event came before the run was begun.
     #[error("record an event: the run has not been begun in the ledger; please report this as a defect")]

@@ -26,13 +26,16 @@
 //! | `fleet_outcome` | tenant of a run that has its outcome; a table of its own, so that a batch is one insert |
 //! | `fleet_event` | start and end of a wave, and moment at which the run was asked to stop |
 //! | `fleet_progress` | tenant in flight for longer than a heartbeat, or that told how far a long statement had come: the latest only |
+//! | `fleet_approval` | approval of a saved plan |
 //! | `fleet_attempt` | attempt that failed, and the last attempt where there were several |
 
+mod approvals;
 mod database;
 mod ends;
 mod entity;
 mod error;
 mod follow;
+mod holders;
 mod look;
 mod migrations;
 mod open;

@@ -7,8 +7,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
-    ColumnTrait, Condition, EntityTrait, FromQueryResult, IdenStatic, Iterable, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait, Select,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, IdenStatic, Iterable, QueryFilter,
+    QueryOrder, QuerySelect, QueryTrait, Select,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -301,15 +301,23 @@ impl Ledger {
 
 impl Store {
     pub(super) async fn summaries(&self, query: Select<run::Entity>) -> Result<Vec<RunSummary>, LedgerError> {
+        self.summaries_over(&self.db, query).await
+    }
+
+    pub(super) async fn summaries_over(
+        &self,
+        db: &impl ConnectionTrait,
+        query: Select<run::Entity>,
+    ) -> Result<Vec<RunSummary>, LedgerError> {
         let (query, age) = match self.version {
             // A reader leaves an older ledger as it is; its runs lack the data that was not recorded then.
             1 => (before_live_runs(query), Expr::cust("NULL")),
             _ => (query, Expr::cust(self.clock()).sub(Expr::col(run::Column::HeartbeatAtMs))),
         };
         let query = query.column_as(age, "age_ms");
-        let rows = query.into_model::<RunRow>().all(&self.db).await.map_err(self.explain(READ))?;
+        let rows = query.into_model::<RunRow>().all(db).await.map_err(self.explain(READ))?;
         let without_counts = rows.iter().filter(|row| row.run.stats.is_none()).map(|row| row.run.run.clone());
-        let mut counted = self.counted(without_counts.collect()).await?;
+        let mut counted = self.counted(db, without_counts.collect()).await?;
         rows.into_iter()
             .map(|row| {
                 let counted = counted.remove(&row.run.run).unwrap_or_default();
@@ -319,14 +327,18 @@ impl Store {
     }
 
     /// The recorded outcomes of these runs by their names. One that only another version knows is not counted.
-    async fn counted(&self, runs: Vec<String>) -> Result<HashMap<String, RunStats>, LedgerError> {
+    async fn counted(
+        &self,
+        db: &impl ConnectionTrait,
+        runs: Vec<String>,
+    ) -> Result<HashMap<String, RunStats>, LedgerError> {
         use outcome::Column::{Outcome, Place, Run};
         let mut counted: HashMap<String, RunStats> = HashMap::new();
         if runs.is_empty() {
             return Ok(counted);
         }
         let rows = outcome::Entity::find().select_only().column(Run).column(Outcome).column_as(Place.count(), "n");
-        let rows = rows.filter(Run.is_in(runs)).group_by(Run).group_by(Outcome).into_tuple().all(&self.db);
+        let rows = rows.filter(Run.is_in(runs)).group_by(Run).group_by(Outcome).into_tuple().all(db);
         let rows: Vec<(String, String, i64)> = rows.await.map_err(self.explain(READ))?;
         for (run, name, n) in rows {
             let counts = counted.entry(run).or_default();

@@ -5,13 +5,13 @@
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
-use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, QuerySelect};
+use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, QuerySelect};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
-use super::entity::{run, tenant};
+use super::entity::{run, tenant, version};
 use super::error::{LedgerError, LedgerLost};
 use super::open::Store;
 use super::writer::{QUEUE, Timed, Writer, insert_all, json, place};
@@ -57,10 +57,11 @@ impl Recorder {
     /// may be touched before.
     ///
     /// # Errors
-    /// [`LedgerError`]: nothing was recorded, or the answer was lost; do not start the run.
+    /// [`LedgerError::Held`]: a living run has some of the tenants. Others: nothing was recorded, or the answer was lost; do
+    /// not start the run.
     pub(crate) async fn begin(&mut self, header: &RunHeader) -> Result<(), LedgerError> {
         self.durably(true).await?;
-        let written = self.write_plan(header).await.map_err(self.store.explain("begin a run in"));
+        let written = self.write_plan(header).await;
         let restored = self.durably(false).await;
         let began_at_ms = written.and_then(|began| restored.map(|()| began))?;
         self.store.check_place("begin a run in")?;
@@ -146,11 +147,23 @@ impl Recorder {
     /// recorded at the same moment may have the same time; their ids decide then.
     ///
     /// Dying in it: nothing is recorded, and no tenant was touched.
-    async fn write_plan(&self, header: &RunHeader) -> Result<i64, DbErr> {
+    async fn write_plan(&self, header: &RunHeader) -> Result<i64, LedgerError> {
+        let explain = || self.store.explain("begin a run in");
+        let tx = self.store.begin().await.map_err(explain())?;
+        // One run begins at a time: of two that are started together, the second finds the first. SQLite's transaction has
+        // the lock already.
+        version::Entity::find().lock_exclusive().all(&tx).await.map_err(explain())?;
+        self.store.refuse_held(&tx, &header.tenants.iter().map(|planned| &planned.tenant).collect()).await?;
+        let began = self.write_rows(header, &tx).await.map_err(explain())?;
+        tx.commit().await.map_err(explain())?;
+        Ok(began)
+    }
+
+    /// Dying in it: as [`Recorder::write_plan`].
+    async fn write_rows(&self, header: &RunHeader, tx: &DatabaseTransaction) -> Result<i64, DbErr> {
         let run = header.run.to_string();
-        let tx = self.store.begin().await?;
         let newest = run::Entity::find().select_only().column_as(run::Column::StartedAtMs.max(), "newest");
-        let newest: Option<Option<i64>> = newest.into_tuple().one(&tx).await?;
+        let newest: Option<Option<i64>> = newest.into_tuple().one(tx).await?;
         let began_at_ms =
             newest.flatten().map_or(header.started_at_ms, |ms| header.started_at_ms.max(ms.saturating_add(1)));
         let row = run::Model {
@@ -179,10 +192,9 @@ impl Recorder {
             target: planned.target.as_ref().map(json),
         };
         let tenants: Vec<tenant::Model> = header.tenants.iter().enumerate().map(tenant).collect();
-        insert_all(&tx, [&row], |_| 0).await?;
-        self.store.sign_of_life(&run, &tx).await?;
-        insert_all(&tx, &tenants, |row| row.tenant.len() + row.server.len() + 64).await?;
-        tx.commit().await?;
+        insert_all(tx, [&row], |_| 0).await?;
+        self.store.sign_of_life(&run, tx).await?;
+        insert_all(tx, &tenants, |row| row.tenant.len() + row.server.len() + 64).await?;
         Ok(began_at_ms)
     }
 }

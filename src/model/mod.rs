@@ -14,6 +14,8 @@ pub(crate) mod engine;
 
 pub(crate) mod transaction;
 
+pub(crate) mod hold;
+
 pub(crate) mod tenant;
 
 pub(crate) mod fault;
@@ -57,5 +59,9 @@ pub(crate) mod started_by;
 pub(crate) mod run_summary;
 
 pub(crate) mod undo;
+
+pub(crate) mod saved_plan;
+
+pub(crate) mod approval;
 
 pub(crate) mod sink;

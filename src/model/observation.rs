@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::engine::{Flavour, Variant};
 use crate::model::fault::{Fault, FaultClass};
+use crate::model::hold::Hold;
 use crate::model::schema::{Catalog, State};
 use crate::model::tenant::{Engine, Tenant, TenantId};
 
@@ -30,6 +31,9 @@ pub(crate) struct Observation {
     pub(crate) history: Arc<[String]>,
     /// The reason why it could not be read.
     pub(crate) error: Option<Fault>,
+    /// Its quarantine, and the version at which it is frozen, if it is not at the target because of that.
+    #[serde(default)]
+    pub(crate) hold: Hold,
 }
 
 impl Observation {
@@ -49,10 +53,16 @@ impl Observation {
             state,
             history,
             error: None,
+            hold: Hold::default(),
         }
     }
 
     /// Whether nothing is applied to it although a run left it at a version; `error` says so.
+    pub(crate) fn is_held(&self) -> bool {
+        self.hold != Hold::default()
+    }
+
+    /// Whether nothing is applied although a run left it at a version.
     pub(crate) fn is_lost(&self) -> bool {
         self.state == State::Empty && self.error.as_ref().is_some_and(|error| error.class == FaultClass::DatabaseLost)
     }

@@ -27,6 +27,9 @@ pub(crate) enum RunKind {
         /// The run that a rollback undoes, each tenant to its own version before.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         undoes: Option<Uuid>,
+        /// The digest of the saved plan that it carries out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        plan: Option<String>,
     },
     /// Brings views up to date.
     Refresh {
@@ -70,6 +73,8 @@ pub(crate) enum RunKind {
         /// SHA-256 of the text, in lower-case hex.
         sha256: String,
     },
+    /// Reads the versions of tenants into the ledger.
+    Rebuild,
     /// Recorded by a version that knows more kinds than this one.
     #[serde(other)]
     Unknown,
@@ -95,7 +100,7 @@ impl RecordedVersion {
 impl RunKind {
     /// A migration that makes no backups.
     pub(crate) fn migrate(goal: Goal) -> Self {
-        RunKind::Migrate { goal, backups: None, restore_on_failure: None, undoes: None }
+        RunKind::Migrate { goal, backups: None, restore_on_failure: None, undoes: None, plan: None }
     }
 
     /// The goal of a migration.
@@ -112,6 +117,22 @@ impl RunKind {
             *undoes = run;
         }
         self
+    }
+
+    /// The same work by a saved plan with this digest.
+    pub(crate) fn planned(mut self, digest: String) -> Self {
+        if let RunKind::Migrate { plan, .. } = &mut self {
+            *plan = Some(digest);
+        }
+        self
+    }
+
+    /// The digest of the saved plan that it carries out.
+    pub(crate) fn plan(&self) -> Option<&str> {
+        match self {
+            RunKind::Migrate { plan, .. } => plan.as_deref(),
+            _ => None,
+        }
     }
 
     /// The run that this one undoes.
@@ -219,7 +240,7 @@ mod tests {
         let all = [
             (RunKind::migrate(GOAL), "migrate"),
             (RunKind::migrate(GOAL).with_backups("/b/r".into(), true), "migrate"),
-            (RunKind::migrate(GOAL).undoing(Some(Uuid::from_u128(7))), "migrate"),
+            (RunKind::migrate(GOAL).undoing(Some(Uuid::from_u128(7))).planned("ab".into()), "migrate"),
             (RunKind::Refresh { views: vec!["v".into()] }, "refresh"),
             (RunKind::Repair { scripts: vec!["0001_a".into()] }, "repair"),
             (RunKind::Forget { scripts: vec!["R__a".into()] }, "forget"),
@@ -229,6 +250,7 @@ mod tests {
             (RunKind::Baseline(recorded.clone()), "baseline"),
             (RunKind::Stamp(recorded), "stamp"),
             (RunKind::Exec { sha256: "ab".into() }, "exec"),
+            (RunKind::Rebuild, "rebuild"),
         ];
         for (kind, name) in all {
             let json = serde_json::to_value(&kind).unwrap();

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use super::engine::Engine;
 use super::engine::{Flavour, Variant};
+use super::hold::Hold;
 use super::transaction::TransactionScope;
 
 /// The id of a tenant, unique in its fleet. Cheap to clone.
@@ -85,6 +86,8 @@ pub(crate) struct Tenant {
     /// Tenants that must have ended well, if selected in the run, before this one is migrated. On a rollback the order
     /// is reversed.
     pub(crate) depends_on: Vec<TenantId>,
+    /// Whether it is in quarantine, or frozen at a version; over the fleet's own.
+    pub(crate) hold: Hold,
 }
 
 impl Tenant {

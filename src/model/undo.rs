@@ -247,6 +247,7 @@ mod tests {
             state: catalog.state(&history, Engine::Sqlite),
             history: history.into(),
             error: None,
+            hold: Default::default(),
         };
         trail.way_back(&catalog, &now)
     }

@@ -243,7 +243,7 @@ fn tenant_json(catalog: &Catalog, o: &Observation) -> Value {
         "unknown": read.then(|| unknown(o)),
         "in_doubt": if let State::InDoubt(u) = &o.state { Some(u) } else { None },
         "partially_applied": if let State::Stopped(u) = &o.state { Some(u) } else { None },
-        "error": o.error,
+        "error": o.error, "quarantine": o.hold.quarantine, "frozen_at": o.hold.freeze_at,
     })
 }
 

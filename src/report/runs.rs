@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::model::approval::Approval;
 use crate::model::event::Event;
 use crate::model::outcome::TenantRecord;
 use crate::model::run_summary::{AttemptRow, RunStatus, RunSummary};
@@ -17,7 +18,7 @@ use super::causes::group_by;
 use super::outcome::{OutcomeView, Page, took, version_before, version_text};
 use super::sheet::{Cell, Column, Sheet};
 use super::stragglers::Durations;
-use super::style::Tone;
+use super::style::{Tone, clean};
 use super::waves::{self, WaveRow};
 use super::{Format, Style, json, label, live, summary};
 
@@ -108,6 +109,8 @@ pub(crate) struct RunView<'a> {
     pub(crate) run: &'a RunSummary,
     /// The outcomes that are recorded, as the report of a run's end shows them.
     pub(crate) outcome: OutcomeView<'a>,
+    /// The approvals of its plan.
+    pub(crate) approvals: &'a [Approval],
     /// The attempts that are recorded.
     pub(crate) attempts: &'a [AttemptRow],
     /// The waves, the requests to stop it, and the latest progress of tenants, with their times.
@@ -165,6 +168,7 @@ impl RunView<'_> {
             ("verdict", row.verdict_text().unwrap_or_default()),
             ("resumes", r.resumes.map(|run| run.to_string()).unwrap_or_default()),
             ("backups", self.outcome.header.kind.backups().unwrap_or_default().to_owned()),
+            ("plan", r.kind.plan().unwrap_or_default().to_owned()),
             ("program", self.outcome.header.program.clone()),
             ("started by", if by.host.is_empty() { String::new() } else { started_by }),
             ("command", by.command.clone()),
@@ -180,6 +184,10 @@ impl RunView<'_> {
         let settled = group_by(self.settled, |(_, run)| **run).into_iter();
         let settled = settled.map(|(run, tenants)| {
             ("settled", format!("{} since then, by run {run}", label::count(tenants.len(), "tenant")))
+        });
+        let approved = self.approvals.iter().map(|of| {
+            let at = label::moment(of.at_ms);
+            ("approved", format!("{at} by {}, recorded by {} on {}", clean(&of.by), of.origin.user, of.origin.host))
         });
         let done: HashSet<usize> = self.outcome.records.iter().map(|record| record.index).collect();
         let durations = Durations::of(self.outcome.records);
@@ -202,7 +210,7 @@ impl RunView<'_> {
             Some((name, format!("{} {text}", label::moment(*at_ms))))
         });
         let head = head.into_iter().filter(|(_, value)| !value.is_empty());
-        let lines = head.chain(self.heirs.iter().map(heir)).chain(settled).chain(events);
+        let lines = head.chain(self.heirs.iter().map(heir)).chain(settled).chain(approved).chain(events);
         let row = |(name, value): (_, String)| [Cell::fixed(name).tone(Tone::Dim), value.into()];
         let sheet = Sheet::new([Column::new(""), Column::new("").at_least(20)]).rows(lines.map(row));
         let waves = waves::sheet(&self.waves()).table(style);
@@ -230,6 +238,11 @@ impl RunView<'_> {
         fields["waves"] = self.waves().iter().map(WaveRow::fields).collect();
         fields["resumed_by"] = self.heirs.iter().map(|heir| json!(heir.run)).collect();
         fields["settled_by"] = json!(self.settled);
+        if let Some(digest) = self.run.kind.plan() {
+            let approval = |of: &Approval| json!({ "by": of.by, "at": label::moment(of.at_ms), "at_ms": of.at_ms, "recorded_by": of.origin });
+            let approvals = self.approvals.iter().map(approval).collect::<Vec<_>>();
+            fields["plan"] = json!({ "digest": digest, "approvals": approvals });
+        }
         let attempt = |a: &AttemptRow| json!({ "tenant": self.tenant(a), "attempt": a.attempt, "started_at_ms": a.started_at_ms, "error": a.error });
         fields["attempts"] = self.attempts.iter().map(attempt).collect();
         let event = |(at_ms, event): &(i64, Event)| json!({ "at_ms": at_ms, "event": event });

@@ -45,12 +45,12 @@ pub(crate) fn reference(made: &str) -> String {
         let or_none = |text: Option<String>| text.map_or_else(|| "none".to_owned(), |text| format!("`{text}`"));
         let meaning = [setting.about, setting.note].join(". ");
         page.push_str(&format!(
-            "| `{}` | {} | {} | {} | `{}` | {} |\n",
+            "| `{}` | {} | {} | {} | {} | {} |\n",
             setting.key,
             setting.form.describe(),
             or_none(setting.default.map(str::to_owned)),
             or_none(setting.flag.map(|(long, _)| format!("--{long}"))),
-            setting.variable(),
+            or_none((!setting.is_of_file()).then(|| setting.variable())),
             meaning.trim_end().trim_end_matches('.').to_owned() + ".",
         ));
     }

@@ -78,8 +78,13 @@ impl StatusView<'_> {
         let attention: Vec<Value> = self
             .observations
             .iter()
-            .filter(|o| summary::tone(&o.state) == Tone::Bad || o.error.is_some())
-            .map(|o| json!({ "id": o.tenant, "state": o.state.name(), "version": o.version, "error": o.error }))
+            .filter(|o| summary::tone(&o.state) == Tone::Bad || o.error.is_some() || o.is_held())
+            .map(|o| {
+                json!({
+                    "id": o.tenant, "state": o.state.name(), "version": o.version, "error": o.error,
+                    "quarantine": o.hold.quarantine, "frozen_at": o.hold.freeze_at,
+                })
+            })
             .collect();
         json!({ "head": self.catalog.head().map(|m| &**m), "summary": summary, "attention": attention })
     }

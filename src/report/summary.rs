@@ -169,6 +169,17 @@ struct Attention<'a> {
 
 /// The tenants that are not simply at target, behind or empty, grouped by the reason.
 fn concerns(observations: &[Observation]) -> Vec<Attention<'_>> {
+    let held = group_by(observations.iter().filter(|o| o.is_held()), |o| &o.hold);
+    let held = held.into_iter().flat_map(|(hold, members)| {
+        let tenants: Vec<&TenantId> = members.iter().map(|o| &o.tenant).collect();
+        let quarantine = hold.quarantine.as_ref().map(|why| ("quarantined", why.to_string()));
+        let frozen = hold.freeze_at.as_ref().map(|name| ("frozen", format!("at {name}, by the tenant file")));
+        quarantine.into_iter().chain(frozen).map(move |(state, why)| Attention {
+            state: state.to_owned(),
+            why,
+            tenants: tenants.clone(),
+        })
+    });
     let wanted =
         observations.iter().filter(|o| tone(&o.state) == Tone::Bad || o.error.is_some() || o.state == State::Migrating);
     let mut groups = group_by(wanted, |o| (rank(&o.state), words(o.state.name()), why(o, true)));
@@ -180,6 +191,7 @@ fn concerns(observations: &[Observation]) -> Vec<Attention<'_>> {
             let why = if let [alone] = members.as_slice() { self::why(alone, false) } else { why };
             Attention { state, why, tenants }
         })
+        .chain(held)
         .collect()
 }
 

@@ -101,6 +101,10 @@ pub(crate) struct RunPlan {
     pub(crate) adopt: Option<AdoptPlan>,
     /// The versions at which earlier runs left the tenants: one on which nothing is applied now is not migrated.
     pub(crate) left_at: HashMap<TenantId, LeftAt>,
+    /// The places in the catalog beyond which tenants are not migrated.
+    pub(crate) freezes: HashMap<TenantId, usize>,
+    /// The tenants that are left out because they are in quarantine, each with the reason.
+    pub(crate) quarantined: Vec<(TenantId, String)>,
     /// The versions that tenants must have for it: one that has another now is not touched.
     pub(crate) starts: HashMap<TenantId, Option<String>>,
 }

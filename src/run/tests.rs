@@ -72,6 +72,7 @@ fn tenant(id: &str, server: &str) -> Arc<Tenant> {
         online: None,
         shared_schemas: Vec::new(),
         depends_on: Vec::new(),
+        hold: Default::default(),
     })
 }
 
@@ -140,6 +141,8 @@ async fn plan_of(
         exec: None,
         left_at: HashMap::new(),
         starts: HashMap::new(),
+        freezes: Default::default(),
+        quarantined: Vec::new(),
         timeouts: Timeouts::default(),
         limits: Default::default(),
         kill_blockers: None,

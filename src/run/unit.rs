@@ -13,7 +13,7 @@ use super::lock_watch::LockSightings;
 use super::reread::Reread;
 use crate::compile::Around;
 use crate::engine::{
-    ApplyError, Continuation, Database, Notifier, PartialState, Session, Step, Stopwatch, Work, continuation,
+    ApplyError, Continuation, Database, Notice, Notifier, PartialState, Session, Step, Stopwatch, Work, continuation,
     is_of_form,
 };
 use crate::model::fault::{Fault, FaultClass, bounded};
@@ -241,7 +241,14 @@ impl Assignment {
             Decision::Refuse(refusal) => return Err(AttemptEnd::Refused(refusal)),
             Decision::Apply(steps) => steps,
         };
-        // What an earlier attempt of this run has done is no move of others.
+        let steps = match self.plan.freezes.get(&self.tenant.id) {
+            Some(&last) if goal.direction == Direction::Up => self.up_to(last, steps),
+            _ => steps,
+        };
+        if steps.is_empty() {
+            return Err(self.nothing_to_do(session, history).await);
+        }
+        // A change by an earlier attempt of this run is no move of others.
         let found = || self.plan.catalog.version_of(history);
         if let Some(planned) =
             self.plan.starts.get(&self.tenant.id).filter(|planned| !self.touched && **planned != found())
@@ -261,6 +268,16 @@ impl Assignment {
         let mut work = work.map_err(|fault| AttemptEnd::stopped(fault, PartialState::Nothing))?;
         let around = self.make_way(session, &mut work, &steps).await?;
         Ok((work, around))
+    }
+
+    /// The steps of a frozen tenant.
+    fn up_to(&self, last: usize, steps: Vec<usize>) -> Vec<usize> {
+        let (within, beyond): (Vec<usize>, Vec<usize>) = steps.into_iter().partition(|&step| step <= last);
+        if !beyond.is_empty() && !self.touched {
+            let name = &self.plan.catalog.migrations[last];
+            self.teller.tell(Notice::Note(format!("frozen at {name}: {} later not applied", beyond.len())));
+        }
+        within
     }
 
     /// As [`Assignment::decided`], after a backup of the tenant if planned.

@@ -13,7 +13,9 @@ fn mistake(command: &str) -> Option<String> {
     let command = command.split(['|', '>', ';', '#', '&']).next().unwrap();
     let words: Vec<&str> = command.split_whitespace().skip(1).collect();
     let plain: Vec<&str> = words.iter().copied().take_while(|word| !word.starts_with(['-', '[', '<'])).collect();
-    let depth = if plain.first().is_some_and(|first| NESTED.contains(first)) { 2 } else { 1 };
+    let is_nested =
+        plain.first().is_some_and(|first| NESTED.contains(first)) || plain.starts_with(&["plan", "approve"]);
+    let depth = if is_nested { 2 } else { 1 };
     let subcommand = &plain[..depth.min(plain.len())];
     let mut program = Command::new(env!("CARGO_BIN_EXE_fleet"));
     let output = program.args(subcommand).arg("--help").output().unwrap();

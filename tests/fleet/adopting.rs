@@ -364,7 +364,9 @@ fn of_two_baselines_at_once_one_records_each_tenant() {
     made_by_others(&fleet, TRACKING);
     fleet.write();
     let arguments = ["baseline", TRACKING, "--no-check", "--yes", "--lock-wait", "30s", "--format", "json"];
-    let both = [0; 2].map(|_| fleet.program(&arguments).spawn().unwrap()).map(crate::support::wait);
+    let with = |ledger: &'static str| [&arguments[..], &["--ledger", ledger]].concat();
+    let both =
+        ["one.db", "two.db"].map(|ledger| fleet.program(&with(ledger)).spawn().unwrap()).map(crate::support::wait);
     let reports = both.map(|ran| ran.exits(0).json());
     for tenant in &fleet.tenants {
         let mut outcomes = reports.each_ref().map(|report| record(report, &tenant.id)["outcome"].clone());

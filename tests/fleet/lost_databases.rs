@@ -54,6 +54,24 @@ fn a_tenant_that_lost_its_database_is_not_made_anew_unasked() {
 }
 
 #[test]
+fn a_ledger_that_was_lost_is_rebuilt_from_the_tenants() {
+    let mut fleet = Fleet::new().sqlite(2).postgres(1).mariadb(1);
+    fleet.run(&["migrate", "--yes", "-q", "--to", &all()[2]]).exits(0);
+    fs::remove_file(fleet.path("fleet-ledger.db")).unwrap();
+    fleet.run(&["runs", "rebuild"]).exits(0).shows(&["recorded the versions of 4 tenants"]);
+    fleet.run(&["runs", "show", "last"]).exits(0).shows(&["runs rebuild", "4 up to date"]);
+    // What a run is told by it: a tenant that lost its database is no new one.
+    fleet.tenant_mut("lite-000").more = "create_missing = true".to_owned();
+    fs::remove_file(fleet.path("lite-000.db")).unwrap();
+    fleet.run(&["migrate", "--yes"]).exits(100).shows(&["its database is gone", &all()[2], "3 migrated"]);
+    // Read again, it is no version, and one that can't be read is told.
+    fleet.tenant_mut("lite-001").url = "sqlite:nowhere.db".to_owned();
+    let again = fleet.run(&["runs", "rebuild"]).exits(100);
+    again.shows(&["recorded the versions of 2 tenants"]).tells(&["2 tenants could not be read"]);
+    fleet.run(&["migrate", "--yes", "-t", "lite-000"]).exits(100).shows(&["its database is gone"]);
+}
+
+#[test]
 fn a_lost_tenant_is_brought_back_or_made_anew_by_a_flag() {
     let fleet = lost();
     fs::rename(fleet.path("away.db"), fleet.path("lite-000.db")).unwrap();

@@ -22,6 +22,7 @@ mod everyday;
 mod flavours;
 mod gates;
 mod going_on;
+mod holding;
 mod hostile;
 mod hostile_ledger;
 mod interrupted;
@@ -44,6 +45,7 @@ mod restoring;
 mod resuming;
 mod resuming_past_failures;
 mod rolling_back;
+mod saved_plans;
 mod script_folders;
 mod secrets;
 #[path = "../support/own_servers.rs"]

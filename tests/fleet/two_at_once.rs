@@ -1,8 +1,11 @@
-//! Two people start the same migration at the same moment.
+//! Two people start the same migration at the same moment: with one ledger the second is refused, with two the tenants' own
+//! locks decide.
 
 use serde_json::Value;
 
-use crate::support::{Fleet, all, count, json_file, record, wait};
+use sqlx::{Connection, Executor};
+
+use crate::support::{Fleet, all, block_on, count, finish, json_file, record, sql, wait};
 
 /// Every migration of every tenant was committed by exactly one run. Where a lock lasts for one migration a run may
 /// find that another one has continued after its first migration; then both have migrated the tenant, by different
@@ -25,6 +28,102 @@ fn assert_each_once(fleet: &Fleet, reports: &[Value]) {
     }
 }
 
+/// Holds an SQLite tenant, so that a run of it waits.
+fn hold(fleet: &Fleet, id: &str) -> sqlx::SqliteConnection {
+    let url = format!("sqlite:{}", fleet.path(&format!("{id}.db")).display());
+    block_on(async {
+        let mut holder = sqlx::SqliteConnection::connect(&url).await.unwrap();
+        holder.execute("BEGIN IMMEDIATE").await.unwrap();
+        holder
+    })
+}
+
+fn until_running(fleet: &Fleet, more: &[&str]) -> Value {
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    loop {
+        let list = finish(&mut fleet.program(&[&["runs", "list", "--format", "json"], more].concat()));
+        let newest = if list.code == Some(0) { list.json()["runs"][0].clone() } else { Value::Null };
+        if newest["status"] == "running" {
+            return newest;
+        }
+        assert!(std::time::Instant::now() < until, "{newest:#}");
+    }
+}
+
+#[test]
+fn a_second_run_over_the_same_tenants_is_refused_with_who_holds_them() {
+    let fleet = Fleet::new().head("[fleet]\nlock_timeout = \"60s\"").sqlite(4);
+    fleet.run(&["migrate", "--yes", "-q", "--to", &all()[0]]).exits(0);
+    let holder = hold(&fleet, "lite-000");
+    let first = fleet.program(&["migrate", "--yes", "-t", "lite-000", "-t", "lite-001"]).spawn().unwrap();
+    let run = until_running(&fleet, &[]);
+    let by = &run["started_by"];
+    let what = format!("run {} is at work on lite-00", run["run"].as_str().unwrap());
+    let on = format!("on {}, process {}, since ", by["host"].as_str().unwrap(), first.id());
+    for words in [&["migrate"][..], &["rollback", "--all"], &["backup"], &["exec", "--write", "SELECT 1"]] {
+        let mut words = words.to_vec();
+        words.extend((words[0] != "backup").then_some("--yes"));
+        fleet.run(&words).exits(75).tells(&[&what, &on, "last sign of life", "nothing was started", "runs show"]);
+    }
+    let list = || fleet.run(&["runs", "list", "--format", "json"]).exits(0).json()["runs"].as_array().unwrap().len();
+    assert_eq!(list(), 2, "what was refused is no run");
+    // Reading goes on, and so do other tenants, and other ledgers.
+    fleet.run(&["status"]).exits(0);
+    fleet.run(&["migrate", "--dry-run", "-t", "lite-001"]).exits(0);
+    fleet.run(&["migrate", "--yes", "-t", "lite-002"]).exits(0);
+    fleet.run(&["migrate", "--yes", "-t", "lite-003", "-t", "lite-001", "--ledger", "other.db"]).exits(0);
+    block_on(holder.close()).unwrap();
+    wait(first).exits(0);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+}
+
+#[test]
+fn a_run_whose_process_is_gone_or_whose_heartbeat_is_old_holds_nothing() {
+    let fleet = Fleet::new().head("[fleet]\nlock_timeout = \"60s\"").sqlite(2);
+    fleet.run(&["migrate", "--yes", "-q", "--to", &all()[0]]).exits(0);
+    let holder = hold(&fleet, "lite-000");
+    let mut first = fleet.program(&["migrate", "--yes"]).spawn().unwrap();
+    until_running(&fleet, &[]);
+    first.kill().unwrap();
+    first.wait().unwrap();
+    block_on(holder.close()).unwrap();
+    // As another machine sees it: only the heartbeat tells.
+    let ledger = format!("sqlite:{}", fleet.path("fleet-ledger.db").display());
+    let age = |seconds: u32| {
+        let text = format!(
+            "UPDATE fleet_run SET started_by = json_set(started_by, '$.process.space', 'elsewhere'), heartbeat_at_ms = \
+             CAST((julianday('now') - 2440587.5) * 86400000 AS integer) - {seconds}000 WHERE finished_at_ms IS NULL"
+        );
+        sql(&ledger, &text);
+    };
+    age(10);
+    fleet.run(&["migrate", "--yes"]).exits(75).tells(&["is at work on", "last sign of life 1"]);
+    age(31);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    assert_eq!(fleet.history("lite-000").unwrap(), all());
+}
+
+/// On a shared ledger, too: the check and the record are one.
+#[test]
+fn of_two_runs_started_together_with_one_ledger_one_begins_at_a_time() {
+    for server in ["postgres", "mariadb", ""] {
+        let mut fleet = Fleet::new().sqlite(30);
+        let ledger = match server {
+            "" => "one.db".to_owned(),
+            server => fleet.database(server, "ledger"),
+        };
+        fleet.head = format!("[fleet]\nledger = '{ledger}'");
+        fleet.write();
+        let runs: Vec<_> =
+            (0..3).map(|_| fleet.program(&["migrate", "--yes", "--format", "json"]).spawn().unwrap()).collect();
+        let ran: Vec<_> = runs.into_iter().map(wait).collect();
+        let codes: Vec<_> = ran.iter().map(|ran| ran.code).collect();
+        assert!(codes.iter().all(|code| matches!(code, Some(0 | 75))) && codes.contains(&Some(0)), "{ran:?}");
+        let done: Vec<Value> = ran.into_iter().filter(|ran| ran.code == Some(0)).map(|ran| ran.json()).collect();
+        assert_each_once(&fleet, &done);
+    }
+}
+
 #[test]
 fn two_runs_started_together_migrate_every_tenant_once() {
     let fleet = Fleet::new()
@@ -35,8 +134,8 @@ fn two_runs_started_together_migrate_every_tenant_once() {
         .mariadb(12);
     fleet.write();
     let start = |report: &str| {
-        let report = format!("json={report}");
-        fleet.program(&["migrate", "--yes", "--report", &report]).spawn().unwrap()
+        let (ledger, report) = (format!("{report}.db"), format!("json={report}"));
+        fleet.program(&["migrate", "--yes", "--ledger", &ledger, "--report", &report]).spawn().unwrap()
     };
     let (one, two) = (start("one.json"), start("two.json"));
     let (one, two) = (std::thread::spawn(|| wait(one)), wait(two));
@@ -45,9 +144,6 @@ fn two_runs_started_together_migrate_every_tenant_once() {
 
     let reports = ["one.json", "two.json"].map(|file| json_file(&fleet.path(file)));
     assert_each_once(&fleet, &reports);
-    let runs = fleet.run(&["runs", "list", "--format", "json"]).exits(0).json();
-    let status: Vec<&str> = runs["runs"].as_array().unwrap().iter().map(|r| r["status"].as_str().unwrap()).collect();
-    assert_eq!(status, ["finished", "finished"]);
 }
 
 /// Between two queries of one run another run creates the history table: that is no failure.
@@ -55,8 +151,11 @@ fn two_runs_started_together_migrate_every_tenant_once() {
 fn runs_that_meet_in_every_file_do_not_fail() {
     let fleet = Fleet::new().head("[fleet]\nconcurrency = 16\nper_server = 16\nretry_pause = \"5ms\"").sqlite(150);
     fleet.write();
-    let runs: Vec<_> =
-        (0..4).map(|_| fleet.program(&["migrate", "--yes", "--format", "json"]).spawn().unwrap()).collect();
+    let runs: Vec<_> = (0..4)
+        .map(|i| {
+            fleet.program(&["migrate", "--yes", "--format", "json", "--ledger", &format!("{i}.db")]).spawn().unwrap()
+        })
+        .collect();
     let waiting: Vec<_> = runs.into_iter().map(|run| std::thread::spawn(|| wait(run))).collect();
     let reports: Vec<_> = waiting.into_iter().map(|run| run.join().unwrap().exits(0).json()).collect();
     assert_each_once(&fleet, &reports);

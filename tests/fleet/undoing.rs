@@ -67,6 +67,26 @@ fn exactly_what_a_run_moved_goes_back_each_tenant_to_its_own_version_the_last_wa
 }
 
 #[test]
+fn a_rollout_that_its_canary_stopped_is_taken_back_by_the_command_that_it_names() {
+    let fleet = fleet();
+    fleet.run(&["migrate", "--yes", "-q", "--to", &all()[0], "-t", "lite-000"]).exits(0);
+    fleet.ask("pg-000", "CREATE TABLE users (id int)");
+    let stopped = run(&fleet, &["migrate", "--yes"], 101);
+    assert_eq!(with(&stopped, "migrated"), ["lite-000"]);
+    is_at(&fleet, "pg-000", 1);
+    let text = fleet.run(&["migrate", "--yes", "--failed-of", "last", "--max-failures", "0"]).exits(100);
+    assert!(!text.out.contains("rollback --run"), "it has moved nothing: {}", text.out);
+    fleet.run(&["rollback", "--run", &run_id(&stopped), "--yes"]).exits(0).shows(&["2 rolled back"]);
+    is_at(&fleet, "lite-000", 1);
+    is_at(&fleet, "pg-000", 0);
+    let again = fleet.run(&["migrate", "--yes"]).exits(101);
+    let named = again.out.lines().find_map(|line| line.trim().strip_prefix("to take back what it moved: small "));
+    let named: Vec<&str> = named.unwrap_or_else(|| panic!("{}", again.out)).split(' ').collect();
+    fleet.run(&[&named[..], &["--yes"]].concat()).exits(0).shows(&["2 rolled back"]);
+    is_at(&fleet, "lite-000", 1);
+}
+
+#[test]
 fn a_tenant_that_moved_since_is_refused_by_name_and_the_others_go_back() {
     let mut fleet = fleet();
     fleet.run(&["migrate", "--yes", "-q", "--to", &all()[2]]).exits(0);

@@ -157,6 +157,8 @@ impl Fleet {
             exec: None,
             left_at: Default::default(),
             starts: Default::default(),
+            freezes: Default::default(),
+            quarantined: Vec::new(),
             header,
             catalog,
             tenants: tenants.to_vec(),

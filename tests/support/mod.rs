@@ -152,6 +152,7 @@ pub(crate) fn tenant(id: &str, engine: Engine, address: Address, schema: Option<
         online: None,
         shared_schemas: Vec::new(),
         depends_on: Vec::new(),
+        hold: Default::default(),
     }
 }
 

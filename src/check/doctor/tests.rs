@@ -13,6 +13,7 @@ fn tenant(id: &str, server: &str, engine: Engine) -> Arc<Tenant> {
         online: None,
         shared_schemas: Vec::new(),
         depends_on: Vec::new(),
+        hold: Default::default(),
         id: TenantId::from(id),
         engine,
         flavour: Arc::default(),

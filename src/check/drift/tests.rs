@@ -37,6 +37,7 @@ fn live(tenants: &[(&str, &[&str], &Shape)]) -> LiveSchemas {
             version,
             history: history.into(),
             error: None,
+            hold: Default::default(),
         };
         let fingerprint = shape.fingerprint_with_grants();
         live.shapes.insert(fingerprint.clone(), Arc::new((*shape).clone()));

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
+use strum::VariantNames as _;
 
 use super::settings::{ChangeFlags, PlanFlags, RunFlags};
 use super::shared::{ReadArgs, RunArgs, Selection, ShowArgs};
 use crate::compile::folder::RefreshGroup;
+use crate::model::saved_plan::LateJoiners;
 use crate::policy::parse_duration;
 
 /// `older-than=30s`.
@@ -16,6 +19,12 @@ fn parse_kill(text: &str) -> Result<Duration, String> {
         Some(Err(error)) => Err(error.to_string()),
         _ => Err("write older-than=30s; less than a second is not taken".to_owned()),
     }
+}
+
+/// The ways to treat late joiners, by their words.
+fn late_joiners() -> impl TypedValueParser<Value = LateJoiners> {
+    PossibleValuesParser::new(LateJoiners::VARIANTS)
+        .map(|word| word.parse().expect("clap has let only these words through"))
 }
 
 /// The options of every command that changes tenants.
@@ -30,6 +39,12 @@ pub(in crate::cli) struct Change {
     /// Backs each tenant up right before its first change; one whose backup fails is not touched
     #[arg(long)]
     pub(in crate::cli) backup: bool,
+    /// Carries out a plan that `plan --save` has written; refuses, and says what differs, where it does not hold any more
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["tenants", "tags", "servers", "exclude", "wave", "canary", "canary_percent", "limit", "partition", "failed_of"], conflicts_with = "native")]
+    pub(in crate::cli) plan: Option<std::path::PathBuf>,
+    /// With --plan: tenants that came into the fleet after it: refuse, report (leave out), or migrate
+    #[arg(long, value_name = "WHAT", requires = "plan", default_value = "refuse", value_parser = late_joiners())]
+    pub(in crate::cli) late_joiners: LateJoiners,
     #[command(flatten)]
     _flags: ChangeFlags,
     #[command(flatten)]
@@ -136,13 +151,13 @@ pub(in crate::cli) struct Record {
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Migrate {
     /// Up to and with this migration: its name, or a part that only one has
-    #[arg(long, value_name = "MIGRATION", conflicts_with = "steps")]
+    #[arg(long, value_name = "MIGRATION", conflicts_with_all = ["steps", "plan"])]
     pub(in crate::cli) to: Option<String>,
     /// This many migrations from where each tenant is
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", conflicts_with = "plan", value_parser = clap::value_parser!(u32).range(1..))]
     pub(in crate::cli) steps: Option<u32>,
     /// Also applies a migration that is missing although a later one was applied
-    #[arg(long)]
+    #[arg(long, conflicts_with = "plan")]
     pub(in crate::cli) out_of_order: bool,
     /// Also makes a tenant anew that lost its database: nothing is applied, and a run left it at a version
     #[arg(long)]
@@ -155,7 +170,7 @@ pub(in crate::cli) struct Migrate {
 }
 
 #[derive(Debug, Args)]
-#[command(group(clap::ArgGroup::new("goal").args(["to", "steps", "failed_of", "all", "run"]).required(true)))]
+#[command(group(clap::ArgGroup::new("goal").args(["to", "steps", "failed_of", "all", "run", "plan"]).required(true)))]
 pub(in crate::cli) struct Rollback {
     /// Back to this migration, which stays applied: its name, or a part that only one has
     #[arg(long, value_name = "MIGRATION")]
@@ -174,8 +189,29 @@ pub(in crate::cli) struct Rollback {
     pub(in crate::cli) change: Change,
 }
 
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum Plans {
+    /// Records in the ledger that a person approved a saved plan
+    Approve(ApprovePlan),
+}
+
 #[derive(Debug, Args)]
+pub(in crate::cli) struct ApprovePlan {
+    /// The file that `plan --save` has written
+    #[arg(value_name = "FILE")]
+    pub(in crate::cli) file: std::path::PathBuf,
+    /// The person who approves it
+    #[arg(long, value_name = "NAME")]
+    pub(in crate::cli) by: String,
+    #[command(flatten)]
+    _flags: RunFlags,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(in crate::cli) struct Plan {
+    #[command(subcommand)]
+    pub(in crate::cli) what: Option<Plans>,
     /// Up to and with this migration
     #[arg(long, value_name = "MIGRATION", conflicts_with = "steps")]
     pub(in crate::cli) to: Option<String>,
@@ -206,6 +242,9 @@ pub(in crate::cli) struct Plan {
     /// With --sql: writes files into a new folder that people run with psql, mariadb, mysql or sqlite3
     #[arg(long, value_name = "FOLDER", requires = "sql")]
     pub(in crate::cli) out: Option<std::path::PathBuf>,
+    /// Writes the plan to a file, under a digest, for `plan approve` and `migrate --plan`
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["sql", "list_scripts"])]
+    pub(in crate::cli) save: Option<std::path::PathBuf>,
     /// Exits with 2 when something is pending
     #[arg(long)]
     pub(in crate::cli) exit_code: bool,

@@ -259,6 +259,13 @@ pub(in crate::cli) enum Runs {
     Resume(Resume),
     /// Has a run go on that paused at a gate, also one that failed; the ledger keeps who said so
     Approve(Approve),
+    /// Records the versions of the tenants, as their own tables have them, in the ledger: after one was lost
+    Rebuild {
+        #[command(flatten)]
+        selection: Selection,
+        #[command(flatten)]
+        _flags: RunFlags,
+    },
     /// Resolves a tenant that is in doubt, after you have looked at its database
     #[command(alias = "settle")]
     Resolve(Resolve),

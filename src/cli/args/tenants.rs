@@ -51,6 +51,24 @@ pub(in crate::cli) enum TenantEdit {
         #[arg(value_name = "TENANT")]
         id: String,
     },
+    /// Puts a tenant in quarantine: no run takes it until then, and every report says why
+    Quarantine {
+        /// The tenant's id
+        #[arg(value_name = "TENANT")]
+        id: String,
+        /// Why, for whoever looks next
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// When it is over: a day, to its end in UTC (2026-12-01), or a moment (2026-12-01T06:00:00Z) [default: never]
+        #[arg(long, value_name = "DATE")]
+        until: Option<String>,
+    },
+    /// Takes a tenant out of quarantine
+    Release {
+        /// The tenant's id
+        #[arg(value_name = "TENANT")]
+        id: String,
+    },
     /// Gives a tenant another id, wherever the file names it
     Rename {
         /// The tenant's id

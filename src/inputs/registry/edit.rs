@@ -1,4 +1,5 @@
-//! Changes of a tenant file that keep its comments and its order: one tenant more, one less, another id.
+//! Changes of a tenant file that keep its comments and its order: one tenant more, one less, another id, a
+//! quarantine.
 //!
 //! Text in, text out. Whether the result is a tenant file is up to reading it again.
 
@@ -29,6 +30,8 @@ pub(crate) enum EditError {
     Exists(String),
     #[error("there is no tenant {id}{near}")]
     Unknown { id: String, near: String },
+    #[error("tenant {0} is in no quarantine")]
+    NotQuarantined(String),
     #[error("`tenant` is no list of tables; write [[tenant]], with two brackets")]
     NoList,
 }
@@ -128,6 +131,40 @@ pub(crate) fn renamed(text: &str, old: &str, new: &str) -> Result<String, EditEr
     });
     each_table(&mut document, "wave", |_, table| replace(table.get_mut("tenants"), old, new));
     Ok(with_ends_of(text, &document.to_string()))
+}
+
+/// The text with a tenant in quarantine; one that it was in before is replaced.
+///
+/// # Errors
+/// As [`added`].
+pub(crate) fn quarantined(text: &str, id: &str, reason: &str, until: Option<&str>) -> Result<String, EditError> {
+    let mut document = parsed(text)?;
+    let at = position(&document, id)?;
+    let texts = [("reason", Some(reason)), ("until", until)];
+    let texts = texts.into_iter().filter_map(|(key, text)| Some((key, Value::from(text?))));
+    let hold: InlineTable = texts.collect();
+    each_table(&mut document, "tenant", |place, table| {
+        if place == at {
+            table.insert("quarantine", value(hold.clone()));
+        }
+    });
+    Ok(with_ends_of(text, &document.to_string()))
+}
+
+/// The text with a tenant out of quarantine.
+///
+/// # Errors
+/// As [`added`]; [`EditError::NotQuarantined`].
+pub(crate) fn released(text: &str, id: &str) -> Result<String, EditError> {
+    let mut document = parsed(text)?;
+    let (at, mut found) = (position(&document, id)?, false);
+    each_table(&mut document, "tenant", |place, table| {
+        found |= place == at && table.remove("quarantine").is_some();
+    });
+    match found {
+        true => Ok(with_ends_of(text, &document.to_string())),
+        false => Err(EditError::NotQuarantined(id.to_owned())),
+    }
 }
 
 /// An edited text with the line ends of the one before it.
@@ -263,6 +300,21 @@ depends_on = [
         assert_eq!(without_b, format!("{}\n# The end.\n", FILE.split("\n# The second").next().unwrap()));
         let near = EditError::Unknown { id: "ab".into(), near: "; did you mean a?".into() };
         assert_eq!(removed(FILE, "ab"), Err(near));
+    }
+
+    #[test]
+    fn a_quarantine_is_the_only_difference_and_goes_without_a_trace() {
+        let text = quarantined(FILE, "b", "half a \"restore\"", Some("2026-12-01")).unwrap();
+        let line = "quarantine = { reason = 'half a \"restore\"', until = \"2026-12-01\" }\n";
+        assert_eq!(text.replace(line, ""), FILE);
+        assert!(text.contains(line), "{text}");
+        assert_eq!(released(&text, "b").unwrap(), FILE);
+        let again = quarantined(&text, "b", "other", None).unwrap();
+        assert!(again.contains("quarantine = { reason = \"other\" }\n") && again.matches("quarantine").count() == 1);
+        assert_eq!(released(FILE, "b"), Err(EditError::NotQuarantined("b".into())));
+        assert!(matches!(quarantined(FILE, "ab", "r", None), Err(EditError::Unknown { .. })));
+        let inline = "tenant = [\n  { id = \"b\", url = \"sqlite:b.db\" }, # b\n]\n";
+        assert_eq!(released(&quarantined(inline, "b", "r", None).unwrap(), "b").unwrap(), inline);
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod dependencies;
 mod edit;
 mod file;
 mod gates;
+mod hold;
 mod identity;
 mod patterns;
 mod renewal;
@@ -19,7 +20,7 @@ mod waves;
 
 pub(crate) use bucket::bucket;
 pub(crate) use bucket::smallest_percent;
-pub(crate) use edit::{EditError, NewTenant, added, ids_in, removed, renamed};
+pub(crate) use edit::{EditError, NewTenant, added, ids_in, quarantined, released, removed, renamed};
 pub(crate) use file::{Registry, find, load};
 pub(crate) use patterns::{BadPattern, Patterns};
 pub(crate) use renewal::Renewal;

@@ -10,12 +10,14 @@ use secrecy::SecretString;
 
 use super::credentials::{PasswordSource, Pending};
 use super::dependencies::{self, Dependency};
+use super::hold;
 use super::identity::{Folders, Identity};
 use crate::inputs::{Diagnostics, Document, Item, Reader, ServerUrl, Sources, expand, is_sqlite, sqlite_path};
+use crate::model::hold::Hold;
 use crate::model::tenant::{Address, Engine, Tenant, TenantId};
 use crate::model::transaction::TransactionScope;
 
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 16] = [
     "id",
     "url",
     "schema",
@@ -30,6 +32,8 @@ const KEYS: [&str; 14] = [
     "transaction",
     "online",
     "depends_on",
+    "quarantine",
+    "freeze_at",
 ];
 const DEFAULT_KEYS: [&str; 6] = ["create_missing", "password", "server", "shared_schemas", "single_writer", "tags"];
 
@@ -213,6 +217,10 @@ impl TenantParser<'_, '_> {
         let transaction = reader.transaction(self.drafts);
         let online = reader.boolean("online", self.drafts);
         let depends_on = self.depends_on(&reader, id.as_ref());
+        let hold = Hold {
+            quarantine: hold::quarantine(&reader, self.drafts),
+            freeze_at: name(&reader, "freeze_at", "`freeze_at`", self.drafts).map(str::to_owned),
+        };
         let password = reader.item("password");
         let source = password.and_then(|at| PasswordSource::read(at, self.sources.folder, self.drafts));
         if !reader.has("url") {
@@ -262,6 +270,7 @@ impl TenantParser<'_, '_> {
             transaction,
             online,
             depends_on,
+            hold,
         };
         self.password(&reader, &mut tenant, source.zip(password.map(Item::span)), (target, migration));
         self.out.tenants.push(Arc::new(tenant));

@@ -58,6 +58,7 @@ mod tests {
             id: TenantId::from(id),
             engine: Engine::Sqlite,
             flavour: std::sync::Arc::default(),
+            hold: Default::default(),
             server: "s".into(),
             tags: value.map(|value| ("size".to_owned(), value.to_owned())).into_iter().collect::<BTreeMap<_, _>>(),
             schema: None,

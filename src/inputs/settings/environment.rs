@@ -81,6 +81,12 @@ pub(super) fn meaning(name: &str) -> Meaning {
     if OF_COMMAND_LINE.contains(&key) || key == OF_SCRIPTS || key.starts_with(OF_TESTS) {
         return Meaning::Foreign;
     }
+    if Setting::of(key).is_some_and(Setting::is_of_file) {
+        return Meaning::Refused(
+            "would decide whether plans need an approval, which the environment never does",
+            "write require_approval under [fleet] in the tenant file, and remove the variable".to_owned(),
+        );
+    }
     if let Some(setting) = Setting::of(key) {
         return Meaning::Sets(setting);
     }
@@ -153,8 +159,10 @@ mod tests {
     #[test]
     fn each_setting_has_one_variable_in_capitals() {
         for setting in &SETTINGS {
-            assert_eq!(told(&setting.variable()), format!("sets {}", setting.key));
+            let is_set = told(&setting.variable()) == format!("sets {}", setting.key);
+            assert_eq!(is_set, !setting.is_of_file(), "{}", setting.key);
         }
+        assert!(told("FLEET_REQUIRE_APPROVAL").contains("which the environment never does"));
         for other in ["fleet_lock_timeout", "Fleet_Lock_Timeout", "fleet_lock_timout"] {
             assert_eq!(told(other), "near FLEET_LOCK_TIMEOUT", "{other}");
         }

@@ -53,6 +53,8 @@ pub(crate) struct Settings {
     pub(crate) password_max_age: Duration,
     pub(crate) transaction: TransactionScope,
     pub(crate) online: bool,
+    pub(crate) require_approval: bool,
+    pub(crate) freeze_at: Option<String>,
     attempts: u32,
     #[serde(deserialize_with = "duration")]
     retry_pause: Duration,

@@ -38,7 +38,7 @@ const POSITIVE: Form = Form::Duration { zero: false };
 const DURATION: Form = Form::Duration { zero: true };
 
 /// All settings, in the order in which they are shown.
-pub(crate) static SETTINGS: [Setting; 35] = [
+pub(crate) static SETTINGS: [Setting; 37] = [
     setting("name", Form::Text, None, "The name of the fleet"),
     setting(
         "development",
@@ -78,6 +78,14 @@ pub(crate) static SETTINGS: [Setting; 35] = [
     setting("online", Form::Switch { off: "no-online" }, Some("false"), "Rewrites statements that lock a table for long to forms with short locks")
         .note("A migration that is rewritten is committed statement by statement; `--no-online` switches it off. SQLite has no such forms.")
         .flag("online", Commands::Plans),
+    setting(
+        "require_approval",
+        Form::Switch { off: "" },
+        Some("false"),
+        "Whether `migrate` and `rollback` run only saved plans that a person has approved",
+    )
+    .note("Only the file counts, and no variable. A dry run needs no approval."),
+    setting("freeze_at", Form::Text, None, "The migration that `migrate` goes up to at most, on every tenant without its own"),
     setting("attempts", Form::Count, Some("5"), "Attempts for each tenant, the first included")
         .note("Faults that may pass, such as a deadlock, are tried again; with 1 nothing is, not even a lock.")
         .flag("attempts", Commands::All),
@@ -201,6 +209,11 @@ impl Setting {
     /// Whether its value is a location: the ledger or a folder.
     pub(crate) fn is_place(&self) -> bool {
         matches!(self.form, Form::Ledger | Form::Folder)
+    }
+
+    /// Whether only the tenant file sets it: the environment never switches a safeguard off.
+    pub(crate) fn is_of_file(&self) -> bool {
+        self.key == "require_approval"
     }
 
     /// The environment variable that sets it.

@@ -4,6 +4,7 @@
 //!
 //! The column types are in the migrations, which create the tables.
 
+pub(super) mod approval;
 pub(super) mod attempt;
 pub(super) mod event;
 pub(super) mod outcome;

@@ -5,6 +5,7 @@
 
 mod m0001_tables;
 mod m0002_live_runs;
+mod m0004_approvals;
 
 use sea_orm_migration::prelude::*;
 
@@ -13,12 +14,22 @@ pub(super) struct LedgerMigrator;
 
 impl MigratorTrait for LedgerMigrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_tables::Migration), Box::new(m0002_live_runs::Migration)]
+        vec![
+            Box::new(m0001_tables::Migration),
+            Box::new(m0002_live_runs::Migration),
+            Box::new(m0004_approvals::Migration),
+        ]
     }
 
     fn migration_table_name() -> DynIden {
         Alias::new(TABLE).into_iden()
     }
+}
+
+/// The first version of the ledger that has approvals.
+pub(super) fn version_of_approvals() -> i32 {
+    let place = LedgerMigrator::migrations().iter().position(|migration| migration.name() == m0004_approvals::NAME);
+    place.and_then(|place| TryInto::<i32>::try_into(place + 1).ok()).unwrap_or(i32::MAX)
 }
 
 /// The history of these migrations. It is not SeaORM's usual name: a database on a server may be shared with an

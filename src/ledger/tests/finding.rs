@@ -16,6 +16,8 @@ async fn a_run_is_found_by_last_by_its_id_and_by_either_end_of_it() {
     for (n, id) in ids.iter().enumerate() {
         let mut header = header(1);
         header.run = id.parse().unwrap();
+        // Each is at work, and none on a tenant of another.
+        header.tenants[0].tenant = TenantId::from(*id);
         header.started_at_ms += i64::try_from(n).unwrap();
         ledger.recorder().begin(&header).await.unwrap();
     }
@@ -82,4 +84,23 @@ async fn a_ledger_in_a_folder_without_rights_can_be_read() {
     ledger.close().await;
     let frozen = Ledger::open_frozen(&file).await.unwrap();
     assert_eq!(frozen.records(header.run).await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn a_living_run_holds_its_tenants_and_no_others() {
+    let (_folder, file) = place();
+    let ledger = Ledger::open(&at(&file)).await.unwrap();
+    let mut first = ledger.recorder();
+    let held = header(2);
+    first.begin(&held).await.unwrap();
+    let Err(LedgerError::Held { holder, tenants }) = ledger.recorder().begin(&header(3)).await else {
+        panic!("two runs have one tenant")
+    };
+    assert_eq!((holder.run, tenants), (held.run, vec!["tenant-0".to_owned(), "tenant-1".to_owned()]));
+    let mut other = header(1);
+    other.tenants[0].tenant = TenantId::from("other");
+    ledger.recorder().begin(&other).await.unwrap();
+    first.record(Event::RunFinished { stats: RunStats::default() }, 1).await.unwrap();
+    first.finish().await.unwrap();
+    ledger.recorder().begin(&header(3)).await.unwrap();
 }

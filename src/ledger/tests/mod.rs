@@ -125,15 +125,20 @@ fn every_outcome() -> Vec<Outcome> {
 /// Records a whole run in which every tenant was up to date.
 async fn recorded(ledger: &Ledger, tenants: usize) -> RunHeader {
     let header = header(tenants);
+    record_all(ledger, &header).await;
+    header
+}
+
+async fn record_all(ledger: &Ledger, header: &RunHeader) {
+    let tenants = header.tenants.len();
     let mut recorder = ledger.recorder();
-    recorder.begin(&header).await.unwrap();
+    recorder.begin(header).await.unwrap();
     let mut stats = RunStats { selected: tenants, ..RunStats::default() };
     for index in 0..tenants {
         stats.add(&Outcome::UpToDate, 1);
-        let record = record(&header, index, Outcome::UpToDate);
+        let record = record(header, index, Outcome::UpToDate);
         recorder.record(Event::TenantFinished(record), 1).await.unwrap();
     }
     recorder.record(Event::RunFinished { stats }, 2).await.unwrap();
     recorder.finish().await.unwrap();
-    header
 }

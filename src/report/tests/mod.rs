@@ -70,6 +70,7 @@ pub(super) fn observed(catalog: &Catalog, tenant: &str, history: &[&str]) -> Obs
         version: catalog.version_of(&history),
         history: history.into(),
         error: None,
+        hold: Default::default(),
     }
 }
 
@@ -83,6 +84,7 @@ pub(super) fn unreachable(tenant: &str, fault: Fault) -> Observation {
         version: None,
         history: Arc::default(),
         error: Some(fault),
+        hold: Default::default(),
     }
 }
 

@@ -86,6 +86,7 @@ fn one_run_in_full() {
             ways: "",
             cause: None,
         },
+        approvals: &[],
         attempts: &attempts,
         events: &[],
         ended_at_ms: &HashMap::new(),

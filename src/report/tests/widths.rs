@@ -128,8 +128,19 @@ fn lists_of_runs_and_tenants() {
         };
         let (ended_at_ms, settled) = (&HashMap::new(), &BTreeMap::new());
         let (heirs, now_ms) = (&rows[..1], 1_795_169_764_000);
-        RunView { run, outcome, attempts: &attempts, events: &[], ended_at_ms, heirs, settled, now_ms, all: true }
-            .render(format, style)
+        RunView {
+            run,
+            outcome,
+            approvals: &[],
+            attempts: &attempts,
+            events: &[],
+            ended_at_ms,
+            heirs,
+            settled,
+            now_ms,
+            all: true,
+        }
+        .render(format, style)
     });
     let tenant = |id: &str, location: &str| TenantRow {
         id: TenantId::from(id),

@@ -32,7 +32,9 @@ impl Assignment {
             RunKind::Restore { .. } => self.restore(session, history).await,
             RunKind::Baseline(_) | RunKind::Stamp(_) => self.adopt(session, history).await,
             RunKind::Exec { .. } => self.exec(session, history).await,
-            RunKind::Migrate { .. } | RunKind::Unknown => Attempt::without_work(Some(history), AttemptEnd::Nothing),
+            RunKind::Migrate { .. } | RunKind::Rebuild | RunKind::Unknown => {
+                Attempt::without_work(Some(history), AttemptEnd::Nothing)
+            }
         }
     }
 

@@ -1,0 +1,106 @@
+//! Quarantine and freeze: tenants that a run leaves out, and versions that it does not go beyond.
+//!
+//! The tenant file says both; nothing is written.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::exit::CliError;
+use super::origin;
+use super::setup::Program;
+use super::start::Intent;
+use crate::model::observation::Observation;
+use crate::model::run_kind::RunKind;
+use crate::model::schema::{Catalog, State};
+use crate::model::tenant::{Tenant, TenantId};
+use crate::report::{clean, count};
+
+/// Takes the tenants in quarantine out of a run. Backups are made of them, and a restore may be what they wait for.
+///
+/// # Errors
+/// One that the command line names, or where no other is left.
+pub(super) fn set_aside(program: &Program, intent: &mut Intent) -> Result<(), CliError> {
+    if matches!(intent.kind, RunKind::Backup { .. } | RunKind::Restore { .. }) {
+        return Ok(());
+    }
+    let mut held: Vec<(TenantId, String)> = Vec::new();
+    for wave in &mut intent.selection.waves {
+        wave.tenants.retain(|tenant| {
+            let quarantine = tenant.hold.quarantine.as_ref();
+            held.extend(quarantine.map(|quarantine| (tenant.id.clone(), quarantine.to_string())));
+            quarantine.is_none()
+        });
+    }
+    intent.selection.waves.retain(|wave| !wave.tenants.is_empty());
+    let words = origin::selection();
+    let is_named = |id: &TenantId| words.iter().any(|word| word.strip_prefix("--tenant=") == Some(id.as_str()));
+    if let Some((id, why)) = held.iter().find(|(id, _)| is_named(id)) {
+        return Err(CliError::Usage(format!(
+            "tenant {} is in quarantine: {}; nothing was touched; to take it out: {}",
+            clean(id.as_str()),
+            clean(why),
+            program.command(&format!("tenants release {}", super::setup::quoted(id.as_str())))
+        )));
+    }
+    if intent.selection.is_empty() && !held.is_empty() {
+        let (id, why) = &held[0];
+        let what =
+            format!("{} in quarantine, the first {}: {}", count(held.len(), "tenant"), clean(id.as_str()), clean(why));
+        return Err(CliError::NothingMatched(what));
+    }
+    intent.quarantined = held;
+    Ok(())
+}
+
+/// The lines of tenants in quarantine at the end of a run.
+pub(super) fn lines(program: &Program, quarantined: &[(TenantId, String)]) -> String {
+    let line = |(id, why): &(TenantId, String)| format!("in quarantine, left out: {id}: {why}\n");
+    let mut lines: String = quarantined.iter().map(line).collect();
+    if !lines.is_empty() {
+        lines.push_str(&format!("to take one out of it: {}\n", program.command("tenants release TENANT")));
+    }
+    lines
+}
+
+/// The migration that each of these tenants is not taken beyond, as its place in the catalog.
+pub(super) fn freezes(program: &Program, catalog: &Catalog, tenants: &[Arc<Tenant>]) -> HashMap<TenantId, usize> {
+    let fleet = program.settings().freeze_at.as_ref();
+    let place = |tenant: &Arc<Tenant>| {
+        let name = tenant.hold.freeze_at.as_ref().or(fleet)?;
+        Some((tenant.id.clone(), catalog.position(name)?))
+    };
+    tenants.iter().filter_map(place).collect()
+}
+
+/// Refuses to freeze at a migration that does not exist: nothing would be frozen.
+pub(super) fn check_freezes(program: &Program, catalog: &Catalog) -> Result<(), CliError> {
+    let fleet = program.settings().freeze_at.iter().map(|name| ("[fleet]".to_owned(), name));
+    let own =
+        program.registry.tenants.iter().filter_map(|tenant| {
+            Some((format!("tenant {}", clean(tenant.id.as_str())), tenant.hold.freeze_at.as_ref()?))
+        });
+    let unknown = fleet.chain(own).find(|(_, name)| catalog.position(name).is_none());
+    let Some((of, name)) = unknown else { return Ok(()) };
+    let near = crate::model::text::suggestion(name, catalog.migrations.iter().map(|name| &**name));
+    let near = near.map(|near| format!("; did you mean \"{near}\"?")).unwrap_or_default();
+    let path = program.registry.path.display();
+    let name = clean(name);
+    Err(CliError::Settings(format!("{path}: freeze_at = \"{name}\" of {of} names no migration of this program{near}")))
+}
+
+/// Notes which of these tenants are in quarantine, and which are where they are frozen.
+pub(super) fn note(program: &Program, catalog: &Catalog, tenants: &[Arc<Tenant>], observations: &mut [Observation]) {
+    let freezes = freezes(program, catalog, tenants);
+    for (tenant, seen) in tenants.iter().zip(observations) {
+        seen.hold.quarantine.clone_from(&tenant.hold.quarantine);
+        let at = |version: &String| catalog.position(version);
+        let last = freezes.get(&tenant.id).copied();
+        if let Some(last) = last
+            && matches!(seen.state, State::Behind { .. } | State::AtTarget)
+            && seen.version.as_ref().and_then(at).is_some_and(|version| version >= last)
+            && seen.state != State::AtTarget
+        {
+            seen.hold.freeze_at = Some(catalog.migrations[last].to_string());
+        }
+    }
+}

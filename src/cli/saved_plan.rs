@@ -1,0 +1,396 @@
+//! Saved plans: `plan --save`, `plan approve`, and `--plan` of `migrate` and `rollback`.
+//!
+//! A saved plan is made again before it is run, and has to be the same: what was approved is what happens.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use clap::{Args as _, FromArgMatches as _};
+
+use super::args::{ApprovePlan, Change, Selection as SelectionArgs};
+use super::exit::CliError;
+use super::inspect::{self, Planned, Planning};
+use super::setup::{Program, quoted};
+use super::start::Intent;
+use super::{files, goals, origin, rollback_run, session};
+use crate::compile::MigrationSet;
+use crate::engine::location;
+use crate::inputs::select::{Selection, Wave};
+use crate::ledger::Ledger;
+use crate::model::approval::Approval;
+use crate::model::clock::now_ms;
+use crate::model::observation::Observation;
+use crate::model::plan::{Goal, Target};
+use crate::model::program;
+use crate::model::saved_plan::{
+    LATE, LateJoiners, SavedPlan, SavedScript, SavedTenant, SavedWave, Sealed, hash, short,
+};
+use crate::model::schema::{Direction, Execution};
+use crate::model::tenant::{Tenant, TenantId};
+use crate::policy::{Limits, format_duration};
+use crate::report::plan::PlanRow;
+use crate::report::{clean, count, moment};
+
+/// The settings that a saved plan holds for.
+const SETTINGS: [&str; 11] = [
+    "concurrency",
+    "per_server",
+    "lock_timeout",
+    "statement_timeout",
+    "transaction",
+    "online",
+    "attempts",
+    "hold_wait",
+    "lock_wait",
+    "max_failures",
+    "outage",
+];
+
+/// The plan as it is saved.
+fn of(planning: &Planning<'_>, planned: &Planned, selection: Vec<String>) -> SavedPlan {
+    let Planning { program, set, goal, native, undoes, .. } = planning;
+    let catalog = set.catalog();
+    let (to, steps) = match goal.target {
+        _ if undoes.is_some() => (None, None),
+        Target::Migration(place) => (catalog.migrations.get(place).map(ToString::to_string), None),
+        Target::Steps(n) => (None, u32::try_from(n).ok()),
+        Target::End => (None, None),
+    };
+    let rows = planned.waves.iter().zip(&planning.selection.waves);
+    let mut observations = planned.observations.iter();
+    let waves = rows.map(|((_, rows), wave)| {
+        let tenants = rows.iter().zip(&wave.tenants).zip(observations.by_ref());
+        let tenants = tenants.map(|((row, tenant), seen)| saved_tenant(program, row, tenant, seen)).collect();
+        SavedWave { name: wave.name.clone(), settings: settings_of(wave), tenants }
+    });
+    let waves = waves.collect();
+    let scripts = planned.scripts().iter().chain(planned.aside()).map(|script| SavedScript {
+        migration: script.migration.to_string(),
+        engine: script.engine,
+        direction: script.direction,
+        online: script.is_online(),
+        sha256: script.sha256.clone(),
+    });
+    let scripts: BTreeSet<SavedScript> = scripts.collect();
+    SavedPlan {
+        form: SavedPlan::FORM,
+        direction: goal.direction,
+        goal: planning.goal_text(),
+        to,
+        steps,
+        out_of_order: goal.out_of_order,
+        native: *native,
+        undoes: *undoes,
+        selection,
+        settings: settings(planning, planned),
+        waves,
+        scripts: scripts.into_iter().collect(),
+    }
+}
+
+fn settings(planning: &Planning<'_>, planned: &Planned) -> BTreeMap<String, String> {
+    let Planning { program, set, goal, .. } = planning;
+    let origins = program.settings().origins.iter().filter(|(key, ..)| SETTINGS.contains(&key.as_str()));
+    let mut all: BTreeMap<String, String> = origins.map(|(key, value, _)| (key.clone(), value.clone())).collect();
+    let catalog = set.catalog();
+    for ((place, variant), limits) in set.limits(goal.direction, |name| program.limits_of(name)) {
+        let name = &catalog.migrations[place];
+        if planned.scripts().iter().any(|script| script.migration == *name && script.engine == variant.engine()) {
+            all.insert(format!("limits of {name} on {variant}"), in_words(&limits));
+        }
+    }
+    // The Rust code of such a migration has no hash.
+    let is_native = |execution: &Execution| matches!(execution, Execution::Native { .. });
+    if planned.scripts().iter().any(|script| is_native(&script.execution)) {
+        all.insert("version of the program".to_owned(), program::version().to_owned());
+    }
+    all
+}
+
+fn in_words(limits: &Limits) -> String {
+    let all = [("lock", limits.lock), ("statement", limits.statement)];
+    let all = all.into_iter().filter_map(|(what, limit)| Some(format!("{what} {}", format_duration(limit?))));
+    all.collect::<Vec<_>>().join(", ")
+}
+
+fn settings_of(wave: &Wave) -> BTreeMap<String, String> {
+    let texts = [
+        ("concurrency", wave.concurrency.map(|n| n.to_string())),
+        ("max_failures", Some(wave.max_failures.to_string())),
+        ("lock_timeout", wave.lock_timeout.map(format_duration)),
+        ("transaction", wave.transaction.map(|scope| format!("{scope:?}").to_lowercase())),
+    ];
+    texts.into_iter().filter_map(|(key, text)| Some((key.to_owned(), text?))).collect()
+}
+
+fn saved_tenant(program: &Program, row: &PlanRow, tenant: &Tenant, seen: &Observation) -> SavedTenant {
+    // A file is known by its place in the project, which another machine has elsewhere.
+    let folder = program.registry.path.parent().and_then(|folder| std::path::absolute(folder).ok());
+    let place = location(tenant);
+    let within = folder.and_then(|folder| Path::new(&place).strip_prefix(folder).ok().map(|p| p.display().to_string()));
+    let texts = [
+        ("lock_timeout", tenant.lock_timeout.map(format_duration)),
+        ("transaction", tenant.transaction.map(|scope| format!("{scope:?}").to_lowercase())),
+        ("online", tenant.online.map(|online| online.to_string())),
+    ];
+    let own = texts.into_iter().filter_map(|(key, text)| Some((key.to_owned(), text?)));
+    let tags = tenant.tags.iter().map(|(key, value)| (format!("tag {key}"), value.clone()));
+    SavedTenant {
+        tenant: row.tenant.clone(),
+        engine: row.engine,
+        database: hash(within.as_deref().unwrap_or(&place)),
+        version: seen.version.clone(),
+        run: row.steps.clone(),
+        settings: own.chain(tags).collect(),
+    }
+}
+
+/// Saves a plan. One that would refuse a tenant, or could not read it, is not saved: nobody could say what it means.
+pub(super) fn save(planning: &Planning<'_>, planned: &Planned, file: &Path) -> Result<String, CliError> {
+    let program = planning.program;
+    let rows = planned.rows();
+    let trouble: BTreeSet<TenantId> =
+        rows.iter().filter(|row| row.refusal.is_some() || row.error.is_some()).map(|row| row.tenant.clone()).collect();
+    if !trouble.is_empty() {
+        return Err(CliError::CanNotStart(format!(
+            "{} can't be migrated now: {}; nothing was saved: see `{}`, or leave them out (--exclude)",
+            count(trouble.len(), "tenant"),
+            program.terminal.names(&trouble),
+            program.command("plan")
+        )));
+    }
+    let sealed = of(planning, planned, selection_words()).seal();
+    files::write(file, &sealed.text())?;
+    let named = quoted(&file.to_string_lossy());
+    let verb = if planning.goal.direction == Direction::Up { "migrate" } else { "rollback" };
+    Ok(format!(
+        "saved {}: {}, digest {}\nto approve it: {}\nto run it: {}\n",
+        file.display(),
+        count(rows.len(), "tenant"),
+        sealed.digest,
+        program.command(&format!("plan approve {named} --by NAME")),
+        program.command(&format!("{verb} --plan {named}"))
+    ))
+}
+
+/// The flags that select tenants; a run that is undone is a field of its own.
+fn selection_words() -> Vec<String> {
+    let mut words = origin::selection();
+    words.retain(|word| !word.starts_with("--run="));
+    words
+}
+
+/// Reads a saved plan.
+fn read(file: &Path) -> Result<(Sealed, String), CliError> {
+    let unread = |why: String| CliError::Usage(format!("{}: {why}; nothing was touched", file.display()));
+    let text = std::fs::read_to_string(file).map_err(|error| unread(format!("it can't be read: {error}")))?;
+    let sealed = Sealed::read(&text).map_err(|error| unread(error.to_string()))?;
+    Ok((sealed, text))
+}
+
+/// `plan approve`.
+pub(super) async fn approve(program: &Program, args: &ApprovePlan) -> Result<u8, CliError> {
+    let (sealed, text) = read(&args.file)?;
+    let by = args.by.trim();
+    if by.is_empty() {
+        return Err(CliError::Usage("--by is empty; name the person who approves".to_owned()));
+    }
+    session::refuse_tenant(program)?;
+    let ledger = Ledger::open(&program.settings().ledger).await.map_err(CliError::Ledger)?;
+    let approval = Approval {
+        digest: sealed.digest.clone(),
+        by: by.to_owned(),
+        origin: origin::started_by(),
+        at_ms: now_ms(),
+        plan: text,
+    };
+    let approved = ledger.approve(&approval).await.map_err(CliError::Ledger);
+    ledger.close().await;
+    approved?;
+    let named = quoted(&args.file.to_string_lossy());
+    let verb = if sealed.plan.direction == Direction::Up { "migrate" } else { "rollback" };
+    super::terminal::print(&format!(
+        "{} approved the plan {} ({}, {})\nto run it: {}",
+        clean(by),
+        sealed.digest,
+        clean(&sealed.plan.goal),
+        count(sealed.plan.waves.iter().map(|wave| wave.tenants.len()).sum(), "tenant"),
+        program.command(&format!("{verb} --plan {named}"))
+    ))?;
+    Ok(0)
+}
+
+/// The run of a saved plan, which is refused where the plan that is made today differs from it.
+pub(super) async fn intent(
+    program: &Program,
+    set: &Arc<MigrationSet>,
+    args: &Change,
+    direction: Direction,
+) -> Result<Option<Intent>, CliError> {
+    let Some(file) = &args.plan else { return Ok(None) };
+    let (sealed, _) = read(file)?;
+    let saved = &sealed.plan;
+    if saved.direction != direction {
+        let verb = if saved.direction == Direction::Up { "migrate" } else { "rollback" };
+        let named = quoted(&file.to_string_lossy());
+        let text = format!("{} is a plan that goes {}; use: ", file.display(), saved.direction);
+        return Err(CliError::Usage(text + &program.command(&format!("{verb} --plan {named}"))));
+    }
+    let late = args.late_joiners;
+    if late == LateJoiners::Migrate && program.settings().require_approval {
+        let text = "--late-joiners migrate takes tenants that nobody has approved, and the tenant file says require_approval; \
+                    leave them out with --late-joiners report, or save and approve a new plan";
+        return Err(CliError::Usage(text.to_owned()));
+    }
+    let mut intent = made_again(program, set, saved).await?;
+    let Some(goal) = intent.kind.goal() else { return Ok(None) };
+    let native = saved.native;
+    let planning = Planning { native, ..intent.planning(program, set, &goal) };
+    let planned = inspect::planned(&planning).await;
+    let today = of(&planning, &planned, saved.selection.clone());
+    let unread: BTreeSet<TenantId> =
+        planned.rows().iter().filter(|row| row.error.is_some()).map(|row| row.tenant.clone()).collect();
+    let mut differences: Vec<String> =
+        unread.iter().map(|id| format!("tenant {id} can't be read, so that its version is not known")).collect();
+    let told = saved.differences(&today, late);
+    differences.extend(
+        told.into_iter().filter(|line| !unread.iter().any(|id| line.starts_with(&format!("tenant {id} is at")))),
+    );
+    if !differences.is_empty() {
+        return Err(refusal(program, &sealed, file, differences));
+    }
+    let starts = planned.observations.iter().map(|seen| (seen.tenant.clone(), seen.version.clone())).collect();
+    let joined: BTreeSet<TenantId> = saved.late_joiners(&today).into_iter().collect();
+    if !joined.is_empty() {
+        let what = if late == LateJoiners::Report { "left out" } else { "migrated with the others" };
+        program.terminal.warn(&format!(
+            "{} came into the fleet after the plan, {what}: {}",
+            count(joined.len(), "tenant"),
+            program.terminal.names(&joined)
+        ));
+    }
+    if late == LateJoiners::Report {
+        leave_out(&mut intent.selection, &joined);
+    }
+    intent.kind = intent.kind.planned(sealed.digest.clone());
+    Ok(Some(Intent { starts, native, dry_run: args.dry_run, ..intent }))
+}
+
+/// The plan that the same command makes today.
+async fn made_again(program: &Program, set: &Arc<MigrationSet>, saved: &SavedPlan) -> Result<Intent, CliError> {
+    let unknown =
+        |error: clap::Error| CliError::Usage(format!("the plan selects with flags that are not known: {error}"));
+    let command = SelectionArgs::augment_args(clap::Command::new("plan").no_binary_name(true));
+    let matches = command.try_get_matches_from(&saved.selection).map_err(unknown)?;
+    let selection = SelectionArgs::from_arg_matches(&matches).map_err(unknown)?;
+    if let Some(run) = saved.undoes {
+        return rollback_run::intent(program, set, &run.to_string(), &selection.filter).await;
+    }
+    let target = goals::target(set.catalog(), saved.to.as_deref(), saved.steps)?;
+    let goal = Goal { direction: saved.direction, target, out_of_order: saved.out_of_order };
+    Ok(Intent::migrate(goal, program.select(&selection).await?))
+}
+
+fn leave_out(selection: &mut Selection, joined: &BTreeSet<TenantId>) {
+    for wave in &mut selection.waves {
+        wave.tenants.retain(|tenant| !joined.contains(&tenant.id));
+    }
+    selection.waves.retain(|wave| !wave.tenants.is_empty());
+    selection.held_back += joined.len();
+}
+
+fn refusal(program: &Program, sealed: &Sealed, file: &Path, differences: Vec<String>) -> CliError {
+    const SHOWN: usize = 20;
+    let more = differences.len().saturating_sub(SHOWN);
+    let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
+    let joined = differences.iter().any(|line| line.ends_with(LATE));
+    let late = if joined { "\nto run it without tenants that came later: --late-joiners report" } else { "" };
+    let lines: Vec<String> = differences.iter().take(SHOWN).map(|line| clean(line)).collect();
+    CliError::PlanRefused(format!(
+        "the plan {} (digest {}) does not hold any more, and nothing was touched:\n  {}{more}\nput right what differs, or save a \
+         new plan: {}{late}",
+        file.display(),
+        short(&sealed.digest),
+        lines.join("\n  "),
+        program.command(&again(&sealed.plan, file))
+    ))
+}
+
+/// The command that saves such a plan again.
+fn again(saved: &SavedPlan, file: &Path) -> String {
+    let mut words = vec!["plan".to_owned()];
+    words.extend((saved.direction == Direction::Down && saved.undoes.is_none()).then(|| "--down".to_owned()));
+    words.extend(saved.undoes.map(|run| format!("--run {run}")));
+    words.extend(saved.to.as_ref().map(|to| format!("--to {}", quoted(to))));
+    words.extend(saved.steps.map(|steps| format!("--steps {steps}")));
+    words.extend(saved.out_of_order.then(|| "--out-of-order".to_owned()));
+    words.extend(saved.native.then(|| "--native".to_owned()));
+    words.extend(saved.selection.iter().map(|flag| quoted(flag)));
+    words.push(format!("--save {}", quoted(&file.to_string_lossy())));
+    words.join(" ")
+}
+
+/// Refuses a migration or rollback without an approved plan where the tenant file says `require_approval`. A resumed run has
+/// the plan of the run that it goes on with; its scripts have to be those of the plan.
+pub(super) async fn refuse_unapproved(
+    program: &Program,
+    set: &Arc<MigrationSet>,
+    intent: &Intent,
+) -> Result<(), CliError> {
+    let Some(goal) = intent.kind.goal() else { return Ok(()) };
+    let is_required = program.settings().require_approval;
+    let verb = if goal.direction == Direction::Up { "plan" } else { "plan --down" };
+    let Some(digest) = intent.kind.plan() else {
+        if !is_required {
+            return Ok(());
+        }
+        let selection = origin::selection().iter().map(|flag| quoted(flag)).collect::<Vec<_>>().join(" ");
+        let verb = if intent.kind.undoes().is_some() { "plan" } else { verb };
+        return Err(CliError::PlanRefused(format!(
+            "the tenant file says require_approval, so nothing is run without an approved plan, and nothing was touched\nsave \
+             one: {}\nthen have it approved: {}\nthen run it: {}",
+            program.command(&format!("{verb} {selection} --save plan.json").replace("  ", " ")),
+            program.command("plan approve plan.json --by NAME"),
+            program.command(&format!(
+                "{} --plan plan.json",
+                if goal.direction == Direction::Up { "migrate" } else { "rollback" }
+            ))
+        )));
+    };
+    let read = async |ledger: &Ledger| ledger.approvals(digest).await.map_err(CliError::Ledger);
+    let approvals = program.read_ledger_if_any(read).await?.unwrap_or_default();
+    let Some(approval) = approvals.first() else {
+        if !is_required {
+            return Ok(());
+        }
+        return Err(CliError::PlanRefused(format!(
+            "nobody has approved the plan {}, and the tenant file says require_approval; nothing was touched\nto approve it: {}",
+            short(digest),
+            program.command("plan approve FILE --by NAME")
+        )));
+    };
+    if intent.resumes.is_none() {
+        return Ok(());
+    }
+    let Ok(sealed) = Sealed::read(&approval.plan) else { return Ok(()) };
+    let planning = intent.planning(program, set, &goal);
+    let today = of(&planning, &inspect::planned(&planning).await, Vec::new());
+    let edited: Vec<String> = today
+        .scripts
+        .iter()
+        .filter(|now| !sealed.plan.scripts.contains(now))
+        .map(|now| format!("{} ({}, {})", now.migration, now.engine, now.direction))
+        .collect();
+    if edited.is_empty() {
+        return Ok(());
+    }
+    Err(CliError::PlanRefused(format!(
+        "{} is not as in the plan {} that {} approved at {}; nothing was touched: put the texts back, or save and approve a new \
+         plan",
+        edited.join(", "),
+        short(digest),
+        clean(&approval.by),
+        moment(approval.at_ms)
+    )))
+}

@@ -1,0 +1,194 @@
+//! Saved plans: what was approved is what happens, or it is refused with the difference.
+
+use crate::dumps::{run, run_id};
+use crate::support::{Fleet, all, finish, sql};
+
+const HEAD: &str =
+    "[fleet]\nscripts = \"sql\"\nlock_timeout = \"2s\"\n[[wave]]\nname = \"canary\"\ntenants = [\"lite-000\"]\n";
+
+fn fleet() -> Fleet {
+    let fleet = Fleet::new().head(HEAD).sqlite(2).postgres(1).mariadb(1);
+    std::fs::create_dir(fleet.path("sql")).unwrap();
+    script(&fleet, "CREATE TABLE notes (id integer);\n");
+    fleet.run(&["migrate", "--yes", "-q", "--to", &all()[2]]).exits(0);
+    fleet
+}
+
+fn script(fleet: &Fleet, text: &str) {
+    std::fs::write(fleet.path("sql/0001_notes.up.sql"), text).unwrap();
+}
+
+fn save(fleet: &Fleet) -> String {
+    let saved = fleet.run(&["plan", "--save", "plan.json"]).exits(0);
+    saved.shows(&[
+        "saved plan.json: 4 tenants, digest ",
+        "plan approve plan.json --by NAME",
+        "migrate --plan plan.json",
+    ]);
+    let plan: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(fleet.path("plan.json")).unwrap()).unwrap();
+    plan["digest"].as_str().unwrap().to_owned()
+}
+
+/// Refused with this difference, and nothing was touched.
+#[track_caller]
+fn refused(fleet: &Fleet, words: &[&str]) {
+    let ran = fleet.run(&["migrate", "--plan", "plan.json", "--yes"]).exits(2);
+    ran.tells(&["does not hold any more, and nothing was touched", "small plan --save plan.json"]).tells(words);
+    assert_eq!(fleet.history("my-000").unwrap(), all()[..3], "nothing was touched");
+}
+
+#[test]
+fn a_plan_that_was_saved_runs_as_it_was_saved() {
+    let fleet = fleet();
+    let digest = save(&fleet);
+    assert_eq!(save(&fleet), digest, "the same fleet makes the same plan");
+    let text = std::fs::read_to_string(fleet.path("plan.json")).unwrap();
+    let secrets = fleet.tenants.iter().filter_map(|tenant| tenant.url.split_once("://")).map(|(_, rest)| rest);
+    assert!(secrets.into_iter().all(|rest| !text.contains(rest)), "{text}");
+    fleet.run(&["migrate", "--plan", "plan.json", "--dry-run"]).exits(0).shows(&["canary"]);
+    fleet.run(&["plan", "approve", "plan.json", "--by", "Ada"]).exits(0).shows(&["Ada approved the plan", &digest]);
+    fleet.run(&["migrate", "--plan", "plan.json", "--yes"]).exits(0).shows(&["4 migrated"]);
+    let shown = fleet.run(&["runs", "show", "last"]).exits(0);
+    shown.shows(&["plan", &digest, "approved", "Ada"]);
+    let json = fleet.run(&["runs", "show", "last", "--format", "json"]).exits(0).json();
+    assert_eq!(
+        (json["plan"]["digest"].as_str(), json["plan"]["approvals"][0]["by"].as_str()),
+        (Some(&*digest), Some("Ada"))
+    );
+    // Done once, it does not hold any more.
+    fleet.run(&["migrate", "--plan", "plan.json", "--yes"]).exits(2).tells(&["it has moved since"]);
+    let back = fleet.run(&["plan", "--run", "last", "--save", "back.json"]).exits(0);
+    back.shows(&["4 tenants", "rollback --plan back.json"]);
+    fleet
+        .run(&["migrate", "--plan", "back.json", "--yes"])
+        .exits(64)
+        .tells(&["goes down", "rollback --plan back.json"]);
+    fleet.run(&["rollback", "--plan", "back.json", "--yes"]).exits(1).tells(&["no way down"]);
+}
+
+#[test]
+fn a_plan_that_does_not_hold_any_more_is_refused_with_each_difference() {
+    let mut fleet = fleet();
+    save(&fleet);
+    // One tenant was moved by hand.
+    fleet.run(&["migrate", "--yes", "-q", "--to", &all()[3], "-t", "pg-000", "--ledger", "other.db"]).exits(0);
+    refused(&fleet, &[&format!("tenant pg-000 is at {}, planned from {}: it has moved since", all()[3], all()[2])]);
+    save(&fleet);
+    // One script was edited.
+    script(&fleet, "CREATE TABLE notes (id integer, text text);\n");
+    refused(&fleet, &["the script of 0001_notes (sqlite, up) was edited", "0001_notes (postgres, up)", "planned"]);
+    script(&fleet, "CREATE TABLE notes (id integer);\n");
+    fleet.run(&["migrate", "--plan", "plan.json", "--dry-run"]).exits(0);
+    // One more script came.
+    std::fs::write(fleet.path("sql/0002_more.up.sql"), "CREATE TABLE more (id integer);\n").unwrap();
+    refused(&fleet, &["the script of 0002_more (sqlite) is new: it is not in the plan"]);
+    std::fs::remove_file(fleet.path("sql/0002_more.up.sql")).unwrap();
+    // One limit was changed.
+    fleet.head = HEAD.replace("\"2s\"", "\"9s\"");
+    refused(&fleet, &["lock_timeout is 9s, planned 2s"]);
+    fleet.head = format!("{HEAD}max_failures = 1\n");
+    refused(&fleet, &["max_failures of wave canary is 1, planned 0"]);
+    fleet.head = HEAD.to_owned();
+    // One tenant is another database.
+    std::fs::copy(fleet.path("lite-001.db"), fleet.path("copy.db")).unwrap();
+    fleet.tenant_mut("lite-001").url = "sqlite:copy.db".to_owned();
+    refused(&fleet, &["tenant lite-001 is another database than the planned one"]);
+    fleet.tenant_mut("lite-001").url = "sqlite:lite-001.db".to_owned();
+    // One is gone.
+    let gone = fleet.tenants.remove(1);
+    refused(&fleet, &["tenant lite-001 is in the plan, and no more among the tenants that it takes"]);
+    fleet.tenants.insert(1, gone);
+    // One can't be read.
+    fleet.tenant_mut("lite-001").url = "sqlite:missing.db".to_owned();
+    refused(&fleet, &["tenant lite-001 can't be read"]);
+    fleet.tenant_mut("lite-001").url = "sqlite:lite-001.db".to_owned();
+    // The file itself was changed.
+    let text = std::fs::read_to_string(fleet.path("plan.json")).unwrap();
+    std::fs::write(fleet.path("plan.json"), text.replace("\"2s\"", "\"9s\"")).unwrap();
+    let changed = fleet.run(&["migrate", "--plan", "plan.json", "--yes"]).exits(64);
+    changed.tells(&["it was changed after it had been saved", "nothing was touched"]);
+    std::fs::write(fleet.path("plan.json"), text).unwrap();
+    fleet.run(&["migrate", "--plan", "plan.json", "--yes"]).exits(0).shows(&["4 migrated"]);
+}
+
+#[test]
+fn a_tenant_that_came_after_the_plan_is_told_and_never_taken_in_silence() {
+    let mut fleet = fleet();
+    save(&fleet);
+    std::fs::write(fleet.path("late.db"), "").unwrap();
+    fleet.add("late", "sqlite:late.db");
+    refused(&fleet, &["tenant late is in the fleet now, and not in the plan", "--late-joiners"]);
+    let report = ["migrate", "--plan", "plan.json", "--yes", "--late-joiners", "report"];
+    fleet.run(&report).exits(5).tells(&["came into the fleet after the plan, left out: late"]).shows(&["4 migrated"]);
+    assert_eq!(fleet.history("late"), None);
+
+    fleet.run(&["rollback", "--to", &all()[2], "-t", "lite-000", "--yes", "-q"]).exits(1);
+    std::fs::write(fleet.path("sql/0001_notes.down.sql"), "DROP TABLE notes;\n").unwrap();
+    fleet.run(&["rollback", "--to", &all()[2], "-t", "lite-000", "--yes", "-q"]).exits(0);
+    fleet.tenants.pop();
+    fleet.run(&["plan", "--save", "plan.json"]).exits(0);
+    fleet.add("late", "sqlite:late.db");
+    let migrate = ["migrate", "--plan", "plan.json", "--yes", "--late-joiners", "migrate"];
+    fleet.run(&migrate).exits(0).tells(&["migrated with the others: late"]);
+    assert_eq!(fleet.history("late").unwrap().len(), all().len());
+}
+
+#[test]
+fn without_an_approval_that_the_tenant_file_requires_nothing_is_run() {
+    let mut fleet = fleet();
+    fleet.head = HEAD.replace("[fleet]\n", "[fleet]\nrequire_approval = true\n");
+    for (command, verb) in [("migrate", "plan"), ("rollback", "plan --down")] {
+        let mut words = vec![command, "--yes", "-t", "lite-*"];
+        words.extend((command == "rollback").then_some("--all"));
+        let ran = fleet.run(&words).exits(2);
+        ran.tells(&[
+            "require_approval",
+            "nothing was touched",
+            &format!("small {verb} '--tenant=lite-*' --save plan.json"),
+        ]);
+    }
+    // A variable does not switch it off.
+    let mut program = fleet.program(&["migrate", "--yes"]);
+    finish(program.env("FLEET_REQUIRE_APPROVAL", "false")).exits(78).tells(&["FLEET_REQUIRE_APPROVAL", "tenant file"]);
+    let digest = save(&fleet);
+    fleet
+        .run(&["migrate", "--plan", "plan.json", "--yes"])
+        .exits(2)
+        .tells(&["nobody has approved the plan", "plan approve"]);
+    fleet.run(&["migrate", "--yes", "--dry-run"]).exits(0);
+    assert_eq!(fleet.history("lite-000").unwrap(), all()[..3]);
+    fleet.run(&["plan", "approve", "plan.json", "--by", " "]).exits(64);
+    fleet.run(&["plan", "approve", "plan.json", "--by", "Ada"]).exits(0);
+    let late = ["migrate", "--plan", "plan.json", "--yes", "--late-joiners", "migrate"];
+    fleet.run(&late).exits(64).tells(&["nobody has approved"]);
+    let done = run(&fleet, &["migrate", "--plan", "plan.json", "--yes"], 0);
+    // A run of it that died goes on without another approval, with the same scripts only.
+    let dead = run_id(&done);
+    let ledger = format!("sqlite:{}", fleet.path("fleet-ledger.db").display());
+    let kind = sql(&ledger, &format!("SELECT goal_data FROM fleet_run WHERE run = '{dead}'")).concat();
+    assert!(kind.contains(&format!("\"plan\":\"{digest}\"")), "{kind}");
+    sql(&ledger, &format!("DELETE FROM fleet_outcome WHERE run = '{dead}' AND place >= 1"));
+    sql(&ledger, &format!("UPDATE fleet_run SET finished_at_ms = NULL, stats = NULL WHERE run = '{dead}'"));
+    fleet.ask("lite-001", "DROP TABLE notes");
+    fleet.ask("lite-001", "DELETE FROM fleet_scripts");
+    script(&fleet, "CREATE TABLE notes (id integer, secret text);\n");
+    let resumed = fleet.run(&["runs", "resume", &dead, "--yes"]).exits(2);
+    resumed.tells(&["0001_notes (sqlite, up) is not as in the plan", "Ada"]);
+    script(&fleet, "CREATE TABLE notes (id integer);\n");
+    fleet.run(&["runs", "resume", &dead, "--yes"]).exits(0);
+}
+
+#[test]
+fn a_plan_with_a_tenant_that_can_not_be_taken_is_not_saved() {
+    let fleet = fleet();
+    fleet.ask("lite-001", "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m9_unknown', 1)");
+    let refused = fleet.run(&["plan", "--save", "plan.json"]).exits(1);
+    refused.tells(&["1 tenant can't be migrated now: lite-001", "nothing was saved", "--exclude"]);
+    assert!(!fleet.path("plan.json").exists());
+    fleet.run(&["plan", "--save", "plan.json", "--exclude", "lite-001"]).exits(0).shows(&["3 tenants"]);
+    // It takes those that it was made for.
+    fleet.run(&["migrate", "--plan", "plan.json", "--yes", "-t", "lite-000"]).exits(64);
+    fleet.run(&["migrate", "--plan", "plan.json", "--yes"]).exits(0).shows(&["3 migrated"]);
+    assert_eq!(fleet.history("lite-001").unwrap().len(), 4);
+}
