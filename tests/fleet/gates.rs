@@ -103,14 +103,14 @@ fn a_canary_on_three_engines_that_is_not_as_it_should_be_stops_the_rollout() {
 
 #[test]
 fn a_run_that_paused_goes_on_when_a_person_says_so() {
-    let fleet = fleet("then = \"pause\"");
+    let fleet = fleet("then = \"pause\"").postgres(1).mariadb(1);
     let paused = run_id(&run(&fleet, &["migrate", "--yes"], 5));
     only_the_canary_moved(&fleet);
     let shown = fleet.run(&["runs", "show", &paused]).exits(0);
     let approve = format!("small runs approve {paused} --by NAME");
     shown.shows(&["the run paused behind wave canary", &format!("small runs resume {paused}"), &approve]);
     fleet.run(&["runs", "approve", &paused, "--yes"]).exits(64).tells(&["--by"]);
-    fleet.run(&["runs", "approve", &paused, "--by", "Ann B.", "--yes"]).exits(0).shows(&["3 migrated"]);
+    fleet.run(&["runs", "approve", &paused, "--by", "Ann B.", "--yes"]).exits(0).shows(&["5 migrated"]);
     everyone_moved(&fleet);
     let shown = fleet.run(&["runs", "show", "last"]).exits(0);
     shown.shows(&["approved by Ann B.", &format!("resumes  {paused}")].map(|text| text.split("  ").next().unwrap()));
@@ -191,7 +191,7 @@ fn a_command_has_to_end_with_0_within_its_time() {
 #[test]
 fn a_run_that_was_killed_in_a_soak_has_its_gate_asked_again() {
     let site = Site::new(200, "");
-    let mut fleet = fleet(&format!("soak = \"10m\"\nhttp = \"{}/\"", site.url));
+    let mut fleet = fleet(&format!("soak = \"10m\"\nhttp = \"{}/\"", site.url)).postgres(1).mariadb(1);
     fleet.write();
     let mut child = fleet.program(&["migrate", "--yes"]).spawn().unwrap();
     read_until(&mut child, |line| line.contains("gate of wave canary"));
@@ -208,7 +208,7 @@ fn a_run_that_was_killed_in_a_soak_has_its_gate_asked_again() {
     fleet.head = fleet.head.replace("soak = \"10m\"", "soak = \"100ms\"");
     site.set(500, "");
     let ran = fleet.run(&["runs", "resume", "last", "--yes"]).exits(101);
-    ran.shows(&["not started  3  the gate of wave canary failed"]);
+    ran.shows(&["not started  5  the gate of wave canary failed"]);
     only_the_canary_moved(&fleet);
     site.set(200, "");
     let events = fleet.run(&["runs", "resume", "last", "--yes", "--format", "jsonl"]).exits(0).out;

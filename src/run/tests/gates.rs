@@ -192,7 +192,7 @@ proptest! {
     #[test]
     fn no_wave_starts_before_its_gate_and_every_tenant_has_one_outcome(
         acts in prop::collection::vec((any_act(), 0_usize..4), 1..30), gates in prop::array::uniform4(any_gate()),
-        budget in any_budget(), stop_at in prop::option::weighted(0.3, 0_u64..100)
+        (of_run, budget) in (any_budget(), any_budget()), stop_at in prop::option::weighted(0.3, 0_u64..100)
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
@@ -210,6 +210,7 @@ proptest! {
                 wave.gate = Some(gate);
                 answers.insert(wave.name.clone(), of_wave.into());
             }
+            plan.max_failures = of_run;
             plan.waves.retain(|wave| !wave.tenants.is_empty());
             let order: Vec<String> = plan.waves.iter().map(|wave| wave.name.clone()).collect();
             plan.gatekeeper = Some(Arc::new(Answers { left: Mutex::new(answers), ..Answers::default() }));
@@ -223,6 +224,8 @@ proptest! {
             }
             let (stats, records, events) = run(plan, &db, cancel).await;
             assert_eq!(records.iter().map(|r| r.index).collect::<Vec<_>>(), (0..acts.len()).collect::<Vec<_>>());
+            is_within(of_run, &records, None);
+            order.iter().for_each(|wave| is_within(budget, &records, Some(wave)));
             let mut passed = vec![];
             for event in &events {
                 match event {
