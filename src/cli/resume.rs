@@ -37,7 +37,16 @@ struct Former {
     failed: BTreeMap<TenantId, RunHeader>,
 }
 
-pub(super) async fn resume(program: &Program, wanted: &str, native: bool, output: &RunOutput) -> Result<u8, CliError> {
+/// The way in which the tenants of a resumed run are migrated.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct How {
+    /// Every migration runs as Rust code.
+    pub(super) native: bool,
+    /// A tenant that lost its database is made anew.
+    pub(super) recreate: bool,
+}
+
+pub(super) async fn resume(program: &Program, wanted: &str, how: How, output: &RunOutput) -> Result<u8, CliError> {
     let set = program.set().await?;
     let former = program.read_ledger(async |ledger| read(program, ledger, wanted).await).await?;
     let (run, header) = (&former.run, &former.run.header);
@@ -70,7 +79,8 @@ pub(super) async fn resume(program: &Program, wanted: &str, native: bool, output
     }
     let is_backup = matches!(header.kind, RunKind::Backup { .. });
     let intent = again(program, &set, run, selection).await?;
-    let intent = Intent { native, resumes: Some(header.run), former: tallies, ..intent };
+    let How { native, recreate } = how;
+    let intent = Intent { native, recreate, resumes: Some(header.run), former: tallies, ..intent };
     start(program, &set, intent, &RunOutput { yes: output.yes || is_backup, ..output.clone() }).await
 }
 

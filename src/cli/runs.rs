@@ -23,7 +23,9 @@ impl Run for Runs {
         match self {
             Runs::List { limit, show } => list(program, limit, &show.output).await,
             Runs::Show { run, show } => self::show(program, &run, &show.output).await,
-            Runs::Resume { run, native, output, .. } => resume::resume(program, &run, native, &output).await,
+            Runs::Resume { run, native, recreate, output, .. } => {
+                resume::resume(program, &run, resume::How { native, recreate }, &output).await
+            }
             Runs::Resolve(resolve) => resolve::resolve(program, &resolve).await,
         }
     }

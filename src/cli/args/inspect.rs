@@ -7,7 +7,7 @@ use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser
 use clap::{Args, Subcommand};
 
 use super::change::parse_rows;
-use super::settings::{PlanFlags, RunFlags};
+use super::settings::{PlaceFlags, PlanFlags, RunFlags};
 use super::shared::{Engines, ReadArgs, RunOutput, Selection, ShowArgs, one_of};
 use crate::check::doctor::Severity;
 use crate::report::Format;
@@ -203,7 +203,7 @@ pub(in crate::cli) struct New {
     #[arg(long, value_name = "FOLDER")]
     pub(in crate::cli) dir: Option<std::path::PathBuf>,
     #[command(flatten)]
-    _flags: RunFlags,
+    _flags: PlaceFlags,
 }
 
 #[derive(Debug, Args)]
@@ -242,6 +242,9 @@ pub(in crate::cli) enum Runs {
         /// Runs every migration as Rust code through SeaORM, none as a compiled script
         #[arg(long)]
         native: bool,
+        /// Also makes a tenant anew that lost its database: nothing is applied, and a run left it at a version
+        #[arg(long)]
+        recreate: bool,
         #[command(flatten)]
         _flags: RunFlags,
         #[command(flatten)]
