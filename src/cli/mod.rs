@@ -11,6 +11,7 @@ mod command;
 mod complete;
 mod doctor;
 mod drift;
+mod duplicates;
 mod exec;
 mod exit;
 mod files;

@@ -6,14 +6,17 @@ use std::collections::BTreeSet;
 
 use indexmap::IndexMap;
 
-use super::origin;
+use super::exit::CliError;
 use super::previous_run::is_outstanding;
 use super::setup::{Program, quoted, tenant_flag};
+use super::{duplicates, origin};
+use crate::ledger::Ledger;
 use crate::model::event::RunHeader;
 use crate::model::fault::FaultClass::{self, ChecksumMismatch, DatabaseLost, HasHistory, OutOfOrder};
 use crate::model::outcome::{InDoubt, MIGRATE_FIRST, Outcome, Standing, StoppedAt, TenantRecord};
 use crate::model::plan::{Goal, Target};
 use crate::model::run_kind::RunKind;
+use crate::model::run_summary::{RunStatus, RunSummary};
 use crate::model::schema::Direction;
 use crate::model::tenant::TenantId;
 use crate::policy::{FailureBudget, StopCause, Tally, UsedUp};
@@ -99,6 +102,23 @@ pub(super) fn used_up(mut budgets: impl Iterator<Item = Budget>, records: &[Tena
         }
         budget.is_exceeded(tally.failed, tally.finished, total).then_some(UsedUp { wave, budget, tally })
     })
+}
+
+/// The lines for tenants that another run held: which runs go on, by the ledger.
+pub(super) async fn held_by(program: &Program, header: &RunHeader, records: &[TenantRecord]) -> String {
+    const LOOKED_AT: usize = 50;
+    if !records.iter().any(|r| class_of(r) == Some(FaultClass::TenantLocked)) {
+        return String::new();
+    }
+    let read = async |ledger: &Ledger| ledger.runs(LOOKED_AT).await.map_err(CliError::Ledger);
+    // A ledger that can't be read is told elsewhere, and another machine may have its own.
+    let runs = program.read_ledger_if_any(read).await.ok().flatten().unwrap_or_default();
+    let others = runs.iter().filter(|run| run.run != header.run && run.status() == RunStatus::Running);
+    let line = |run: &RunSummary| {
+        let by = &run.started_by;
+        format!("held by run {}: {}@{}, process {}: {}\n", run.run, by.user, by.host, by.process.id, by.command)
+    };
+    others.map(line).collect()
 }
 
 /// The commands to type next after a run whose ledger was lost: it may lack any outcome, so none is built on.
@@ -199,6 +219,7 @@ fn others_first(program: &Program, header: &RunHeader, records: &[TenantRecord])
         let anew = command("migrate --recreate", &lost);
         lines.push_str(&format!("lost: bring the database back and migrate it, or have it made anew, empty: {anew}\n"));
     }
+    lines.push_str(&with_duplicates(program, header, records));
     lines.push_str(&with_another_history(program, header, records));
     lines.push_str(&with_what_exists(header, records, &command));
     let behind = of(&|r| matches!(&r.outcome, Outcome::Skipped { reason } if reason == MIGRATE_FIRST));
@@ -207,6 +228,25 @@ fn others_first(program: &Program, header: &RunHeader, records: &[TenantRecord])
         lines.push_str(&format!("not migrated yet: {}\n", program.command(&only("migrate", some))));
     }
     lines
+}
+
+/// The lines for tenants with rows that a unique key does not take: the same run fails again until they are gone.
+fn with_duplicates(program: &Program, header: &RunHeader, records: &[TenantRecord]) -> String {
+    let mut groups: IndexMap<String, Vec<&TenantId>> = IndexMap::new();
+    for r in records.iter().filter(|r| class_of(r) == Some(FaultClass::ConstraintViolation)) {
+        let sql = r.stopped_at.as_ref().and_then(|at| at.sql.as_deref());
+        if let Some(query) = sql.and_then(|sql| duplicates::query(r.engine, sql)) {
+            groups.entry(query).or_default().push(&r.tenant);
+        }
+    }
+    let line = |(query, ids): (&String, &Vec<&TenantId>)| {
+        let look = program.command(&only(&format!("exec {}", quoted(query)), ids.iter().copied().take(NAMED)));
+        format!(
+            "duplicates: the rows that are in the way: {look}\nonce they are gone: {}\n",
+            program.command(&again(header))
+        )
+    };
+    groups.iter().map(line).collect()
 }
 
 /// The lines for tenants whose histories are not those of this program: the same run fails again, and each needs something
@@ -220,7 +260,11 @@ fn with_another_history(program: &Program, header: &RunHeader, records: &[Tenant
     let ahead = of(&|r| matches!(r.outcome, Outcome::Ahead { .. }));
     if !ahead.is_empty() {
         let names = program.terminal.names(&ahead);
-        lines.push_str(&format!("ahead: migrate them with the program that has what their histories have: {names}\n"));
+        lines.push_str(&format!(
+            "ahead: migrate them with the program that has what their histories have: {names}\nahead of a file that was removed: \
+             put it back, or let a script that does the same say `-- fleet: replaces=NAME` (of Rust: `replaces` in the tenant \
+             file)\n"
+        ));
     }
     let lacking = of(&|r| class_of(r) == Some(OutOfOrder));
     if !lacking.is_empty() {

@@ -46,7 +46,7 @@ struct Former {
 
 /// `approved_by`: the person who has it go on behind the gate at which it paused.
 pub(super) async fn resume(program: &Program, args: &Resume, approved_by: Option<&str>) -> Result<u8, CliError> {
-    let Resume { native, output, .. } = args;
+    let Resume { native, recreate, output, .. } = args;
     let set = program.set().await?;
     let former = program.read_ledger(async |ledger| read(program, ledger, &args.run).await).await?;
     let (run, header) = (&former.run, &former.run.header);
@@ -94,7 +94,15 @@ pub(super) async fn resume(program: &Program, args: &Resume, approved_by: Option
     let resumed =
         gates::Resumed { waves: &waves, left: &taken, is_failed: &is_failed, gates: &former.gates, approved_by };
     let (open_gates, done) = if is_up { (resumed.open(), resumed.done()) } else { Default::default() };
-    let intent = Intent { native: *native, resumes: Some(header.run), former: tallies, open_gates, done, ..intent };
+    let intent = Intent {
+        native: *native,
+        recreate: *recreate,
+        resumes: Some(header.run),
+        former: tallies,
+        open_gates,
+        done,
+        ..intent
+    };
     start(program, &set, intent, &RunOutput { yes: output.yes || is_backup, ..output.clone() }).await
 }
 

@@ -144,6 +144,8 @@ pub(crate) struct Capabilities {
     pub(crate) writable_replicas: bool,
     /// Each statement of a message is answered when it ends; otherwise the answers of a whole message may come together.
     pub(crate) answers_each_statement: bool,
+    /// The present time is that of the message for all transactions in it; otherwise that of each statement.
+    pub(crate) one_time_a_message: bool,
     /// The client program that dumps a database refuses a server newer than itself.
     pub(crate) dump_refuses_newer: bool,
     /// Two products speak its dialect, and a script may have a part for one of them alone.
@@ -164,6 +166,7 @@ const SQLITE: Capabilities = Capabilities {
     invalid_indexes: false,
     writable_replicas: false,
     answers_each_statement: true,
+    one_time_a_message: false,
     dump_refuses_newer: false,
     flavours: false,
     dump_ending: "db",
@@ -177,6 +180,7 @@ const POSTGRES: Capabilities = Capabilities {
     invalid_indexes: true,
     // Its buffer of answers is sent when it is full, or at the end of the message.
     answers_each_statement: false,
+    one_time_a_message: true,
     dump_refuses_newer: true,
     dump_ending: "dump",
     unix_now: "extract(epoch FROM clock_timestamp())::bigint",

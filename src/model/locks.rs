@@ -18,6 +18,8 @@ pub(crate) struct LockWait {
     pub(crate) certain: bool,
     /// Whether our session waits at this moment, as far as the server says so.
     pub(crate) is_waiting: bool,
+    /// Whether a holder is another run of this program.
+    pub(crate) by_run: bool,
 }
 
 /// The result of terminating sessions; a session that is too young, or has been replaced by another since, is in

@@ -166,6 +166,8 @@ struct Fit<'a> {
     heading: String,
     natural: usize,
     least: usize,
+    /// Its longest word.
+    word: usize,
     /// Once it is laid out.
     width: Option<usize>,
 }
@@ -241,6 +243,7 @@ impl Sheet {
             hidden.push(shown.remove(first));
         }
         hidden.sort_by_key(|fit| fit.at);
+        room.iter().for_each(|room| keep_words(&mut shown, *room));
         let mut lines = self.layout(&shown, &texts, room, style);
         if fold_names(&mut shown, &mut texts, &lines) {
             lines = self.layout(&shown, &texts, room, style);
@@ -285,7 +288,9 @@ impl Sheet {
             let heading = if self.headless { String::new() } else { column.heading() };
             let natural = widest.max(width(&heading));
             let least = column.least.map_or(natural, |least| least.max(width(&heading)).min(natural));
-            fits.push(Fit { column, at, heading, natural, least, width: None });
+            let words = texts.iter().filter_map(|row| row.get(at)).flat_map(|text| text.split(' '));
+            let word = if least < natural { words.map(width).max().unwrap_or(0) } else { 0 };
+            fits.push(Fit { column, at, heading, natural, least, word, width: None });
         }
         fits
     }
@@ -370,6 +375,22 @@ fn fold_names(shown: &mut [Fit<'_>], texts: &mut [Vec<Cow<'_, str>>], lines: &[S
         }
     }
     is_folded
+}
+
+/// Widens columns to their longest words, as far as there is room, so that a cell is broken between words. The shortest come
+/// first: a long name is folded at its own seams.
+fn keep_words(shown: &mut [Fit<'_>], room: usize) {
+    let mut wanting: Vec<usize> = (0..shown.len())
+        .filter(|&at| shown[at].word + BETWEEN > shown[at].least && shown[at].least < shown[at].natural)
+        .collect();
+    wanting.sort_by_key(|&at| shown[at].word);
+    for at in wanting {
+        let before = shown[at].least;
+        shown[at].least = (shown[at].word + BETWEEN).min(shown[at].natural).max(before);
+        if needed(shown) > room {
+            shown[at].least = before;
+        }
+    }
 }
 
 /// The minimum width of the table.

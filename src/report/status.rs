@@ -2,14 +2,16 @@
 //!
 //! There is no row per tenant: that is the matrix.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use crate::model::observation::Observation;
-use crate::model::schema::Catalog;
+use crate::model::schema::{Catalog, State};
 
 use super::causes::group_by;
 use super::sheet::{Cell, Column, Sheet};
-use super::style::Tone;
+use super::style::{Tone, paragraph};
 use super::{Format, Style, label, markdown, summary};
 
 /// The data of the status.
@@ -40,7 +42,32 @@ impl StatusView<'_> {
         }
         let versions = summary::version_sheet(self.catalog, self.observations, style);
         let sheets = [self.state_sheet(), versions].into_iter().chain(self.server_sheet());
-        summary::text(sheets.map(|sheet| sheet.table(style)).collect(), self.observations, 10, style)
+        let mut parts: Vec<String> = sheets.map(|sheet| sheet.table(style)).collect();
+        parts.extend(self.behind_at_head().map(|line| paragraph(&line, "", 4, style)));
+        summary::text(parts, self.observations, 10, style)
+    }
+
+    /// The repeatable scripts, which are no version, for which tenants at the newest version are behind.
+    fn behind_at_head(&self) -> Option<String> {
+        const NAMED: usize = 6;
+        let head = self.catalog.head().map(|head| &**head);
+        let is_there = |o: &&Observation| matches!(o.state, State::Behind { .. }) && o.version.as_deref() == head;
+        let mut lacking: BTreeMap<usize, usize> = BTreeMap::new();
+        for o in self.observations.iter().filter(is_there) {
+            self.catalog
+                .missing(&o.history, o.variant())
+                .into_iter()
+                .for_each(|at| *lacking.entry(at).or_default() += 1);
+        }
+        let name =
+            |(at, n): (&usize, &usize)| format!("{} ({})", self.catalog.migrations[*at], label::count(*n, "tenant"));
+        let names: Vec<String> = lacking.iter().map(name).collect();
+        (!names.is_empty()).then(|| {
+            format!(
+                "Behind at the newest version, for repeatable scripts that are new or have changed: {}",
+                label::first(&names, NAMED)
+            )
+        })
     }
 
     fn state_sheet(&self) -> Sheet {

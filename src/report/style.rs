@@ -150,7 +150,8 @@ pub(super) fn fold(text: &str, columns: usize) -> String {
     let mut rest = text;
     while rest.width() > columns.max(2) {
         let line = head(rest, columns.max(2));
-        let end = line.rfind([' ', '_', '-', '/', '.']).map(|at| at + 1).filter(|end| 2 * end > line.len());
+        let end =
+            line.rfind([' ', '_', '-', '/', '.', '?', '=', '&']).map(|at| at + 1).filter(|end| 2 * end > line.len());
         let (line, after) = rest.split_at(end.unwrap_or(line.len()));
         out.push_str(line.trim_end());
         out.push('\n');

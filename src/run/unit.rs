@@ -169,6 +169,7 @@ impl Assignment {
     async fn with(&self, session: &mut dyn Session) -> Attempt {
         let mut attempt = self.with_goal_or_task(session).await;
         attempt.end = self.told_apart(attempt.end).await;
+        find_holder(session, &mut attempt).await;
         attempt
     }
 
@@ -519,6 +520,24 @@ impl Assignment {
                 (committed, AttemptEnd::Stopped { fault, at, residue })
             }
         }
+    }
+}
+
+/// Finds out who holds the lock that an attempt ended at, if nobody was seen meanwhile: a first read is not watched. Another
+/// run of this program is waited for as on every engine, not tried again as a lock. Reads only.
+async fn find_holder(session: &mut dyn Session, attempt: &mut Attempt) {
+    let AttemptEnd::Stopped { fault, residue: PartialState::Nothing, .. } = &mut attempt.end else { return };
+    if !matches!(fault.class, FaultClass::LockTimeout | FaultClass::Busy) {
+        return;
+    }
+    if attempt.locked.holders.is_empty()
+        && let Some(watch) = session.watch()
+    {
+        attempt.locked = watch(None).await;
+    }
+    if attempt.locked.by_run {
+        let text = "another run holds this tenant".to_owned();
+        *fault = Fault { class: FaultClass::TenantLocked, message: text, ..fault.clone() };
     }
 }
 

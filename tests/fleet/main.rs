@@ -33,6 +33,7 @@ mod locks;
 mod logging;
 mod lost_databases;
 mod mysql;
+mod next_steps;
 mod online;
 mod output;
 mod own_servers;

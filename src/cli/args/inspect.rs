@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use strum::IntoEnumIterator as _;
 
 use super::change::parse_rows;
-use super::settings::{PlanFlags, RunFlags};
+use super::settings::{PlaceFlags, PlanFlags, RunFlags};
 use super::shared::{Engines, ReadArgs, Reports, RunOutput, Selection, ShowArgs, one_of};
 use crate::check::doctor::Severity;
 use crate::model::run_summary::RunResult;
@@ -206,7 +206,7 @@ pub(in crate::cli) struct New {
     #[arg(long, value_name = "FOLDER")]
     pub(in crate::cli) dir: Option<std::path::PathBuf>,
     #[command(flatten)]
-    _flags: RunFlags,
+    _flags: PlaceFlags,
 }
 
 #[derive(Debug, Args)]
@@ -294,6 +294,9 @@ pub(in crate::cli) struct Resume {
     /// Runs every migration as Rust code through SeaORM, none as a compiled script
     #[arg(long)]
     pub(in crate::cli) native: bool,
+    /// Also makes a tenant anew that lost its database: nothing is applied, and a run left it at a version
+    #[arg(long)]
+    pub(in crate::cli) recreate: bool,
     #[command(flatten)]
     _flags: RunFlags,
     #[command(flatten)]

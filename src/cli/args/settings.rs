@@ -13,7 +13,10 @@ pub(in crate::cli) type ChangeFlags = SettingFlags<1>;
 /// The flags of commands that migrate, plan it, or go on with it.
 pub(in crate::cli) type PlanFlags = SettingFlags<2>;
 
-const GROUPS: [Commands; 3] = [Commands::All, Commands::Changes, Commands::Plans];
+/// The flags of commands that reach no tenant. As everywhere, all are understood; those that mean something are shown.
+pub(in crate::cli) type PlaceFlags = SettingFlags<3>;
+
+const GROUPS: [Commands; 4] = [Commands::All, Commands::Changes, Commands::Plans, Commands::All];
 
 /// Puts the flags of settings on a command. Their values are read by [`overrides`], for all commands at once.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +30,7 @@ impl<const GROUP: usize> Args for SettingFlags<GROUP> {
             Form::Switch { off } => switch(setting, long, off).into(),
             form => {
                 let arg = Arg::new(setting.key).long(long).value_name(form.placeholder()).help(setting.about);
+                let arg = arg.hide(GROUP == 3 && !setting.is_place());
                 vec![arg.value_parser(move |text: &str| form.parse_flag(text))]
             }
         }))

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{ArgMatches, Args, ValueEnum};
 
-use super::settings::RunFlags;
+use super::settings::{PlaceFlags, RunFlags};
 use crate::inputs::Settings;
 use crate::inputs::select::Filter;
 use crate::model::engine::Engine;
@@ -206,7 +206,7 @@ pub(in crate::cli) struct RunArgs {
 #[derive(Debug, Clone, Default, Args)]
 pub(in crate::cli) struct ShowArgs {
     #[command(flatten)]
-    _flags: RunFlags,
+    _flags: PlaceFlags,
     #[command(flatten)]
     pub(in crate::cli) output: Output,
 }

@@ -48,6 +48,7 @@ pub(in crate::engine) async fn wait(
         waiting: sessions(others.iter().filter(is_behind).collect()),
         certain: true,
         is_waiting: me.iter().any(|me| !me.waits_for.is_empty()),
+        ..LockWait::default()
     })
 }
 

@@ -108,6 +108,13 @@ pub(crate) fn in_the_way(database: &Path) -> Vec<Blocker> {
     })
 }
 
+/// Whether a process of this very program blocks a migration: another run, in the middle of a transaction.
+pub(crate) fn is_held_by_run(database: &Path) -> bool {
+    let own = std::fs::read_link("/proc/self/exe").ok();
+    let program = |pid: i64| std::fs::read_link(format!("/proc/{pid}/exe")).ok();
+    own.is_some() && in_the_way(database).iter().any(|holder| program(holder.id) == own)
+}
+
 /// The suffix of the file that is locked in place of a database in WAL mode.
 const SHARED_MEMORY: &str = "-shm";
 

@@ -27,8 +27,9 @@ impl Observe for SqliteSession {
         Some(Box::new(move |_| {
             let path = path.clone();
             Box::pin(async move {
-                let holders = tokio::task::spawn_blocking(move || file::holders(&path)).await;
-                LockWait { holders: holders.unwrap_or_default(), ..LockWait::default() }
+                let look = move || (file::holders(&path), file::is_held_by_run(&path));
+                let (holders, by_run) = tokio::task::spawn_blocking(look).await.unwrap_or_default();
+                LockWait { holders, by_run, ..LockWait::default() }
             })
         }))
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::model::fault::FaultClass;
 use crate::model::outcome::{NotStarted, Outcome, TenantRecord};
+use crate::model::program;
 use crate::model::stats::RunStats;
 use crate::model::tenant::TenantId;
 use crate::policy::format_duration;
@@ -16,7 +17,7 @@ use super::timings;
 use super::view::OutcomeView;
 use crate::report::causes::group_by;
 use crate::report::sheet::{Cell, Column, Sheet};
-use crate::report::style::{Style, Tone, clean, paragraph};
+use crate::report::style::{Style, Tone, clean, paragraph, width};
 use crate::report::{label, summary};
 
 /// The indent of a cause's values.
@@ -40,7 +41,7 @@ pub(super) fn render(view: &OutcomeView<'_>, style: &Style) -> String {
     // The commands are to be copied, so they are never cut or broken.
     let ways: Vec<&str> = view.rerun.into_iter().chain(view.ways.lines()).collect();
     if !ways.is_empty() {
-        let lines: String = ways.iter().map(|way| format!("  {}\n", clean(way))).collect();
+        let lines: String = ways.iter().map(|way| way_out(way, style)).collect();
         parts.push(format!("{}\n{lines}", style.paint(Tone::Bold, "Next")));
     }
     let tone = if view.stats.failures() > 0 { Tone::Bad } else { Tone::Plain };
@@ -49,6 +50,21 @@ pub(super) fn render(view: &OutcomeView<'_>, style: &Style) -> String {
     let early: String = early.lines().map(|line| paragraph(line, "", 3, style)).collect();
     parts.push(format!("{early}{total}\n"));
     parts.join("\n")
+}
+
+/// A way out. Where the line is too long for a terminal, the words before its command are broken between words, and the
+/// command has a line of its own.
+fn way_out(way: &str, style: &Style) -> String {
+    let whole = format!("  {}\n", clean(way));
+    match way.find(&format!("{} ", program::name())) {
+        _ if style.room().is_none_or(|room| width(&whole) <= room) => whole,
+        Some(0) => whole,
+        Some(begins) => {
+            let (words, command) = way.split_at(begins);
+            format!("{}    {}\n", paragraph(words.trim_end(), "  ", usize::MAX, style), clean(command))
+        }
+        None => paragraph(way, "  ", usize::MAX, style),
+    }
 }
 
 /// The migrations' notes on tenants' data; a part for each set of tenants with the same notes.

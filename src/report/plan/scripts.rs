@@ -10,6 +10,8 @@ use crate::report::sheet::{Cell, Column, Sheet};
 use crate::report::style::{Style, Tone, clean, is_harmless, paragraph, width};
 use crate::report::{count, label};
 use crate::sql::dialect::syntax;
+use crate::sql::first_words;
+use crate::sql::words::Words;
 
 use super::{Detail, PlanView, ScriptLocks, is_form};
 
@@ -51,6 +53,7 @@ impl PlanView<'_> {
             s.online.as_ref().is_some_and(|form| !form.kept.is_empty())
         }));
         lines.extend(self.without_foreign_keys());
+        lines.extend(self.with_one_time());
         lines
     }
 
@@ -150,7 +153,25 @@ impl PlanView<'_> {
             notes.push(note.to_owned());
         }
         notes.extend(self.without_foreign_keys());
+        notes.extend(self.with_one_time());
         notes
+    }
+
+    /// The note for scripts that write the present time, where several are sent in one message.
+    fn with_one_time(&self) -> Option<String> {
+        let is_one =
+            |s: &&Script| s.engine.capabilities().one_time_a_message && s.is_atomic() && !s.statements.is_empty();
+        let together: Vec<&Script> = self.scripts.iter().filter(is_one).collect();
+        let writes = |s: &&&Script| s.statements.iter().any(|sql| writes_time(s.engine, sql));
+        let places: Vec<usize> =
+            together.iter().filter(writes).filter_map(|s| self.catalog.position(&s.migration)).collect();
+        (together.len() > 1 && !places.is_empty()).then(|| {
+            format!(
+                "{} {} now(): what a tenant is sent together has one time, that of the first of it; clock_timestamp() goes on",
+                label::ranges(&places),
+                if places.len() == 1 { "writes" } else { "write" }
+            )
+        })
     }
 
     /// The note for the scripts that run with foreign keys off.
@@ -168,6 +189,22 @@ impl PlanView<'_> {
             )
         })
     }
+}
+
+/// Whether a statement writes the present time into rows. As a default of a new table it is none yet.
+fn writes_time(engine: Engine, sql: &str) -> bool {
+    const TIMES: [&str; 7] = [
+        "now",
+        "current_timestamp",
+        "current_date",
+        "localtimestamp",
+        "current_time",
+        "transaction_timestamp",
+        "statement_timestamp",
+    ];
+    let is_of_rows = |word: &str| matches!(word, "insert" | "update" | "merge" | "delete" | "with" | "alter" | "copy");
+    first_words(engine, sql).next().is_some_and(|word| is_of_rows(&word))
+        && Words::of(engine, sql).all().iter().any(|word| TIMES.contains(&word.as_str()))
 }
 
 fn remark(s: &Script) -> Option<String> {
