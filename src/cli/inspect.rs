@@ -118,6 +118,7 @@ pub(super) struct Planned {
     scripts: Vec<Script>,
     aside: Vec<Script>,
     limits: Vec<LimitNote>,
+    hooks: Vec<String>,
     goal_text: String,
     /// The command that plans the same.
     command: String,
@@ -152,6 +153,7 @@ impl Planned {
             scripts: &self.scripts,
             aside: &self.aside,
             limits: &self.limits,
+            hooks: &self.hooks,
             locks: &[],
             wires: &[],
             command: &self.command,
@@ -256,6 +258,7 @@ pub(super) async fn planned(planning: &Planning<'_>) -> Planned {
         scripts,
         aside,
         limits,
+        hooks: program.settings().hooks.iter().map(|(point, hook)| format!("{point}: {}", hook.shown())).collect(),
     }
 }
 

@@ -189,6 +189,7 @@ impl Writer {
             }
             Event::WaveStarted { .. }
             | Event::WaveFinished { .. }
+            | Event::HookFinished { .. }
             | Event::OutsideWindow { .. }
             | Event::Draining { .. }
             | Event::Cancelling { .. } => {

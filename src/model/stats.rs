@@ -113,6 +113,7 @@ impl RunStats {
             Some(NotStarted::Ledger) => return Verdict::LedgerLost,
             Some(NotStarted::Interrupted) => return Verdict::Interrupted,
             Some(NotStarted::FailureBudget) => return Verdict::BudgetExhausted,
+            Some(NotStarted::Hook) => return Verdict::HookFailed,
             // No run stops for a dependency; one that ran out of time is judged by what it did.
             Some(NotStarted::Dependency | NotStarted::Deadline | NotStarted::Window) | None => {}
         }
@@ -142,6 +143,8 @@ pub(crate) enum Verdict {
     Failures,
     /// A failure budget stopped the rollout.
     BudgetExhausted,
+    /// A hook stopped the rollout.
+    HookFailed,
     /// The operator interrupted it.
     Interrupted,
     /// The ledger could not be written any more.

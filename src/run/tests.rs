@@ -24,6 +24,7 @@ use crate::model::schema::Direction;
 use crate::model::stats::{RunStats, Verdict};
 use crate::model::tenant::{Address, Engine, TenantId};
 
+mod hooking;
 mod order;
 mod pacing;
 
@@ -125,6 +126,7 @@ async fn plan_of(
         },
         retry: RetryPolicy::default(),
         pacing: Pacing::default(),
+        hooks: None,
         restore: None,
         seed: None,
         adopt: None,

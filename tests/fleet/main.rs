@@ -19,6 +19,7 @@ mod drifting;
 mod dumps;
 mod everyday;
 mod going_on;
+mod hooks;
 mod hostile;
 mod hostile_ledger;
 mod interrupted;

@@ -16,6 +16,9 @@ const OF_COMMAND_LINE: [&str; 3] = ["config", "color", "log"];
 /// Told to the command of a backup, all together; it may call this program.
 const OF_BACKUPS: [&str; 4] = ["FLEET_TENANT", "FLEET_ENGINE", "FLEET_SERVER", "FLEET_RUN"];
 
+/// Told to the program of a hook, the first always; it may call this program.
+const OF_HOOKS: [&str; 5] = ["FLEET_HOOK", "FLEET_RUN", "FLEET_WAVE", "FLEET_TENANT", "FLEET_OUTCOME"];
+
 /// Of the project's own scripts and tests.
 const OF_SCRIPTS: &str = "servers_state";
 const OF_TESTS: &str = "test_";
@@ -39,9 +42,10 @@ pub(super) enum Meaning {
 pub(crate) fn unread(variables: &Variables, file: &str) -> Vec<String> {
     let is_named = |name: &str| file.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|word| word == name);
     let is_in_backup = OF_BACKUPS.iter().all(|name| variables.get(name).is_some());
+    let is_in_hook = variables.get(OF_HOOKS[0]).is_some();
     let (mut told, mut unknown) = (Vec::new(), Vec::new());
     for (name, _) in variables.sorted() {
-        if is_in_backup && OF_BACKUPS.contains(&name) {
+        if (is_in_backup && OF_BACKUPS.contains(&name)) || (is_in_hook && OF_HOOKS.contains(&name)) {
             continue;
         }
         match meaning(name) {
