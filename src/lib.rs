@@ -63,6 +63,8 @@ pub(crate) mod inputs;
 
 pub(crate) mod seed;
 
+pub(crate) mod hooks;
+
 pub(crate) mod run;
 
 pub(crate) mod gates;

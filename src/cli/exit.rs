@@ -17,7 +17,10 @@ pub(super) const MEANINGS: [(u8, &str); 12] = [
         "something is pending (with --exit-code), a tenant in doubt waits for an answer (runs resolve), a saved plan does not hold any more or lacks its approval, or check, verify, lint, prove or doctor found something",
     ),
     (4, "no tenant matched"),
-    (5, "what ran passed, work is outstanding (a pause at a gate, --limit, --canary, --partition)"),
+    (
+        5,
+        "what ran passed, work is outstanding (a pause at a gate, --limit, --canary, --partition, a deadline, a maintenance window)",
+    ),
     (64, "usage: the command line can't be understood"),
     (
         75,
@@ -25,7 +28,7 @@ pub(super) const MEANINGS: [(u8, &str); 12] = [
     ),
     (78, "the tenant file or a setting is wrong"),
     (100, "at least one tenant failed"),
-    (101, "a failure budget or a gate stopped the rollout; later tenants were not started"),
+    (101, "a failure budget, a gate or a hook stopped the rollout; later tenants were not started"),
     (130, "interrupted (Ctrl-C), after what was in flight had ended"),
     (143, "terminated (SIGTERM, SIGHUP), after what was in flight had ended"),
 ];
@@ -38,7 +41,7 @@ pub(super) fn code(verdict: Verdict, terminated: bool) -> u8 {
         Verdict::Outstanding => 5,
         Verdict::LedgerLost => 75,
         Verdict::Failures => 100,
-        Verdict::BudgetExhausted | Verdict::GateFailed => 101,
+        Verdict::BudgetExhausted | Verdict::GateFailed | Verdict::HookFailed => 101,
         Verdict::Interrupted if terminated => 143,
         Verdict::Interrupted => 130,
     }
@@ -133,7 +136,9 @@ mod tests {
     #[test]
     fn every_verdict_has_a_code_that_is_explained() {
         use Verdict::*;
-        for verdict in [AllAtTarget, NothingSelected, Outstanding, LedgerLost, Failures, BudgetExhausted, Interrupted] {
+        for verdict in
+            [AllAtTarget, NothingSelected, Outstanding, LedgerLost, Failures, BudgetExhausted, HookFailed, Interrupted]
+        {
             for terminated in [false, true] {
                 assert!(MEANINGS.iter().any(|(c, _)| *c == code(verdict, terminated)), "{verdict:?}");
             }

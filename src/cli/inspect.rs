@@ -147,6 +147,7 @@ pub(super) struct Planned {
     scripts: Vec<Script>,
     aside: Vec<Script>,
     limits: Vec<LimitNote>,
+    hooks: Vec<String>,
     goal_text: String,
     /// The command that plans the same.
     command: String,
@@ -182,6 +183,7 @@ impl Planned {
             scripts: &self.scripts,
             aside: &self.aside,
             limits: &self.limits,
+            hooks: &self.hooks,
             locks: &[],
             wires: &[],
             command: &self.command,
@@ -305,6 +307,7 @@ pub(super) async fn planned(planning: &Planning<'_>) -> Planned {
         scripts,
         aside,
         limits,
+        hooks: program.settings().hooks.iter().map(|(point, hook)| format!("{point}: {}", hook.shown())).collect(),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::model::fault::FaultClass::{self, ChecksumMismatch, DatabaseLost, HasH
 use crate::model::outcome::{InDoubt, MIGRATE_FIRST, Outcome, Standing, StoppedAt, TenantRecord};
 use crate::model::plan::{Goal, Target};
 use crate::model::run_kind::RunKind;
-use crate::model::run_summary::{RunStatus, RunSummary};
+use crate::model::run_summary::{RunFilter, RunStatus, RunSummary};
 use crate::model::schema::Direction;
 use crate::model::tenant::TenantId;
 use crate::policy::{FailureBudget, StopCause, Tally, UsedUp};
@@ -110,7 +110,7 @@ pub(super) async fn held_by(program: &Program, header: &RunHeader, records: &[Te
     if !records.iter().any(|r| class_of(r) == Some(FaultClass::TenantLocked)) {
         return String::new();
     }
-    let read = async |ledger: &Ledger| ledger.runs(LOOKED_AT).await.map_err(CliError::Ledger);
+    let read = async |ledger: &Ledger| ledger.runs_of(&RunFilter::default(), LOOKED_AT).await.map_err(CliError::Ledger);
     // A ledger that can't be read is told elsewhere, and another machine may have its own.
     let runs = program.read_ledger_if_any(read).await.ok().flatten().unwrap_or_default();
     let others = runs.iter().filter(|run| run.run != header.run && run.status() == RunStatus::Running);

@@ -24,11 +24,11 @@ use crate::inputs::select::Selection;
 use crate::ledger::{Ledger, LedgerError, Location, Recorder};
 use crate::model::clock::now_ms;
 use crate::model::engine::Variant;
-use crate::model::event::Event;
+use crate::model::event::{Event, RunHeader};
 use crate::model::gate::GateRecord;
 use crate::model::outcome::{NotStarted, Standing, TenantRecord};
 use crate::model::plan::Target;
-use crate::model::run_summary::RunStatus;
+use crate::model::run_summary::{RunFilter, RunStatus, RunSummary};
 use crate::model::schema::Script;
 use crate::model::sink::{EventSink, FanOut, SinkLost};
 use crate::policy::StopCause;
@@ -86,6 +86,7 @@ pub(super) async fn drive(
     let gatekeeper = gates::keeper(program, set, &plan)?;
     let ledger = Ledger::open(&program.settings().ledger).await.map_err(CliError::Ledger)?;
     let mut stream = JsonLines::open(program.terminal, output)?;
+    let usual = usual_pace(&ledger, &plan.header).await;
     let mut recorder = ledger.recorder();
     // Dying before this: no tenant was touched and nothing is recorded. Dying after: the run is there to be resumed.
     recorder.begin(&plan.header).await.map_err(|error| held_or(program, error))?;
@@ -95,7 +96,7 @@ pub(super) async fn drive(
     let plan = Arc::new(RunPlan { timings: output.timings, gatekeeper, ..plan });
     let (sender, receiver) = mpsc::channel(1_024);
     let running = tokio::spawn(run::execute(plan.clone(), program.door(set), cancel.clone(), sender));
-    let (mut records, mut view) = (Records::default(), LiveView::new(program.terminal, begun));
+    let (mut records, mut view) = (Records::default(), LiveView::new(program.terminal, begun, usual));
     let mut to_ledger = &recorder;
     // The ledger comes first: what is shown has been handed to it.
     let mut sinks = FanOut::default().and(&mut to_ledger).and(&mut records).and(&mut stream).and(&mut view);
@@ -169,6 +170,18 @@ pub(super) async fn drive(
         }
     }
     Ok(if is_told || code != 0 { code } else { 1 })
+}
+
+/// The time for a tenant in the last run of this kind, if the ledger has one of late.
+pub(super) async fn usual_pace(ledger: &Ledger, header: &RunHeader) -> Option<Duration> {
+    const LATE: usize = 20;
+    let kind = std::mem::discriminant(&header.kind);
+    let is_alike = |run: &RunSummary| {
+        run.run != header.run && run.direction == header.direction && std::mem::discriminant(&run.kind) == kind
+    };
+    // No measure is no reason not to run.
+    let runs = ledger.runs_of(&RunFilter::default(), LATE).await.unwrap_or_default();
+    runs.iter().filter(|run| is_alike(run)).find_map(RunSummary::pace)
 }
 
 fn write_reports(output: &RunOutput, page: &Page<'_>) -> Vec<Result<(), CliError>> {
@@ -326,7 +339,7 @@ pub(super) struct LiveView {
 }
 
 impl LiveView {
-    pub(super) fn new(terminal: Terminal, begun: Instant) -> Self {
+    pub(super) fn new(terminal: Terminal, begun: Instant, usual: Option<Duration>) -> Self {
         let bar = terminal.live.then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
             let template = "{bar:24} {msg}";
@@ -341,7 +354,8 @@ impl LiveView {
         });
         terminal::set_bar(bar.clone());
         let silent = bar.as_ref().and_then(|_| terminal::SilentInterrupt::new());
-        LiveView { terminal, live: Live::new(terminal.err), bar, _silent: silent, begun, spoke: begun }
+        let live = Live::new(terminal.err).expecting(usual);
+        LiveView { terminal, live, bar, _silent: silent, begun, spoke: begun }
     }
 
     /// Takes an event of this time after the start of the run without a line of its own.
@@ -424,7 +438,7 @@ fn is_notable(event: &Event) -> bool {
         Event::AttemptFailed { .. } | Event::Progress { .. } | Event::Draining { .. } | Event::Cancelling { .. } => {
             true
         }
-        Event::OutsideWindow { .. } => true,
+        Event::OutsideWindow { .. } | Event::HookFinished { error: Some(_), .. } => true,
         Event::RunStarted(_) | Event::WaveFinished { .. } | Event::GateStarted { .. } | Event::GateFinished(_) => true,
         _ => false,
     }

@@ -15,10 +15,12 @@ use super::waiting::{Wait, waiting};
 use crate::compile::folder::ScriptMistake;
 use crate::compile::{MigrationSet, folder};
 use crate::engine::{Database, Servers};
+use crate::hooks::Callers;
 use crate::inputs::registry::{self, Registry, Renewal};
 use crate::inputs::select::{self, Filter, Selection};
-use crate::inputs::{Overrides, SETTINGS, ServerUrl, Setting, Settings, Variables, unread};
+use crate::inputs::{Overrides, SETTINGS, ServerUrl, Setting, Settings, Variables, folder_of, unread};
 use crate::ledger::Ledger;
+use crate::model::hook::Hooks;
 use crate::model::observation::Observation;
 use crate::model::program;
 use crate::model::run_summary::LeftAt;
@@ -128,6 +130,13 @@ impl Program {
         let timeouts = self.settings().timeouts();
         let database = Arc::new(Servers::new(set.clone(), timeouts));
         Arc::new(Renewal { database, passwords: self.registry.passwords.clone(), timeouts })
+    }
+
+    /// The hooks of the tenant file, if it has any.
+    pub(super) fn hooks(&self) -> Option<Arc<dyn Hooks>> {
+        let hooks = self.settings().hooks.clone();
+        let folder = folder_of(&self.registry.path);
+        (!hooks.is_empty()).then(|| Arc::new(Callers { hooks, folder }) as Arc<dyn Hooks>)
     }
 
     /// The selected tenants with their passwords; warns of words that match none.

@@ -323,6 +323,7 @@ pub(super) fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -
         held_back,
         concurrency: settings.concurrency(),
         pacing: pacing(settings),
+        hooks: program.hooks(),
         retry: settings.retry(),
         timeouts: settings.timeouts(),
         kill_blockers: intent.kill_blockers,

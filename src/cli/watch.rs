@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use super::exit::{CliError, run_error};
-use super::session::LiveView;
+use super::session::{LiveView, usual_pace};
 use super::setup::Program;
 use crate::ledger::{Followed, Ledger};
 use crate::model::clock::now_ms;
@@ -21,14 +21,14 @@ pub(super) async fn follow(program: &Program, ledger: &Ledger, wanted: &str) -> 
     let header = ledger.header(run).await.map_err(run_error)?;
     let since = |at_ms: i64| Duration::from_millis(u64::try_from(at_ms - header.started_at_ms).unwrap_or(0));
     let begun = Instant::now().checked_sub(since(now_ms())).unwrap_or_else(Instant::now);
-    let mut view = LiveView::new(program.terminal, begun);
+    let mut view = LiveView::new(program.terminal, begun, usual_pace(ledger, &header).await);
     view.show(&Event::RunStarted(header.clone()), Duration::ZERO);
     let (mut seen, mut is_first) = (Followed::default(), true);
     loop {
         // Asked before the news are read: those of a run that has ended are all there.
         let is_over = ledger.run(&run.to_string()).await.map_err(run_error)?.status() != RunStatus::Running;
         if is_over {
-            seen.from_the_start();
+            seen.look_again();
         }
         for (at_ms, event) in ledger.news(&header, &mut seen).await.map_err(run_error)? {
             match is_first {

@@ -11,6 +11,7 @@ mod database_url;
 pub(crate) mod diagnostics;
 mod document;
 mod form;
+mod hooks;
 mod limits;
 mod mask;
 pub(crate) mod registry;
@@ -23,6 +24,7 @@ mod variables;
 
 pub(crate) use diagnostics::Mistakes;
 pub(crate) use form::Form;
+pub(crate) use hooks::{HookAction, HookTable};
 pub(crate) use mask::MASK;
 pub(crate) use scratch::ScratchServers;
 pub(crate) use settings::{

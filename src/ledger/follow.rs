@@ -28,7 +28,7 @@ pub(crate) struct Followed {
 
 impl Followed {
     /// Looks at all outcomes once more: the clock of the run may have been set back.
-    pub(crate) fn from_the_start(&mut self) {
+    pub(crate) fn look_again(&mut self) {
         self.latest_ms = i64::MIN;
     }
 }

@@ -191,6 +191,7 @@ impl Writer {
             | Event::GateStarted { .. }
             | Event::GateFinished(_)
             | Event::WaveFinished { .. }
+            | Event::HookFinished { .. }
             | Event::OutsideWindow { .. }
             | Event::Draining { .. }
             | Event::Cancelling { .. } => {

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::model::fault::Fault;
 use crate::model::gate::GateRecord;
+use crate::model::hook::HookPoint;
 use crate::model::outcome::{NotStarted, TenantRecord};
 use crate::model::plan::Target;
 use crate::model::run_kind::RunKind;
@@ -92,6 +93,20 @@ pub(crate) enum Event {
         reason: NotStarted,
         /// Tenants still in flight.
         in_flight: usize,
+    },
+    /// A hook has ended. Of those around tenants only the failed ones behind them are told: a failure before one is its
+    /// outcome.
+    HookFinished {
+        hook: HookPoint,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        wave: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tenant: Option<TenantId>,
+        /// In milliseconds.
+        took_ms: u64,
+        /// The reason why it failed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
     },
     /// The maintenance window of a wave is closed: the run waits for it.
     OutsideWindow {

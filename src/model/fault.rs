@@ -103,6 +103,8 @@ pub(crate) enum FaultClass {
     DatabaseLost,
     /// A backup could not be made, or is not valid.
     Backup,
+    /// A hook before the tenant failed.
+    Hook,
     /// Any other fault.
     Other,
 }

@@ -41,6 +41,7 @@ pub(crate) mod live_schema;
 pub(crate) mod assertion;
 
 pub(crate) mod health;
+pub(crate) mod hook;
 
 pub(crate) mod stats;
 

@@ -143,6 +143,8 @@ pub(crate) enum NotStarted {
     Ledger,
     /// A tenant that it depends on, or on a rollback one that depends on it, did not end well.
     Dependency,
+    /// A hook before the run or its wave failed.
+    Hook,
     /// The run's deadline had passed.
     Deadline,
     /// The maintenance window of its wave was closed.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::fault::{Fault, FaultClass};
+use super::outcome::OutcomeKind;
 use super::program;
 use super::run_kind::RunKind;
 use super::schema::Direction;
@@ -131,6 +132,14 @@ impl RunSummary {
             (RunStatus::Finished, Verdict::Failures) => RunResult::Failed,
             (RunStatus::Finished, _) => RunResult::Stopped,
         }
+    }
+
+    /// The time for a tenant that it changed, all its tenants at once: a measure for the next run of the same kind. `None`:
+    /// its end is not recorded, or it changed none.
+    pub(crate) fn pace(&self) -> Option<Duration> {
+        let changed = self.counts.at_target() - self.counts.outcomes[OutcomeKind::UpToDate];
+        let changed = u32::try_from(changed).ok().filter(|changed| *changed > 0)?;
+        Some(self.elapsed()? / changed)
     }
 
     /// Selected tenants without an outcome at their target, failures aside.

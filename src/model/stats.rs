@@ -114,6 +114,7 @@ impl RunStats {
             Some(NotStarted::Interrupted) => return Verdict::Interrupted,
             Some(NotStarted::FailureBudget | NotStarted::RunFailureBudget) => return Verdict::BudgetExhausted,
             Some(NotStarted::GateFailed) => return Verdict::GateFailed,
+            Some(NotStarted::Hook) => return Verdict::HookFailed,
             // No run stops for a dependency, one that ran out of time is judged by what it did, and one that paused may have
             // failures within its budgets.
             Some(NotStarted::Paused | NotStarted::Dependency | NotStarted::Deadline | NotStarted::Window) | None => {}
@@ -146,6 +147,8 @@ pub(crate) enum Verdict {
     BudgetExhausted,
     /// A gate between two waves stopped the rollout.
     GateFailed,
+    /// A hook stopped the rollout.
+    HookFailed,
     /// The operator interrupted it.
     Interrupted,
     /// The ledger could not be written any more.

@@ -5,7 +5,9 @@
 use std::fmt::Display;
 use std::time::{Duration, UNIX_EPOCH};
 
+use crate::model::hook::HookPoint;
 use crate::model::schema::Direction;
+use crate::model::tenant::TenantId;
 
 use super::style::{Style, clean, shorten, width};
 
@@ -126,6 +128,12 @@ pub(super) fn share(part: usize, whole: usize) -> String {
         _ if part == whole => "100 %".to_owned(),
         _ => format!("{:.1} %", (part as f64 / whole as f64 * 100.0).clamp(0.1, 99.9)),
     }
+}
+
+/// A hook with its subject: `after_tenant of acme`.
+pub(super) fn of_hook(hook: HookPoint, wave: Option<&str>, tenant: Option<&TenantId>) -> String {
+    let of = tenant.map(TenantId::as_str).or(wave);
+    of.map_or_else(|| hook.to_string(), |of| format!("{hook} of {}", clean(of)))
 }
 
 /// `1 tenant`, `2 tenants`.

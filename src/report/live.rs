@@ -35,6 +35,8 @@ pub(crate) struct Live {
     wave: Option<String>,
     /// Its failure budget.
     budget: Option<String>,
+    /// The time that the last run of this kind took for a tenant.
+    usual: Option<Duration>,
     /// The times of the tenants that are done.
     durations: Durations,
     /// The tenants in flight that were told to be stragglers.
@@ -64,10 +66,16 @@ impl Live {
             waiting: HashSet::new(),
             wave: None,
             budget: None,
+            usual: None,
             durations: Durations::default(),
             told: HashSet::new(),
             causes: HashMap::new(),
         }
+    }
+
+    /// With the time that the last run of this kind took for a tenant.
+    pub(crate) fn expecting(self, usual: Option<Duration>) -> Self {
+        Live { usual, ..self }
     }
 
     /// Number of lines with the same cause that are shown one by one; after that only every tenth, hundredth and so on
@@ -135,6 +143,13 @@ impl Live {
                 let what = format!("draining: {why}; nothing new is started, {in_flight} in flight will finish{again}");
                 Some(self.style.paint(Tone::Warning, what))
             }
+            Event::HookFinished { hook, wave, tenant, took_ms, error } => {
+                let of = label::of_hook(*hook, wave.as_deref(), tenant.as_ref());
+                Some(match error {
+                    Some(error) => self.style.paint(Tone::Warning, format!("hook {of} failed: {}", clean(error))),
+                    None => format!("hook {of} {}", took(Duration::from_millis(*took_ms))),
+                })
+            }
             Event::OutsideWindow { wave, window, opens_at_ms } => {
                 let opens = label::moment(*opens_at_ms);
                 let what = format!("wave {} waits until {opens}: its window is {}", clean(wave), clean(window));
@@ -188,6 +203,10 @@ impl Live {
         if left > 0 && self.done >= 3 && elapsed >= Self::LONG {
             let rest = elapsed.mul_f64(left as f64 / self.done as f64);
             parts.push(format!("about {} left", whole(rest)));
+        } else if let Some(rest) = self.usual.map(|usual| usual * u32::try_from(left).unwrap_or(u32::MAX))
+            && rest >= Self::LONG
+        {
+            parts.push(format!("about {} left, as the last run took", whole(rest)));
         }
         if let Some((tenant, began)) = self.in_flight.values().min_by_key(|(_, began)| *began)
             && let age = elapsed.saturating_sub(*began)

@@ -42,6 +42,8 @@ pub(crate) struct PlanView<'a> {
     pub(crate) aside: &'a [Script],
     /// Time limits in force that differ from the fleet's.
     pub(crate) limits: &'a [LimitNote],
+    /// The hooks that a run calls, in words.
+    pub(crate) hooks: &'a [String],
     /// The locks of the scripts, where they are to be shown.
     pub(crate) locks: &'a [ScriptLocks],
     /// Everything that is sent, where it is to be shown in the place of the scripts.
@@ -224,6 +226,7 @@ impl PlanView<'_> {
             ("Order", lines(&self.order(style), 2)),
             (changes, self.scripts_text(style)),
             ("Time limits that are not the fleet's", lines(&limits, 4)),
+            ("Hooks", lines(self.hooks, 2)),
         ];
         let rest = rest.into_iter().filter(|(_, text): &(_, String)| !text.is_empty());
         let rest = rest.map(|(head, text)| (head.to_owned(), text));
@@ -329,7 +332,7 @@ impl PlanView<'_> {
             "waves": self.waves.iter().map(wave).collect::<Vec<Value>>(),
             "scripts": self.scripts.iter().map(script).collect::<Vec<Value>>(),
             "aside": self.aside.iter().map(script).collect::<Vec<Value>>(),
-            "limits": self.limits, "wire": self.wires.iter().map(wire).collect::<Vec<Value>>(), "summary": self.counts(),
+            "limits": self.limits, "hooks": self.hooks, "wire": self.wires.iter().map(wire).collect::<Vec<Value>>(), "summary": self.counts(),
         })
     }
 
@@ -356,7 +359,8 @@ impl PlanView<'_> {
         if self.detail >= Detail::Scripts {
             out.push_str(&format!("\n{}", self.script_sheet(&style).markdown()));
         }
-        for note in self.order(&style).into_iter().chain(self.notes()).chain(self.limits.iter().map(LimitNote::text)) {
+        let settings = self.limits.iter().map(LimitNote::text).chain(self.hooks.iter().cloned());
+        for note in self.order(&style).into_iter().chain(self.notes()).chain(settings) {
             out.push_str(&format!("\n- {}", markdown::text(&note)));
         }
         for script in self.texts(&style).into_iter().filter(|_| self.detail == Detail::Sql) {

@@ -302,6 +302,13 @@ fn moment_of_run(event: &Event) -> (&'static str, String) {
         }
         Event::GateFinished(gate) => ("gate", format!("behind wave {} {}", gate.wave, live::end_of(gate))),
         Event::Progress { tenant, migration, rows, .. } => ("progress", format!("{tenant}: {migration}, {rows} rows")),
+        Event::HookFinished { hook, wave, tenant, took_ms, error } => {
+            let of = label::of_hook(*hook, wave.as_deref(), tenant.as_ref());
+            let end = error
+                .as_ref()
+                .map_or_else(|| took(Duration::from_millis(*took_ms)), |error| format!("failed: {error}"));
+            ("hook", format!("{of} {end}"))
+        }
         Event::OutsideWindow { wave, window, opens_at_ms } => {
             ("window", format!("{wave} waited for {window}, which opens {}", label::moment(*opens_at_ms)))
         }

@@ -19,6 +19,7 @@ use super::attempts::AttemptHistory;
 use super::cancel::{Cancel, Level};
 use super::decide::{self, Conclusion, Counted, Next, Rules};
 use super::gate::{self, Passage, Watch};
+use super::hooking::Hooking;
 use super::observe::{Pace, observe};
 use super::order::{Order, Readiness};
 use super::pacing::{Opening, Pacer};
@@ -29,6 +30,7 @@ use super::{PlannedWave, RunPlan, log};
 use crate::engine::{Database, Notice, Notifier, PartialState, Stopwatch};
 use crate::model::event::Event;
 use crate::model::fault::{Fault, FaultClass};
+use crate::model::hook::HookPoint;
 use crate::model::observation::Observation;
 use crate::model::outcome::{NotStarted, Outcome, OutcomeKind, Standing, TenantRecord};
 use crate::model::plan::{self, Decision};
@@ -58,6 +60,7 @@ async fn every_wave(
 ) -> RunStats {
     let (notifier, notices) = mpsc::unbounded_channel();
     let stats = RunStats { selected: plan.tenants.len(), held_back: plan.held_back, ..RunStats::default() };
+    let token = cancel.token();
     let mut dispatcher = Dispatcher {
         plan: plan.clone(),
         database,
@@ -68,12 +71,14 @@ async fn every_wave(
         tenants: HashMap::new(),
         announced: Level::Running,
         order: Order::of(&plan),
+        hooks: Hooking::new(plan.clone(), token),
         pacer: Pacer::new(plan.pacing.clone()),
         budget: Budget::new(plan.max_failures, plan.tenants.len(), plan.former),
         notifier,
         notices,
     };
     dispatcher.emit(Event::RunStarted(plan.header.clone())).await;
+    let is_begun = dispatcher.hook(HookPoint::BeforeRun, None).await;
     for open in &plan.open_gates {
         match &open.approved_by {
             Some(by) => dispatcher.emit(Event::GateFinished(gate::approved(&open.wave, by))).await,
@@ -98,6 +103,9 @@ async fn every_wave(
     {
         dispatcher.stats.stopped = Some(reason);
     }
+    if is_begun {
+        dispatcher.hook(HookPoint::AfterRun, None).await;
+    }
     let stats = dispatcher.stats;
     dispatcher.emit(Event::RunFinished { stats }).await;
     stats
@@ -115,6 +123,7 @@ struct Dispatcher {
     tenants: HashMap<usize, InFlight>,
     announced: Level,
     order: Order,
+    hooks: Hooking,
     pacer: Pacer,
     /// The failure budget of the whole run.
     budget: Budget,
@@ -127,11 +136,14 @@ struct InFlight {
     history: AttemptHistory,
     since: Instant,
     stopwatch: Stopwatch,
+    /// Whether an attempt was begun.
+    is_begun: bool,
 }
 
 impl InFlight {
     fn fresh() -> Self {
-        InFlight { history: AttemptHistory::default(), since: Instant::now(), stopwatch: Stopwatch::default() }
+        let (history, stopwatch) = (AttemptHistory::default(), Stopwatch::default());
+        InFlight { history, since: Instant::now(), stopwatch, is_begun: false }
     }
 }
 
@@ -141,6 +153,17 @@ impl Dispatcher {
         if self.events.send(event).await.is_err() {
             self.cancel.drain(NotStarted::Ledger);
         }
+    }
+
+    /// Calls the hook around the run or a wave. One that fails before either stops the run, and false is returned.
+    async fn hook(&mut self, point: HookPoint, wave: Option<&str>) -> bool {
+        let Some(event) = self.hooks.around(point, wave, self.stats).await else { return true };
+        let is_stopping = point.is_before() && matches!(event, Event::HookFinished { error: Some(_), .. });
+        self.emit(event).await;
+        if is_stopping {
+            self.cancel.drain(NotStarted::Hook);
+        }
+        !is_stopping
     }
 
     /// Whether the gate behind a wave stands in front of anything: one behind a wave on which nothing was to be done is
@@ -191,6 +214,7 @@ impl Dispatcher {
             run_max_failures: Some(self.plan.max_failures.to_string()),
         };
         self.emit(started).await;
+        let is_begun = self.hook(HookPoint::BeforeWave, Some(&planned.name)).await;
         let known = self.read_together(planned).await;
         let mut wave = WaveRun::new(planned, known);
         self.fill_queue(&mut wave).await;
@@ -231,9 +255,16 @@ impl Dispatcher {
                     }
                     self.record(&mut wave, index, attempt).await;
                 }
+                Some(event) = self.hooks.ended() => self.emit(event).await,
                 _ = level.changed() => {}
                 () = tokio::time::sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
             }
+        }
+        while let Some(event) = self.hooks.ended().await {
+            self.emit(event).await;
+        }
+        if is_begun {
+            self.hook(HookPoint::AfterWave, Some(&planned.name)).await;
         }
         self.wave_finished(&wave).await;
         wave
@@ -370,7 +401,9 @@ impl Dispatcher {
     async fn start(&mut self, wave: &mut WaveRun<'_>, index: usize) {
         let teller = self.notifier(index);
         let stopwatch = if self.plan.timings { Stopwatch::on() } else { Stopwatch::default() };
-        let in_flight = || InFlight { stopwatch, ..InFlight::fresh() };
+        let is_new = !self.tenants.contains_key(&index);
+        let before = if is_new { self.hooks.before(index, &wave.planned.name) } else { None };
+        let in_flight = || InFlight { stopwatch, is_begun: true, ..InFlight::fresh() };
         let InFlight { history, stopwatch, .. } = self.tenants.entry(index).or_insert_with(in_flight);
         let tenant = self.plan.tenants[index].clone();
         let attempt = history.attempts + 1;
@@ -396,6 +429,12 @@ impl Dispatcher {
         // A separate task: a panic in it affects this tenant only.
         let attempted = async move {
             let begun = Instant::now();
+            // Dying in it, or behind it: the tenant was not touched, and its hook is called again by the next run.
+            if let Some(before) = before
+                && let Err(fault) = before.await
+            {
+                return (index, Attempt::without_work(None, AttemptEnd::stopped(fault, PartialState::Nothing)));
+            }
             let attempt = AssertUnwindSafe(assignment.attempt()).catch_unwind().await;
             let attempt = attempt.unwrap_or_else(|panic| panicked(panic.as_ref()));
             log::ended(&attempt, begun.elapsed());
@@ -498,6 +537,9 @@ impl Dispatcher {
             self.cancel.drain(NotStarted::FailureBudget);
         } else if of_run {
             self.cancel.drain(NotStarted::RunFailureBudget);
+        }
+        if in_flight.is_begun {
+            self.hooks.after(&record);
         }
         self.emit(Event::TenantFinished(record)).await;
     }

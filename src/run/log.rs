@@ -81,6 +81,10 @@ pub(super) fn event(event: &Event) {
             info!(target: "fleet::run", finished = stats.finished(), failed = stats.failures(), "run finished");
         }
         Event::Draining { in_flight, .. } => warn!(target: "fleet::run", in_flight, "nothing new starts"),
+        Event::HookFinished { hook, took_ms, error: None, .. } => info!(target: "fleet::run", %hook, took_ms, "hook"),
+        Event::HookFinished { hook, took_ms, error: Some(error), .. } => {
+            warn!(target: "fleet::run", %hook, took_ms, error, "hook failed");
+        }
         Event::OutsideWindow { wave, window, .. } => {
             info!(target: "fleet::run", wave, window, "waiting for the window")
         }

@@ -9,6 +9,7 @@ mod cancel;
 mod decide;
 mod dispatcher;
 mod gate;
+mod hooking;
 mod liveness;
 mod lock_watch;
 mod log;
@@ -35,6 +36,7 @@ use std::time::Duration;
 use crate::compile::LazyScripts;
 use crate::model::engine::Variant;
 use crate::model::event::RunHeader;
+use crate::model::hook::Hooks;
 use crate::model::plan::Goal;
 use crate::model::run_summary::LeftAt;
 use crate::model::schema::Catalog;
@@ -77,6 +79,8 @@ pub(crate) struct RunPlan {
     pub(crate) concurrency: Concurrency,
     /// The limits on starts.
     pub(crate) pacing: Pacing,
+    /// The calls around it, its waves and its tenants.
+    pub(crate) hooks: Option<Arc<dyn Hooks>>,
     /// The retry policy for transient faults.
     pub(crate) retry: RetryPolicy,
     /// The time limits of the fleet.

@@ -25,6 +25,7 @@ use crate::model::stats::{RunStats, Verdict};
 use crate::model::tenant::{Address, Engine, TenantId};
 
 mod gates;
+mod hooking;
 mod order;
 mod pacing;
 
@@ -135,6 +136,7 @@ async fn plan_of(
         },
         retry: RetryPolicy::default(),
         pacing: Pacing::default(),
+        hooks: None,
         restore: None,
         seed: None,
         adopt: None,

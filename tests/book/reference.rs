@@ -40,6 +40,7 @@ fn the_tenant_file_s_keys_are_those_that_the_program_knows() {
         ("| `[scratch]` key |", "[scratch]"),
         ("| `[seed]` key |", "[seed]"),
         ("| `[backup]` key |", "[backup]"),
+        ("| `[hooks]` key |", "[hooks]"),
     ] {
         let keys = first_cells(&page.text, head);
         assert!(!keys.is_empty(), "{head}");

@@ -23,6 +23,7 @@ mod flavours;
 mod gates;
 mod going_on;
 mod holding;
+mod hooks;
 mod hostile;
 mod hostile_ledger;
 mod interrupted;

@@ -172,6 +172,7 @@ impl Fleet {
             concurrency: Concurrency { global: self.at_once, ..Concurrency::default() },
             retry: self.retry,
             pacing: Default::default(),
+            hooks: None,
             timeouts: self.timeouts,
             limits: self.limits.clone(),
             kill_blockers: self.kill_blockers,

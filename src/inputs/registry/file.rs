@@ -24,8 +24,8 @@ use crate::model::text::suggestion;
 /// The name of the tenant file.
 pub(crate) const FILE_NAME: &str = "tenants.toml";
 
-const SECTIONS: [&str; 10] =
-    ["fleet", "defaults", "scratch", "backup", "check", "assertion", "seed", "migrations", "wave", "tenant"];
+const SECTIONS: [&str; 11] =
+    ["fleet", "defaults", "scratch", "backup", "hooks", "check", "assertion", "seed", "migrations", "wave", "tenant"];
 
 /// The tenant file in `start` or in the nearest folder above it.
 pub(crate) fn find(start: &Path) -> Option<PathBuf> {

@@ -18,6 +18,8 @@ const OF_BACKUPS: [&str; 4] = ["FLEET_TENANT", "FLEET_ENGINE", "FLEET_SERVER", "
 
 /// Told to the command of a gate, all together; it may call this program, too.
 const OF_GATES: [&str; 2] = ["FLEET_RUN", "FLEET_WAVE"];
+/// Told to the program of a hook, the first always; it may call this program.
+const OF_HOOKS: [&str; 5] = ["FLEET_HOOK", "FLEET_RUN", "FLEET_WAVE", "FLEET_TENANT", "FLEET_OUTCOME"];
 
 /// Of the project's own scripts and tests.
 const OF_SCRIPTS: &str = "servers_state";
@@ -43,7 +45,9 @@ pub(crate) fn unread(variables: &Variables, file: &str) -> Vec<String> {
     let is_named = |name: &str| file.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|word| word == name);
     let told_to_commands = [&OF_BACKUPS[..], &OF_GATES];
     let is_told = |names: &&[&str]| names.iter().all(|name| variables.get(name).is_some());
-    let own: Vec<&str> = told_to_commands.into_iter().filter(is_told).flatten().copied().collect();
+    let of_hooks = variables.get(OF_HOOKS[0]).map(|_| &OF_HOOKS[..]);
+    let own = told_to_commands.into_iter().filter(is_told).chain(of_hooks);
+    let own: Vec<&str> = own.flatten().copied().collect();
     let (mut told, mut unknown) = (Vec::new(), Vec::new());
     for (name, _) in variables.sorted() {
         if own.contains(&name) {

@@ -19,7 +19,9 @@ use serde::{Deserialize, Deserializer, de};
 use super::database_url::{ServerUrl, UrlProblem, scheme, shown, sqlite_path};
 use super::document::Document;
 use super::limits::OfMigration;
-use super::{Diagnostics, ScratchServers, Variables, assertions, backup, check, form, limits, scratch, seed};
+use super::{
+    Diagnostics, HookTable, ScratchServers, Variables, assertions, backup, check, form, hooks, limits, scratch, seed,
+};
 use crate::model::transaction::TransactionScope;
 use crate::policy::{
     Backoff, Concurrency, Deadline, FailureBudget, LockRetry, Rate, RetryPolicy, Timeouts, Window, parse_duration,
@@ -97,6 +99,9 @@ pub(crate) struct Settings {
     /// A command that backs one tenant up, instead of the engines' own means.
     #[serde(skip)]
     pub(crate) backup_command: Option<Vec<String>>,
+    /// The calls around runs, waves and tenants.
+    #[serde(skip)]
+    pub(crate) hooks: HookTable,
     /// The file of rules by which rows are generated, absolute; `None`: the general rules alone.
     #[serde(skip)]
     pub(crate) seed_rules: Option<PathBuf>,
@@ -350,6 +355,7 @@ pub(crate) fn read_settings(document: &Document<'_>, sources: Sources<'_>, draft
         log_dir: settings.log_dir.map(|folder| base("log_dir").join(folder)),
         migrations: limits::read(document, drafts),
         backup_command: backup::read(document, drafts),
+        hooks: hooks::read(document, sources.variables, drafts),
         verify: base("verify").join(settings.verify),
         assertions: assertions::read(document, drafts),
         check_ignore: check::read(document, drafts),

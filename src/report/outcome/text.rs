@@ -248,6 +248,7 @@ pub(in crate::report) fn why_not_started(reason: NotStarted, waited_for: Option<
         (NotStarted::Dependency, None) => "a tenant that has to be done before it did not end well",
         (NotStarted::Interrupted, _) => "the run was interrupted",
         (NotStarted::FailureBudget, _) => "the failure budget was used up",
+        (NotStarted::Hook, _) => "a hook failed",
         (NotStarted::Deadline, _) => "the deadline of the run had passed",
         (NotStarted::Window, _) => "the maintenance window of its wave was closed",
         (NotStarted::RunFailureBudget, _) => "the failure budget of the run was used up",

@@ -135,3 +135,36 @@ fn a_line_above_a_bar_is_broken_between_words_and_keeps_its_cause() {
     assert!(folded.lines().count() > 1 && folded.lines().all(|l| width(l) < NARROW.columns()), "{folded}");
     assert_eq!(folded.split_whitespace().collect::<Vec<_>>(), line.split_whitespace().collect::<Vec<_>>());
 }
+
+#[test]
+fn before_a_run_has_a_pace_of_its_own_that_of_the_last_one_counts() {
+    let mut live = Live::new(ASCII).expecting(Some(Duration::from_secs(2)));
+    let records = mixed();
+    live.note(&Event::RunStarted(header(&records)), Duration::ZERO);
+    assert_eq!(live.progress(Duration::from_secs(1)), "0/80  1.0s  about 2m 40s left, as the last run took");
+    for r in records.iter().take(3) {
+        live.note(&Event::TenantFinished(r.clone()), Duration::from_secs(6));
+    }
+    assert!(
+        live.progress(Duration::from_secs(6)).ends_with("about 2m 34s left"),
+        "{}",
+        live.progress(Duration::from_secs(6))
+    );
+}
+
+#[test]
+fn a_straggler_is_named_once_and_on_the_bar() {
+    let mut live = Live::new(ASCII);
+    live.note(&Event::RunStarted(header(&mixed())), Duration::ZERO);
+    for i in 0..6 {
+        let mut done = migrated(i, &format!("t{i}"), None, 1);
+        done.duration = Duration::from_secs(3);
+        live.note(&Event::TenantFinished(done), Duration::from_secs(3));
+    }
+    live.note(&Event::AttemptStarted { index: 7, tenant: "slow".into(), attempt: 1 }, Duration::from_secs(3));
+    assert!(live.stragglers(Duration::from_secs(14)).is_empty(), "not four times yet");
+    let line = live.stragglers(Duration::from_secs(15));
+    assert_eq!(line, ["[ 6/80] slow  straggles: at work for 12s, 4 times the median of 3.0s"]);
+    assert!(live.stragglers(Duration::from_secs(30)).is_empty(), "it was told");
+    assert!(live.progress(Duration::from_secs(30)).contains("longest: slow 27s, 9 times the median of 3.0s"));
+}

@@ -82,6 +82,7 @@ pub(super) fn view<'a>(
         scripts,
         aside: &[],
         limits: &[],
+        hooks: &[],
         locks: &[],
         wires: &[],
         detail: Detail::Summary,

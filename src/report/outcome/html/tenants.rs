@@ -47,7 +47,7 @@ fn outcome((_, record): &Row<'_>) -> String {
 }
 
 fn wave(name: &str, mut rows: Vec<Row<'_>>) -> Markup {
-    // What needs attention comes first.
+    // Failures come first, then the tenants that were not reached.
     let rank = |row: &Row<'_>| {
         [Standing::Failed, Standing::Outstanding, Standing::AtTarget].iter().position(|s| *s == standing(row))
     };
@@ -72,7 +72,7 @@ fn wave(name: &str, mut rows: Vec<Row<'_>>) -> Markup {
 
 fn row(row: &Row<'_>) -> Markup {
     let (planned, record) = row;
-    let before = record.and_then(|r| now::version_before(r)).map(|before| label::version(before));
+    let before = record.and_then(now::version_before).map(label::version);
     let reason = record.and_then(|r| r.error.as_ref().map(ToString::to_string).or_else(|| now::reason(&r.outcome)));
     html! {
         tr class=(class_of(standing(row))) {

@@ -1,0 +1,170 @@
+//! Hooks: programs and addresses that are called around a run, its waves and its tenants.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+
+use serde_json::Value;
+
+use crate::support::{Fleet, all, count, record, with};
+
+/// Each call as a line of a file: its place, the tenant or the wave, and the outcome.
+const NOTE: &str = r#"["sh", "-c", "cat >> bodies; echo >> bodies; echo $FLEET_HOOK $FLEET_WAVE $FLEET_TENANT $FLEET_OUTCOME >> calls"]"#;
+
+fn every(hook: &str) -> String {
+    let points = ["before_run", "after_run", "before_wave", "after_wave", "before_tenant", "after_tenant"];
+    points.map(|point| format!("{point} = {hook}\n")).concat()
+}
+
+fn lines(fleet: &Fleet, file: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(fleet.path(file)).unwrap_or_default();
+    text.lines().map(|line| line.trim_end().to_owned()).collect()
+}
+
+#[test]
+fn a_failing_after_hook_loses_nothing() {
+    let fails = "[\"sh\", \"-c\", \"echo maintenance mode is stuck >&2; exit 3\"]";
+    let hooks = format!("[hooks]\nafter_tenant = {fails}\nafter_wave = {fails}\nafter_run = {fails}\n");
+    let fleet = Fleet::new().head(&hooks).sqlite(2).postgres(1).mariadb(1);
+    let ran = fleet.run(&["migrate", "--yes", "--report", "json=run.json"]).exits(0);
+    let ran = ran.tells(&[
+        "hook after_tenant of lite-000 failed",
+        "maintenance mode is stuck",
+        "hook after_wave of rest failed",
+    ]);
+    assert!(ran.out.contains("4 migrated"), "{}", ran.out);
+    for tenant in &fleet.tenants {
+        assert_eq!(fleet.history(&tenant.id).unwrap(), all(), "{}", tenant.id);
+    }
+    fleet.run(&["runs", "show", "last"]).exits(0).shows(&[
+        "hook",
+        "after_tenant of pg-000 failed: `sh` failed (exit status: 3)",
+        "after_run failed",
+    ]);
+    let story = fleet.run(&["runs", "show", "last", "--format", "json"]).exits(0).json();
+    assert_eq!((&story["verdict"], count(&story, "migrated")), (&"all_at_target".into(), 4));
+    let failed = |event: &&Value| event["event"]["event"] == "hook_finished" && event["event"]["error"].is_string();
+    assert_eq!(story["events"].as_array().unwrap().iter().filter(failed).count(), 6, "{story:#}");
+}
+
+#[test]
+fn hooks_are_called_around_what_they_are_about_and_told_of_it() {
+    let head = format!("[[wave]]\nname = \"canary\"\ntenants = [\"lite-000\"]\n[hooks]\n{}", every(NOTE));
+    let fleet = Fleet::new().head(&head).sqlite(2);
+    fleet.run(&["plan"]).exits(0).shows(&["Hooks", "before_tenant: sh -c", "(at most 30"]);
+    assert!(lines(&fleet, "calls").is_empty(), "a plan calls none");
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    let calls = lines(&fleet, "calls");
+    let around = |wave: &str, tenant: &str| {
+        [
+            format!("before_wave {wave}"),
+            format!("before_tenant {wave} {tenant}"),
+            format!("after_tenant {wave} {tenant} migrated"),
+            format!("after_wave {wave}"),
+        ]
+    };
+    let waves = [around("canary", "lite-000"), around("rest", "lite-001")].concat();
+    assert_eq!(calls, [vec!["before_run".to_owned()], waves, vec!["after_run".to_owned()]].concat());
+    let bodies: Vec<Value> = lines(&fleet, "bodies").iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&bodies[0]["hook"], &bodies[0]["goal"]), (&"before_run".into(), &"head".into()));
+    assert_eq!(
+        (&bodies[3]["outcome"], &bodies[3]["version"]),
+        (&"migrated".into(), &all().last().unwrap().as_str().into())
+    );
+    assert_eq!(bodies[9]["stats"]["migrated"], 2, "{:#}", bodies[9]);
+}
+
+#[test]
+fn a_failing_before_hook_stops_what_it_precedes() {
+    let head = |hook: &str| {
+        format!("[[wave]]\nname = \"canary\"\ntenants = [\"lite-000\"]\n[hooks]\nafter_tenant = {NOTE}\n{hook}\n")
+    };
+    let run = Fleet::new().head(&head("before_run = [\"false\"]")).sqlite(2);
+    run.run(&["migrate", "--yes"])
+        .exits(101)
+        .tells(&["hook before_run failed"])
+        .shows(&["not started", "a hook failed"]);
+    assert!(run.tenants.iter().all(|tenant| run.history(&tenant.id).is_none()) && lines(&run, "calls").is_empty());
+
+    let wave = Fleet::new().head(&head("before_wave = [\"sh\", \"-c\", \"test $FLEET_WAVE = canary\"]")).sqlite(2);
+    wave.run(&["migrate", "--yes"]).exits(101).tells(&["hook before_wave of rest failed"]);
+    assert_eq!((wave.history("lite-000").unwrap().len(), wave.history("lite-001")), (all().len(), None));
+    wave.run(&["runs", "show", "last"]).exits(0).shows(&["hook failed", "runs resume"]);
+
+    let one =
+        Fleet::new().head(&head("before_tenant = [\"sh\", \"-c\", \"test $FLEET_TENANT != lite-001\"]")).sqlite(3);
+    let report = one.run(&["migrate", "--yes", "--format", "json"]).exits(100).json();
+    assert_eq!(with(&report, "failed"), ["lite-001"]);
+    let failed = record(&report, "lite-001");
+    assert_eq!((&failed["error"]["class"], &failed["attempts"]), (&"hook".into(), &1.into()), "{failed:#}");
+    assert_eq!(one.history("lite-001"), None, "it was not touched");
+    assert_eq!(lines(&one, "calls").len(), 2, "no after hook where the before hook failed");
+}
+
+#[test]
+fn a_hook_that_does_not_end_is_killed_with_its_children() {
+    let hooks = "[hooks]\nafter_run = { command = [\"sh\", \"-c\", \"sleep 77777\"], timeout = \"500ms\" }\n";
+    let fleet = Fleet::new().head(hooks).sqlite(1);
+    fleet
+        .run(&["migrate", "--yes"])
+        .exits(0)
+        .tells(&["hook after_run failed", "did not end within 500ms and was killed"]);
+    let left = std::process::Command::new("pgrep").args(["-f", "sleep 77777"]).output().unwrap();
+    assert!(left.stdout.is_empty(), "{left:?}");
+}
+
+#[test]
+fn a_hook_posts_json_to_an_address_that_stays_secret() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = std::thread::spawn(move || {
+        let mut requests = Vec::new();
+        for status in ["204 No Content", "503 Service Unavailable"] {
+            let (mut stream, _) = listener.accept().unwrap();
+            let (mut request, mut piece) = (String::new(), [0; 4096]);
+            while !request.contains("}") {
+                let read = stream.read(&mut piece).unwrap();
+                request.push_str(&String::from_utf8_lossy(&piece[..read]));
+            }
+            write!(stream, "HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
+            requests.push(request);
+        }
+        requests
+    });
+    let post = "{ post = \"http://${HOOK_HOST}/s3cret-path\", timeout = \"20s\" }";
+    let fleet = Fleet::new().head(&format!("[hooks]\nbefore_run = {post}\nafter_run = {post}\n")).sqlite(1);
+    fleet.write();
+    let program = |arguments: &[&str]| {
+        let mut program = fleet.program(arguments);
+        crate::support::finish(program.env("HOOK_HOST", address.to_string()))
+    };
+    let plan = program(&["plan"]).exits(0).shows(&["before_run: POST to 127.0.0.1 (at most 20"]);
+    let ran =
+        program(&["migrate", "--yes"]).exits(0).tells(&["hook after_run failed: the address answered with status 503"]);
+    let requests = server.join().unwrap();
+    assert!(
+        requests[0].starts_with("POST /s3cret-path ") && requests[0].contains("application/json"),
+        "{}",
+        requests[0]
+    );
+    assert!(requests[0].contains("\"hook\":\"before_run\"") && requests[1].contains("\"migrated\":1"), "{requests:?}");
+    let told = program(&["runs", "show", "last", "--format", "json"]).exits(0).out;
+    assert!(![plan.out, ran.out, ran.err, told].iter().any(|text| text.contains("s3cret")));
+    let gone = program(&["migrate", "--yes"]).exits(101).tells(&["hook before_run failed"]);
+    assert!(!gone.err.contains("s3cret"), "{}", gone.err);
+}
+
+#[test]
+fn wrong_hooks_are_refused_with_their_place() {
+    for (hook, told) in [
+        ("before_runs = [\"x\"]", "did you mean `before_run`?"),
+        ("before_run = []", "`before_run` names no program"),
+        ("before_run = \"sh -c x\"", "must be a table"),
+        ("before_run = { timeout = \"3s\" }", "must have either `command` or `post`"),
+        ("before_run = { post = \"ftp://x/s3cret\" }", "`post` must be an address"),
+        ("before_run = { command = [\"x\"], timeout = \"0s\" }", "`timeout` must be a duration"),
+    ] {
+        let fleet = Fleet::new().head(&format!("[hooks]\n{hook}\n")).sqlite(1);
+        let refused = fleet.run(&["tenants", "list"]).exits(78).tells(&[told]);
+        assert!(!refused.err.contains("s3cret"), "{}", refused.err);
+    }
+}
