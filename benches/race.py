@@ -19,11 +19,12 @@ import statistics
 import sys
 from pathlib import Path
 
+import peers
 from process import DATA, ROOT, WORK, build, measure, program, say
 from report import TITLES, at_least, at_most, figure, versions
 from server import Relay, Servers, sql, url_of
 
-CONTENDERS = ["fleet", "floor", "seaorm in-process", "seaorm xargs"]
+CONTENDERS = ["fleet", "floor", "seaorm in-process", "seaorm xargs", *peers.PEERS]
 
 # What the issue asks for. Ratios are medians; "fleet / floor" at most, "seaorm / fleet" at least.
 FLOOR_AT_MOST = {"cold": 1.15, "noop": 1.25}
@@ -96,7 +97,7 @@ class Fleet:
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         self.list, self.config = self.folder / "tenants.txt", self.folder / "tenants.toml"
-        self.generation, self.made = 0, []
+        self.generation, self.made, self.peers = 0, [], {}
 
     def url(self, name):
         if self.engine == "sqlite":
@@ -108,7 +109,7 @@ class Fleet:
     def renew(self):
         """Empty databases, as on the first day."""
         self.generation += 1
-        names = [f"bench_{self.generation:03}_{number:05}" for number in range(self.size)]
+        names = self.names = [f"bench_{self.generation:03}_{number:05}" for number in range(self.size)]
         urls = [self.url(name) for name in names]
         self.list.write_text("\n".join(urls) + "\n")
         create = str(self.engine == "sqlite").lower()
@@ -136,6 +137,12 @@ class Fleet:
             sql(self.server, "\n".join([*create, "CHECKPOINT;"] if self.engine == "postgres" else create))
             self.made += names
 
+    def peer(self, name):
+        """A runner of others on these tenants, which must be there."""
+        if name not in self.peers:
+            self.peers[name] = peers.Peer(name, self)
+        return self.peers[name]
+
     def make_room(self, contenders):
         """Deletes what was made where another run of so many contenders would fill the disk; on a tmpfs in any case."""
         needed = 2 * contenders * self.size * TENANT_MIB[self.engine]
@@ -156,7 +163,8 @@ class Fleet:
 
 def contenders_of(engine, options):
     """SeaORM's command line sets a search path of its own: its loop in one process has that of the URL."""
-    return [name for name in options.contenders if (engine, name) != ("schemas", "seaorm xargs")]
+    alone = engine == "schemas"
+    return [name for name in options.contenders if not (alone and name in ("seaorm xargs", *peers.PEERS))]
 
 
 def floor_engine(fleet):
@@ -171,11 +179,16 @@ def command_of(contender, fleet, mode, concurrency, xargs):
         return [program("floor"), floor_engine(fleet), str(fleet.list), str(concurrency), mode]
     if contender == "seaorm in-process":
         return [program("seaorm-inprocess"), str(fleet.list), str(concurrency)]
+    if contender in peers.PEERS:
+        return fleet.peer(contender).command(concurrency, xargs)
     return ["xargs", "-a", str(fleet.list), "-P", str(xargs), "-I", "{}", program("seaorm-runner"), "up", "-u", "{}"]
 
 
-def verify(fleet):
+def verify(fleet, contender="fleet"):
     """The floor's `noop` fails unless each tenant's history is complete: no contender is timed for work left undone."""
+    if contender in peers.PEERS:
+        fleet.peer(contender).verify()
+        return
     measure([program("floor"), floor_engine(fleet), str(fleet.list), "8", "noop"])
 
 
@@ -203,7 +216,7 @@ def race(fleet, options, concurrency, xargs):
                 seconds, _ = measure(command_of(contender, fleet, mode, concurrency, xargs))
                 times[contender, mode].append(seconds)
                 if mode == "cold":
-                    verify(fleet)
+                    verify(fleet, contender)
         say("  run {}: {}".format(
             run + 1,
             ", ".join(f"{c} {times[c, 'cold'][-1]:.2f}/{times[c, 'noop'][-1]:.2f} s" for c in contenders),
@@ -241,7 +254,7 @@ class Report:
             elif (engine, mode) == ("sqlite", "cold"):
                 least = SQLITE_COLD_AT_LEAST
             for contender in contenders:
-                if contender.startswith("seaorm"):
+                if contender not in ("fleet", "floor"):
                     ratio = median[contender] / median["fleet"]
                     met = at_least(ratio, least)
                     if "floor" in median:
@@ -289,7 +302,8 @@ class Report:
             *(["The data was in /dev/shm: no disk was measured."] if DATA else []),
             "floor: one process, raw driver connections, the same SQL in one message a tenant, no bookkeeping but the",
             "history row. seaorm in-process: `Migrator::up` on all tenants at the same concurrency. seaorm xargs: SeaORM's",
-            "`run_cli`, one process a tenant, at the best `-P` of those tried.",
+            "`run_cli`, one process a tenant, at the best `-P` of those tried. dbmate, alembic: one process a tenant, at the same `-P`.",
+            "drizzle: its migrator in a loop, in one process. These three have the same statements in files of their own.",
             "",
             "## Ratios",
             "",
@@ -313,7 +327,7 @@ def bench_engine(engine, server, options, report):
         title = f"{TITLES[engine]}, {size:,} tenants"
         say(title)
         fleet = Fleet(engine, size, server)
-        xargs = best_xargs(fleet, options.xargs) if "seaorm xargs" in contenders_of(engine, options) else 0
+        xargs = best_xargs(fleet, options.xargs) if "seaorm xargs" in contenders_of(engine, options) else max(options.xargs)
         report.race(title, engine, False, race(fleet, options, options.concurrency, xargs), xargs)
         fleet.drop()
     if server and not options.no_relay:
@@ -358,6 +372,8 @@ def main():
     # Taken before anything is measured: an hour later the checkout may be another.
     found = versions()
     WORK.mkdir(parents=True, exist_ok=True)
+    if set(options.contenders) & set(peers.PEERS):
+        peers.install()
     report = Report()
     servers = [engine for engine in options.engines if engine != "sqlite"]
     if servers:

@@ -84,7 +84,7 @@ async fn show(program: &Program, wanted: &str, how: &Showing<'_>) -> Result<u8, 
         Event::GateFinished(gate) => gate.reason().map(|_| StopCause::Gate(gate.clone())),
         _ => None,
     });
-    let used_up = || next::used_up(budgets(&events, summary.selected).into_iter(), &records);
+    let used_up = || next::used_up(budgets(events, summary.selected).into_iter(), &records);
     let cause = closed.or_else(|| used_up().map(StopCause::Budget));
     // A run that lives, or is being resumed, needs nothing from anybody: what is not done yet is about to be done.
     let is_alive = [summary].into_iter().chain(heirs).any(|run| run.status() == RunStatus::Running);

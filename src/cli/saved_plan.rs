@@ -33,7 +33,7 @@ use crate::report::plan::PlanRow;
 use crate::report::{clean, count, moment};
 
 /// The settings that a saved plan holds for.
-const SETTINGS: [&str; 11] = [
+const SETTINGS: [&str; 15] = [
     "concurrency",
     "per_server",
     "lock_timeout",
@@ -44,6 +44,10 @@ const SETTINGS: [&str; 11] = [
     "hold_wait",
     "lock_wait",
     "max_failures",
+    "run_max_failures",
+    "rate",
+    "window",
+    "outside_window",
     "outage",
 ];
 
@@ -117,6 +121,10 @@ fn in_words(limits: &Limits) -> String {
 fn settings_of(wave: &Wave) -> BTreeMap<String, String> {
     let texts = [
         ("concurrency", wave.concurrency.map(|n| n.to_string())),
+        ("per_server", wave.per_server.map(|n| n.to_string())),
+        ("window", wave.window.as_ref().map(ToString::to_string)),
+        // Its words leave out what may be a secret; the number changes with that, too.
+        ("gate", wave.gate.as_ref().map(|gate| format!("{gate} ({:.8})", hash(&format!("{gate:?}"))))),
         ("max_failures", Some(wave.max_failures.to_string())),
         ("lock_timeout", wave.lock_timeout.map(format_duration)),
         ("transaction", wave.transaction.map(|scope| format!("{scope:?}").to_lowercase())),

@@ -12,7 +12,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use fleet_bench::{for_each, read_tenants};
 use migration::Migrator;
-use sea_orm::{DbBackend, MockDatabase, MockExecResult};
+use sea_orm::{DbBackend, MockDatabase, MockExecResult, Statement, Value};
 use sea_orm_migration::{MigratorTrait as _, SchemaManager};
 use sqlx::mysql::MySqlConnectOptions;
 use sqlx::postgres::PgConnectOptions;
@@ -81,7 +81,7 @@ async fn script(backend: DbBackend) -> Result<String, String> {
         script.push_str(begin);
         for transaction in db.into_transaction_log() {
             for statement in transaction.statements() {
-                script.push_str(&format!("{statement};\n"));
+                script.push_str(&format!("{};\n", with_bytes(statement, backend)));
             }
         }
         let row =
@@ -90,6 +90,19 @@ async fn script(backend: DbBackend) -> Result<String, String> {
         script.push_str(commit);
     }
     Ok(script)
+}
+
+/// The drivers of MySQL and SQLite send a UUID as its bytes; SeaORM writes it into a text as a text.
+fn with_bytes(statement: &Statement, backend: DbBackend) -> Statement {
+    let mut statement = statement.clone();
+    if backend != DbBackend::Postgres {
+        for value in statement.values.iter_mut().flat_map(|values| values.0.iter_mut()) {
+            if let Value::Uuid(Some(id)) = value {
+                *value = id.as_bytes().to_vec().into();
+            }
+        }
+    }
+    statement
 }
 
 async fn tenant(backend: DbBackend, url: &str, script: Option<String>, complete: usize) -> Result<(), String> {

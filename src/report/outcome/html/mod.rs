@@ -91,7 +91,9 @@ impl Page<'_> {
             (_, Verdict::Failures) => failed,
             (_, Verdict::Interrupted) => format!("The run was interrupted: {done} at the target"),
             (_, Verdict::LedgerLost) => format!("The ledger was lost: {done} at the target"),
-            (_, _) => format!("The rollout was stopped: {failed}"),
+            (_, Verdict::BudgetExhausted) => format!("The rollout was stopped: {failed}"),
+            (_, Verdict::GateFailed) => format!("A gate stopped the rollout: {done} at the target"),
+            (_, Verdict::HookFailed) => format!("A hook stopped the rollout: {done} at the target"),
         }
     }
 
