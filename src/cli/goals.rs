@@ -130,6 +130,7 @@ pub(super) fn row(catalog: &Catalog, observation: &Observation, goal: &Goal) -> 
             }
             // The journal is read below, the ledger was read with the tenant, and a plan is made for what was read.
             Decision::Refuse(Refusal::PartiallyApplied(_) | Refusal::Lost(_) | Refusal::Moved { .. }) => {}
+            Decision::Refuse(Refusal::OtherPart(scripts)) => row.refusal = Some(plan::other_part(&scripts)),
             Decision::Refuse(Refusal::Edited(scripts)) => {
                 row.refusal =
                     Some(format!("{} was edited after it had been applied; see `scripts repair`", scripts.join(", ")));

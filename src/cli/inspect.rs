@@ -334,7 +334,7 @@ fn hold_back(planning: &Planning<'_>, tenants: &[Arc<Tenant>], waves: &mut [(Str
 }
 
 /// The command that plans for the same goal and the same tenants.
-fn command(planning: &Planning<'_>) -> String {
+pub(super) fn command(planning: &Planning<'_>) -> String {
     let Planning { program, set, goal, native, .. } = planning;
     let mut words = vec!["plan".to_owned()];
     words.extend((goal.direction == Direction::Down && planning.undoes.is_none()).then(|| "--down".to_owned()));

@@ -103,6 +103,10 @@ async fn intent(
     selection.held_back += missing;
     let backup = backup::wanted(program, args.backup)?;
     let (native, dry_run) = (args.native, args.dry_run);
+    let starts = match undoes {
+        Some(undone) => rollback_run::left_at(program, undone).await?,
+        None => HashMap::new(),
+    };
     let kind = RunKind::migrate(goal).undoing(undoes);
-    Ok(Intent { kind, targets, backup, native, dry_run, ..Intent::migrate(goal, selection) })
+    Ok(Intent { kind, targets, starts, backup, native, dry_run, ..Intent::migrate(goal, selection) })
 }

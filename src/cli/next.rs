@@ -6,17 +6,14 @@ use std::collections::BTreeSet;
 
 use indexmap::IndexMap;
 
-use super::exit::CliError;
 use super::previous_run::is_outstanding;
 use super::setup::{Program, quoted, tenant_flag};
 use super::{duplicates, origin};
-use crate::ledger::Ledger;
 use crate::model::event::RunHeader;
 use crate::model::fault::FaultClass::{self, ChecksumMismatch, DatabaseLost, HasHistory, OutOfOrder};
 use crate::model::outcome::{InDoubt, MIGRATE_FIRST, Outcome, Standing, StoppedAt, TenantRecord};
 use crate::model::plan::{Goal, Target};
 use crate::model::run_kind::RunKind;
-use crate::model::run_summary::{RunFilter, RunStatus, RunSummary};
 use crate::model::schema::Direction;
 use crate::model::tenant::TenantId;
 use crate::policy::{FailureBudget, StopCause, Tally, UsedUp};
@@ -102,23 +99,6 @@ pub(super) fn used_up(mut budgets: impl Iterator<Item = Budget>, records: &[Tena
         }
         budget.is_exceeded(tally.failed, tally.finished, total).then_some(UsedUp { wave, budget, tally })
     })
-}
-
-/// The lines for tenants that another run held: which runs go on, by the ledger.
-pub(super) async fn held_by(program: &Program, header: &RunHeader, records: &[TenantRecord]) -> String {
-    const LOOKED_AT: usize = 50;
-    if !records.iter().any(|r| class_of(r) == Some(FaultClass::TenantLocked)) {
-        return String::new();
-    }
-    let read = async |ledger: &Ledger| ledger.runs_of(&RunFilter::default(), LOOKED_AT).await.map_err(CliError::Ledger);
-    // A ledger that can't be read is told elsewhere, and another machine may have its own.
-    let runs = program.read_ledger_if_any(read).await.ok().flatten().unwrap_or_default();
-    let others = runs.iter().filter(|run| run.run != header.run && run.status() == RunStatus::Running);
-    let line = |run: &RunSummary| {
-        let by = &run.started_by;
-        format!("held by run {}: {}@{}, process {}: {}\n", run.run, by.user, by.host, by.process.id, by.command)
-    };
-    others.map(line).collect()
 }
 
 /// The commands to type next after a run whose ledger was lost: it may lack any outcome, so none is built on.

@@ -103,7 +103,26 @@ pub(super) async fn resume(program: &Program, args: &Resume, approved_by: Option
         done,
         ..intent
     };
-    start(program, &set, intent, &RunOutput { yes: output.yes || is_backup, ..output.clone() }).await
+    let code = start(program, &set, intent, &RunOutput { yes: output.yes || is_backup, ..output.clone() }).await?;
+    Ok(if code == 0 && tell_open_failures(program, &former) { 100 } else { code })
+}
+
+/// Names the tenants that failed in the resumed runs and are not settled: they were not taken up again, and an exit code of 0
+/// would pass over them. False: there is none.
+fn tell_open_failures(program: &Program, former: &Former) -> bool {
+    let failed: BTreeSet<TenantId> = former.failed.keys().cloned().collect();
+    if failed.is_empty() {
+        return false;
+    }
+    let runs: BTreeSet<Uuid> = former.failed.values().map(|header| header.run).collect();
+    let again: Vec<String> = runs.iter().map(|run| program.command(&format!("migrate --failed-of {run}"))).collect();
+    let (count, verb) = (count(failed.len(), "tenant"), if failed.len() == 1 { "is" } else { "are" });
+    program.terminal.error(&format!(
+        "{count} that failed before {verb} not at the target: {}\nthose that failed: {}",
+        program.terminal.names(&failed),
+        again.join("; ")
+    ));
+    true
 }
 
 async fn read(program: &Program, ledger: &Ledger, wanted: &str) -> Result<Former, CliError> {
@@ -286,7 +305,11 @@ async fn again(
             let backup = backup::as_before(program, &kind)?;
             let targets = run.targets(set.catalog())?;
             let goal = run.goal(set.catalog())?;
-            Intent { kind: again_as(&kind, goal), targets, backup, ..Intent::migrate(goal, selection) }
+            let starts = match kind.undoes() {
+                Some(undone) => rollback_run::left_at(program, undone).await?,
+                None => HashMap::new(),
+            };
+            Intent { kind: again_as(&kind, goal), targets, starts, backup, ..Intent::migrate(goal, selection) }
         }
         RunKind::Backup { .. } => backup::backing_up(program, selection),
         // A tenant that was in the middle of it, or whose outcome was not recorded any more, is brought back again.
@@ -394,6 +417,9 @@ fn nothing_left(program: &Program, former: &Former) -> u8 {
     let header = &former.run.header;
     let records = former.run.records.iter().filter_map(|(_, record)| record.clone());
     let open: Vec<TenantRecord> = records.filter(|record| former.ends.open.contains(&record.tenant)).collect();
+    if open.is_empty() && tell_open_failures(program, former) {
+        return 100;
+    }
     if open.is_empty() {
         program.terminal.tell(&format!("run {} left nothing: every tenant has its outcome", header.run));
         return 0;

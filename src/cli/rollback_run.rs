@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
+use uuid::Uuid;
 
 use super::exit::{CliError, run_error};
 use super::previous_run::retained;
@@ -93,8 +94,15 @@ pub(super) async fn intent(
     Ok(Intent { kind, targets, starts, ..Intent::migrate(goal, selection) })
 }
 
+/// The versions at which a rollout left its tenants: a rollback that goes on must not begin above them.
+pub(super) async fn left_at(program: &Program, undone: Uuid) -> Result<HashMap<TenantId, Option<String>>, CliError> {
+    let wanted = undone.to_string();
+    let rollout = program.read_ledger(async |ledger| ledger.rollout(&wanted).await.map_err(run_error)).await?;
+    Ok(rollout.trails.into_iter().filter_map(|(id, trail)| Some((id, trail.left_at()?))).collect())
+}
+
 /// Refuses a rollout that goes on, or that is no migration up. Returns the run to name it by: its first.
-fn refuse(program: &Program, rollout: &Rollout) -> Result<uuid::Uuid, CliError> {
+fn refuse(program: &Program, rollout: &Rollout) -> Result<Uuid, CliError> {
     let first = rollout.runs.first().expect("a rollout has its first run");
     if let Some(living) = rollout.runs.iter().find(|run| run.status() == RunStatus::Running) {
         return Err(still_running(program, first, living));

@@ -39,6 +39,9 @@ impl Run for Runs {
                 self::show(program, &run, &how).await
             }
             Runs::Resume(resume) => resume::resume(program, &resume, None).await,
+            Runs::Approve(Approve { by, .. }) if by.trim().is_empty() => {
+                Err(CliError::Usage("--by is empty; name the person who approves".to_owned()))
+            }
             Runs::Approve(Approve { by, resume }) => resume::resume(program, &resume, Some(&by)).await,
             Runs::Rebuild { selection, .. } => rebuild::rebuild(program, &selection).await,
             Runs::Resolve(resolve) => resolve::resolve(program, &resolve).await,

@@ -7,15 +7,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clap::{Args as _, FromArgMatches as _};
+use uuid::Uuid;
 
 use super::args::{ApprovePlan, Change, Selection as SelectionArgs};
 use super::exit::CliError;
 use super::inspect::{self, Planned, Planning};
 use super::setup::{Program, quoted};
 use super::start::Intent;
-use super::{files, goals, origin, rollback_run, session};
+use super::{files, gates, goals, origin, rollback_run, session};
 use crate::compile::MigrationSet;
-use crate::engine::location;
+use crate::engine::{location, place};
 use crate::inputs::select::{Selection, Wave};
 use crate::ledger::Ledger;
 use crate::model::approval::Approval;
@@ -23,6 +24,7 @@ use crate::model::clock::now_ms;
 use crate::model::observation::Observation;
 use crate::model::plan::{Goal, Target};
 use crate::model::program;
+use crate::model::run_summary::RunFilter;
 use crate::model::saved_plan::{
     LATE, LateJoiners, SavedPlan, SavedScript, SavedTenant, SavedWave, Sealed, hash, short,
 };
@@ -104,6 +106,11 @@ fn settings(planning: &Planning<'_>, planned: &Planned) -> BTreeMap<String, Stri
             all.insert(format!("limits of {name} on {variant}"), in_words(&limits));
         }
     }
+    // They were found when the plan was made, or the run is refused where they are missing.
+    let assertions = gates::assertions(program, gates::of(planning.selection)).unwrap_or_default();
+    if !assertions.is_empty() {
+        all.insert("assertions of gates".to_owned(), short(&hash(&format!("{assertions:?}"))).to_owned());
+    }
     // The Rust code of such a migration has no hash.
     let is_native = |execution: &Execution| matches!(execution, Execution::Native { .. });
     if planned.scripts().iter().any(|script| is_native(&script.execution)) {
@@ -135,19 +142,20 @@ fn settings_of(wave: &Wave) -> BTreeMap<String, String> {
 fn saved_tenant(program: &Program, row: &PlanRow, tenant: &Tenant, seen: &Observation) -> SavedTenant {
     // A file is known by its place in the project, which another machine has elsewhere.
     let folder = program.registry.path.parent().and_then(|folder| std::path::absolute(folder).ok());
-    let place = location(tenant);
-    let within = folder.and_then(|folder| Path::new(&place).strip_prefix(folder).ok().map(|p| p.display().to_string()));
+    let at = location(tenant);
+    let within = folder.and_then(|folder| Path::new(&at).strip_prefix(folder).ok().map(|p| p.display().to_string()));
     let texts = [
         ("lock_timeout", tenant.lock_timeout.map(format_duration)),
         ("transaction", tenant.transaction.map(|scope| format!("{scope:?}").to_lowercase())),
         ("online", tenant.online.map(|online| online.to_string())),
+        ("migration_url", tenant.migration_address.as_ref().map(|_| short(&hash(&place(tenant).1)).to_owned())),
     ];
     let own = texts.into_iter().filter_map(|(key, text)| Some((key.to_owned(), text?)));
     let tags = tenant.tags.iter().map(|(key, value)| (format!("tag {key}"), value.clone()));
     SavedTenant {
         tenant: row.tenant.clone(),
         engine: row.engine,
-        database: hash(within.as_deref().unwrap_or(&place)),
+        database: hash(within.as_deref().unwrap_or(&at)),
         version: seen.version.clone(),
         run: row.steps.clone(),
         settings: own.chain(tags).collect(),
@@ -300,6 +308,17 @@ async fn made_again(program: &Program, set: &Arc<MigrationSet>, saved: &SavedPla
     Ok(Intent::migrate(goal, program.select(&selection).await?))
 }
 
+/// More runs than anybody starts between an approval and its use.
+const RUNS: usize = 10_000;
+
+/// The last run of the plan with this digest since a moment.
+async fn run_of(program: &Program, digest: &str, since_ms: i64) -> Result<Option<Uuid>, CliError> {
+    let since = RunFilter { since_ms: Some(since_ms), ..RunFilter::default() };
+    let read = async |ledger: &Ledger| ledger.runs_of(&since, RUNS).await.map_err(CliError::Ledger);
+    let runs = program.read_ledger_if_any(read).await?.unwrap_or_default();
+    Ok(runs.iter().find(|run| run.kind.plan() == Some(digest)).map(|run| run.run))
+}
+
 fn leave_out(selection: &mut Selection, joined: &BTreeSet<TenantId>) {
     for wave in &mut selection.waves {
         wave.tenants.retain(|tenant| !joined.contains(&tenant.id));
@@ -348,17 +367,14 @@ pub(super) async fn refuse_unapproved(
 ) -> Result<(), CliError> {
     let Some(goal) = intent.kind.goal() else { return Ok(()) };
     let is_required = program.settings().require_approval;
-    let verb = if goal.direction == Direction::Up { "plan" } else { "plan --down" };
     let Some(digest) = intent.kind.plan() else {
         if !is_required {
             return Ok(());
         }
-        let selection = origin::selection().iter().map(|flag| quoted(flag)).collect::<Vec<_>>().join(" ");
-        let verb = if intent.kind.undoes().is_some() { "plan" } else { verb };
+        let command = inspect::command(&intent.planning(program, set, &goal));
         return Err(CliError::PlanRefused(format!(
             "the tenant file says require_approval, so nothing is run without an approved plan, and nothing was touched\nsave \
-             one: {}\nthen have it approved: {}\nthen run it: {}",
-            program.command(&format!("{verb} {selection} --save plan.json").replace("  ", " ")),
+             one: {command} --save plan.json\nthen have it approved: {}\nthen run it: {}",
             program.command("plan approve plan.json --by NAME"),
             program.command(&format!(
                 "{} --plan plan.json",
@@ -368,6 +384,21 @@ pub(super) async fn refuse_unapproved(
     };
     let read = async |ledger: &Ledger| ledger.approvals(digest).await.map_err(CliError::Ledger);
     let approvals = program.read_ledger_if_any(read).await?.unwrap_or_default();
+    if is_required
+        && intent.resumes.is_none()
+        && let Some(last) = approvals.last()
+        && let Some(run) = run_of(program, digest, last.at_ms).await?
+    {
+        return Err(CliError::PlanRefused(format!(
+            "run {run} has used the approval of the plan {} by {} at {}, and the tenant file says require_approval; nothing was \
+             touched\nto go on with that run: {}\nto approve the plan once more: {}",
+            short(digest),
+            clean(&last.by),
+            moment(last.at_ms),
+            program.command(&format!("runs resume {run}")),
+            program.command("plan approve FILE --by NAME")
+        )));
+    }
     let Some(approval) = approvals.first() else {
         if !is_required {
             return Ok(());

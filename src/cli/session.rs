@@ -146,7 +146,6 @@ pub(super) async fn drive(
         stats.stopped = Some(NotStarted::Ledger);
     }
     let scripts = needed_scripts(&plan, &records).await;
-    let ways = next::held_by(program, &plan.header, &records).await + &next.rest;
     let view = OutcomeView {
         header: &plan.header,
         records: &records,
@@ -154,7 +153,7 @@ pub(super) async fn drive(
         elapsed: Some(elapsed),
         scripts: &scripts,
         rerun: next.first.as_deref(),
-        ways: &ways,
+        ways: &next.rest,
         cause: cause.as_ref(),
     };
     let code = exit::code(stats.verdict(), signals.terminated());

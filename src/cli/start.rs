@@ -142,6 +142,11 @@ pub(super) async fn start(
     output: &RunOutput,
 ) -> Result<u8, CliError> {
     hold::set_aside(program, &mut intent)?;
+    if output.keep_going && intent.kind.plan().is_some() {
+        let text =
+            "--keep-going lifts the failure budgets that the plan was saved with; leave it out, or save a new plan";
+        return Err(CliError::Usage(format!("{text}; nothing was touched")));
+    }
     intent.max_failures = output.run_budget(program.settings());
     for wave in intent.selection.waves.iter_mut().filter(|_| output.keep_going) {
         wave.max_failures = FailureBudget::Unlimited;

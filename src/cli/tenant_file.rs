@@ -11,6 +11,8 @@ use super::files;
 use super::terminal::{self, Terminal};
 use crate::inputs::registry::{self, EditError, NewTenant, REST, Registry, places};
 use crate::inputs::{Overrides, Variables, expand};
+use crate::model::clock::now_ms;
+use crate::model::hold::Quarantine;
 use crate::model::program;
 use crate::report::clean;
 
@@ -85,6 +87,15 @@ pub(super) fn edit(
     terminal: Terminal,
 ) -> Result<u8, CliError> {
     let file = TenantFile::open(named)?;
+    if let TenantEdit::Quarantine { id, until: Some(until), .. } = edit
+        && Quarantine::end_ms(until).is_some_and(|end| end <= now_ms())
+    {
+        let text = format!(
+            "--until {until} is over already, so that {} would be in no quarantine; nothing was changed",
+            clean(id)
+        );
+        return Err(CliError::Usage(text));
+    }
     let text = match edit {
         TenantEdit::Add(new) => registry::added(&file.text, &new.tenant()?),
         TenantEdit::Remove { id } => registry::removed(&file.text, id),

@@ -57,6 +57,9 @@ fn request(url: &Url, timeout: Duration) -> Result<Reply, String> {
     let config = ureq::Agent::config_builder()
         .timeout_global(Some(timeout))
         .http_status_as_error(false)
+        // What is behind a redirect is another address, perhaps a page to sign in.
+        .max_redirects(0)
+        .max_redirects_will_error(false)
         .user_agent(format!("fleet/{}", program::version()));
     let mut response = config.build().new_agent().get(url.as_str()).call().map_err(said)?;
     let body = response.body_mut().with_config().limit(LONGEST).read_to_string().map_err(said);
@@ -110,7 +113,22 @@ fn judge(values: &[f64], query: &Query) -> Held {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+
     use super::*;
+
+    #[test]
+    fn a_redirect_is_an_answer_and_not_followed() {
+        let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = Url::parse(&format!("http://{}/health", server.local_addr().unwrap())).unwrap();
+        let answering = std::thread::spawn(move || {
+            let (mut client, _) = server.accept().unwrap();
+            let _ = client.read(&mut [0; 1_024]);
+            client.write_all(b"HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n").unwrap();
+        });
+        assert_eq!(request(&url, Duration::from_secs(10)).unwrap().0, 302);
+        answering.join().unwrap();
+    }
 
     fn limits(min: Option<f64>, max: Option<f64>) -> Query {
         Query { url: Url::parse("http://h").unwrap(), query: "up".to_owned(), min, max }

@@ -54,6 +54,8 @@ pub(crate) enum Refusal {
     Gap(Vec<String>),
     /// SQL scripts were edited after they had been applied to it.
     Edited(Vec<String>),
+    /// A way down is that of a part for MariaDB, and MariaDB was sent the part for MySQL.
+    OtherPart(Vec<String>),
     /// It stopped in another step, which has to be finished first.
     PartiallyApplied(Unfinished),
     /// Nothing is applied to it, although a run left it at a version.
@@ -112,7 +114,22 @@ pub(crate) fn decide(catalog: &Catalog, variant: impl Into<Variant>, history: &[
         },
         Direction::Down => back(catalog, history, goal.target),
     };
+    if goal.direction == Direction::Down && variant == Variant::MariaDb {
+        let other = catalog.of_other_part(history, variant, &steps);
+        if !other.is_empty() {
+            return Decision::Refuse(Refusal::OtherPart(other));
+        }
+    }
     if steps.is_empty() { Decision::Nothing } else { Decision::Apply(steps) }
+}
+
+/// The refusal of a way down of the other part, in words.
+pub(crate) fn other_part(scripts: &[String]) -> String {
+    format!(
+        "{} was sent to it in the part for MySQL, before there was one for MariaDB, whose way down takes back something else; \
+         nothing was touched: take it back with the files for MariaDB out of the folder",
+        scripts.join(", ")
+    )
 }
 
 /// The migrations to roll back, newest first. Repeatable scripts come after all versions and are no step of their own:

@@ -182,8 +182,19 @@ impl SavedPlan {
         };
         for script in &self.scripts {
             let SavedScript { migration, engine, direction, .. } = script;
-            match today.scripts.iter().find(|now| same(now, script)) {
-                Some(now) if now.sha256 == script.sha256 => {}
+            // MySQL and MariaDB may have a part each.
+            let alike: Vec<&SavedScript> = today.scripts.iter().filter(|now| same(now, script)).collect();
+            let other_form = |now: &&SavedScript| {
+                now.online != script.online && same(&SavedScript { online: script.online, ..(*now).clone() }, script)
+            };
+            match alike.first() {
+                Some(_) if alike.iter().any(|now| now.sha256 == script.sha256) => {}
+                None if today.scripts.iter().any(|now| other_form(&now)) => {
+                    let form = if script.online { "plain" } else { "online" };
+                    found.push(format!(
+                        "the script of {migration} ({engine}, {direction}) is sent in its {form} form now"
+                    ));
+                }
                 Some(now) => found.push(format!(
                     "the script of {migration} ({engine}, {direction}) was edited: its hash is {}, planned {}",
                     short(&now.sha256),

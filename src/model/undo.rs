@@ -61,6 +61,12 @@ pub(crate) enum WayBack {
 }
 
 impl Trail {
+    /// The version at which the rollout left it, as far as that was recorded; `Some(None)`: none.
+    pub(crate) fn left_at(&self) -> Option<Option<String>> {
+        let mut own = self.stages.iter().filter(|stage| stage.is_own).filter_map(|stage| stage.record.as_ref());
+        own.rfind(|record| record.version_known).map(|record| record.version.clone())
+    }
+
     /// Whether a run of the rollout has no outcome for it.
     pub(crate) fn has_gap(&self) -> bool {
         self.stages.iter().any(|stage| stage.is_own && stage.record.is_none())

@@ -35,6 +35,8 @@ pub(crate) struct Live {
     wave: Option<String>,
     /// Its failure budget.
     budget: Option<String>,
+    /// The gate that is being asked: when that began, and for how long its checks have to hold.
+    gate: Option<(Duration, Duration)>,
     /// The time that the last run of this kind took for a tenant.
     usual: Option<Duration>,
     /// The times of the tenants that are done.
@@ -66,6 +68,7 @@ impl Live {
             waiting: HashSet::new(),
             wave: None,
             budget: None,
+            gate: None,
             usual: None,
             durations: Durations::default(),
             told: HashSet::new(),
@@ -169,6 +172,11 @@ impl Live {
             Event::WaveStarted { wave, max_failures, .. } => {
                 (self.wave, self.budget) = (Some(wave.clone()), max_failures.clone());
             }
+            Event::GateStarted { wave, soak_ms, .. } => {
+                self.wave = Some(wave.clone());
+                self.gate = Some((elapsed, Duration::from_millis(*soak_ms)));
+            }
+            Event::GateFinished(_) => self.gate = None,
             Event::AttemptStarted { index, tenant, .. } => {
                 self.in_flight.entry(*index).or_insert_with(|| (tenant.clone(), elapsed));
             }
@@ -192,6 +200,13 @@ impl Live {
         parts.push(format!("{}/{}", self.done, self.total));
         let counts = [(self.failed, "failed"), (self.in_flight.len(), "in flight")];
         parts.extend(counts.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")));
+        // Nobody works meanwhile, so that no rate says when the rest is done.
+        if let Some((began, soak)) = self.gate {
+            let age = whole(elapsed.saturating_sub(began));
+            parts.push(if soak.is_zero() { format!("gate: {age}") } else { format!("gate: {age} of {}", whole(soak)) });
+            parts.push(took(elapsed));
+            return parts.join("  ");
+        }
         // Before the first outcome there is no rate.
         if self.done > 0 && elapsed.as_secs_f64() >= 0.1 {
             let rate = self.done as f64 / elapsed.as_secs_f64();

@@ -160,6 +160,9 @@ pub(super) fn refused(refusal: Refusal) -> Conclusion {
                 planned.as_deref().unwrap_or("no version")
             ),
         ),
+        Refusal::OtherPart(scripts) => {
+            Conclusion::failed(FaultClass::ChecksumMismatch, crate::model::plan::other_part(&scripts))
+        }
         Refusal::Edited(scripts) => Conclusion::failed(
             FaultClass::ChecksumMismatch,
             format!(

@@ -184,7 +184,7 @@ impl Dispatcher {
                 },
             };
             let wake = [wave.queue.next_wake(), next].into_iter().flatten().min();
-            if self.running.is_empty() && wake.is_none() {
+            if self.running.is_empty() && wake.is_none() && !self.hooks.is_full() {
                 // The queue is empty here, unless tenants wait for each other, which a tenant file can't express.
                 self.not_started(&mut wave, NotStarted::Dependency).await;
                 break;
@@ -203,13 +203,13 @@ impl Dispatcher {
                     }
                     self.record(&mut wave, index, attempt).await;
                 }
-                Some(event) = self.hooks.ended() => self.emit(event).await,
+                Some(event) = self.hooks.ended() => self.hook_ended(event).await,
                 _ = level.changed() => {}
                 () = tokio::time::sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
             }
         }
         while let Some(event) = self.hooks.ended().await {
-            self.emit(event).await;
+            self.hook_ended(event).await;
         }
         if is_begun {
             self.hook(HookPoint::AfterWave, Some(&planned.name)).await;
@@ -238,7 +238,7 @@ impl Dispatcher {
                 wake = Some((opening, self.pacer.wake(opening)));
             }
             let is_open = wake.is_none_or(|(opening, _)| opening == Opening::Now);
-            let Some(index) = wave.queue.pop(now, is_open && self.admits(wave)) else {
+            let Some(index) = wave.queue.pop(now, is_open && self.admits(wave) && !self.hooks.is_full()) else {
                 return Ok(wake.and_then(|(_, wake)| wake));
             };
             if !self.tenants.contains_key(&index) {

@@ -91,12 +91,16 @@ impl Hooking {
         });
     }
 
-    /// The event of a call behind a tenant that has ended and failed; those that went well say nothing. `None`: none is under
-    /// way any more.
+    /// Whether so many calls behind tenants are under way that no other tenant is to be started: it would wait for its own, in
+    /// maintenance mode perhaps.
+    pub(super) fn is_full(&self) -> bool {
+        self.after.len() >= self.plan.concurrency.global.get()
+    }
+
+    /// The event of a call behind a tenant that has ended. `None`: none is under way any more.
     pub(super) async fn ended(&mut self) -> Option<Event> {
         loop {
-            let event = self.after.join_next().await?;
-            if let Ok(event @ Event::HookFinished { error: Some(_), .. }) = event {
+            if let Ok(event) = self.after.join_next().await? {
                 return Some(event);
             }
         }

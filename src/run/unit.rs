@@ -251,8 +251,12 @@ impl Assignment {
         }
         // A change by an earlier attempt of this run is no move of others.
         let found = || self.plan.catalog.version_of(history);
+        let has_moved = |planned: &Option<String>| match self.plan.header.kind.undoes() {
+            None => *planned != found(),
+            Some(_) => self.is_above(planned.as_ref(), found().as_ref()),
+        };
         if let Some(planned) =
-            self.plan.starts.get(&self.tenant.id).filter(|planned| !self.touched && **planned != found())
+            self.plan.starts.get(&self.tenant.id).filter(|planned| !self.touched && has_moved(planned))
         {
             return Err(AttemptEnd::Refused(Refusal::Moved { planned: planned.clone(), found: found() }));
         }
@@ -269,6 +273,12 @@ impl Assignment {
         let mut work = work.map_err(|fault| AttemptEnd::stopped(fault, PartialState::Nothing))?;
         let around = self.make_way(session, &mut work, &steps).await?;
         Ok((work, around))
+    }
+
+    /// Whether a version is above another one, or unknown: something else has moved the tenant there.
+    fn is_above(&self, planned: Option<&String>, found: Option<&String>) -> bool {
+        let place = |version: &String| self.plan.catalog.position(version);
+        found.is_some_and(|found| place(found).is_none_or(|at| planned.and_then(place).is_none_or(|most| at > most)))
     }
 
     /// The steps of a frozen tenant.

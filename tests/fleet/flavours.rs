@@ -113,6 +113,24 @@ fn a_part_for_mariadb_beside_one_for_mysql_may_come_later() {
     agree(&fleet);
 }
 
+/// The way down beside the later part takes back what that part would have made.
+fn the_way_down_of_a_part_that_came_later_is_refused() {
+    let fleet = fleet(1);
+    write(&fleet, "0001_a.mysql.up.sql", MYSQL);
+    write(&fleet, "0001_a.mysql.down.sql", "DROP TABLE a");
+    migrate(&fleet);
+    write(&fleet, "0001_a.mariadb.up.sql", MARIADB);
+    write(&fleet, "0001_a.mariadb.down.sql", "DROP TABLE IF EXISTS a;\nDROP TABLE IF EXISTS other");
+    fleet.ask("my-000", "CREATE TABLE other (i int)");
+    let refused = fleet.run(&["rollback", "--all", "--yes"]).exits(100);
+    refused.shows(&["0001_a was sent to it in the part for MySQL", "nothing was touched"]);
+    fleet.ask("my-000", "INSERT INTO other VALUES (1)");
+    std::fs::remove_file(fleet.path("sql/0001_a.mariadb.up.sql")).unwrap();
+    std::fs::remove_file(fleet.path("sql/0001_a.mariadb.down.sql")).unwrap();
+    fleet.run(&["rollback", "--all", "--yes"]).exits(0);
+    fleet.ask("my-000", "INSERT INTO other VALUES (1)");
+}
+
 fn mysql_s_and_mariadb_s_parts_of_a_squash_must_replace_the_same() {
     let fleet = fleet(1);
     write(&fleet, "0002_b.mysql.sql", "-- fleet: replaces=0001_a\nCREATE TABLE a (i int)");
@@ -127,5 +145,6 @@ fn mysql_s_and_mariadb_s_parts_of_a_squash_must_replace_the_same() {
 fn mysql() {
     mysql_and_mariadb_get_their_own_parts_up_and_down();
     a_part_for_mariadb_beside_one_for_mysql_may_come_later();
+    the_way_down_of_a_part_that_came_later_is_refused();
     mysql_s_and_mariadb_s_parts_of_a_squash_must_replace_the_same();
 }

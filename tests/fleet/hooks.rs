@@ -168,3 +168,18 @@ fn wrong_hooks_are_refused_with_their_place() {
         assert!(!refused.err.contains("s3cret"), "{}", refused.err);
     }
 }
+
+/// A tenant that waits for its after hook may be in maintenance mode: no others are begun meanwhile.
+#[test]
+fn after_hooks_hold_up_the_tenants_behind_them() {
+    let note = |text: &str| format!("[\"sh\", \"-c\", \"{text} echo $FLEET_HOOK >> calls\"]");
+    let hooks = format!("[hooks]\nbefore_tenant = {}\nafter_tenant = {}\n", note(""), note("sleep 0.2;"));
+    let fleet = Fleet::new().head(&hooks).sqlite(8);
+    fleet.run(&["migrate", "--yes", "--concurrency", "1"]).exits(0).shows(&["8 migrated"]);
+    let mut open = 0;
+    for line in lines(&fleet, "calls") {
+        open += if line == "before_tenant" { 1 } else { -1 };
+        assert!(open <= 2, "{:?}", lines(&fleet, "calls"));
+    }
+    assert_eq!(open, 0);
+}

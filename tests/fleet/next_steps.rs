@@ -28,9 +28,12 @@ fn a_second_run_on_a_file_waits_for_the_first_or_says_that_it_holds_it() {
         std::thread::sleep(Duration::from_millis(5));
     }
     let short = ["--lock-timeout", "50ms", "--lock-wait", "0s"];
-    let start = |more: [&str; 4]| fleet.program(&[&["migrate", "--yes"], &short[..], &more].concat()).spawn().unwrap();
-    let refused = start(["--hold-wait", "0s", "--format", "json"]);
-    let patient = start(["--hold-wait", "60s", "--format", "json"]);
+    // With one ledger the second is refused at once.
+    let start = |ledger: &str, hold: &str| {
+        let more = ["--ledger", ledger, "--hold-wait", hold, "--format", "json"];
+        fleet.program(&[&["migrate", "--yes"], &short[..], &more].concat()).spawn().unwrap()
+    };
+    let (refused, patient) = (start("second.db", "0s"), start("third.db", "60s"));
     let pid = first.id();
     let refused = wait(refused).exits(100);
     assert!(first.try_wait().unwrap().is_none(), "the first run is at work still: {}", refused.out);
@@ -39,23 +42,6 @@ fn a_second_run_on_a_file_waits_for_the_first_or_says_that_it_holds_it() {
     assert_eq!(told["blocker"]["id"], pid, "{told:#}");
     wait(first).exits(0);
     assert_eq!(record(&wait(patient).exits(0).json(), "lite-000")["outcome"], "up_to_date");
-}
-
-#[test]
-fn a_run_that_meets_another_names_it_by_the_ledger() {
-    let fleet = fleet().sqlite(1);
-    write(&fleet, "0001_long.sql", LONG);
-    fleet.write();
-    let begun = fleet.path("lite-000.db-journal");
-    let mut first = fleet.program(&["migrate", "--yes"]).spawn().unwrap();
-    while !begun.exists() && first.try_wait().unwrap().is_none() {
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let flags = ["migrate", "--yes", "--lock-timeout", "50ms", "--lock-wait", "0s", "--hold-wait", "0s"];
-    let told = fleet.run(&flags).exits(100);
-    let process = format!("process {}: small migrate --yes", first.id());
-    told.shows(&["held by run ", &process]);
-    wait(first).exits(0);
 }
 
 /// In a file without a write-ahead log such a lock keeps readers out: nothing of the run gets as far as being watched.

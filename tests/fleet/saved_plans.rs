@@ -89,6 +89,13 @@ fn a_plan_that_does_not_hold_any_more_is_refused_with_each_difference() {
     refused(&fleet, &["lock_timeout is 9s, planned 2s"]);
     fleet.head = format!("{HEAD}max_failures = 1\n");
     refused(&fleet, &["max_failures of wave canary is 1, planned 0"]);
+    let canary = |keys: &str| format!("{HEAD}{keys}\n");
+    fleet.head = canary("per_server = 2\nwindow = \"22:00-04:00 Europe/Berlin\"");
+    refused(&fleet, &["per_server of wave canary is 2, planned not set", "window of wave canary is 22:00"]);
+    fleet.head = canary("[wave.gate]\nsoak = \"1m\"");
+    refused(&fleet, &["gate of wave canary is soak 1m; then continue"]);
+    fleet.head = HEAD.replace("lock_timeout", "run_max_failures = 3\nlock_timeout");
+    refused(&fleet, &["run_max_failures is 3, planned unlimited"]);
     fleet.head = HEAD.to_owned();
     // One tenant is another database.
     std::fs::copy(fleet.path("lite-001.db"), fleet.path("copy.db")).unwrap();
@@ -176,7 +183,19 @@ fn without_an_approval_that_the_tenant_file_requires_nothing_is_run() {
     let resumed = fleet.run(&["runs", "resume", &dead, "--yes"]).exits(2);
     resumed.tells(&["0001_notes (sqlite, up) is not as in the plan", "Ada"]);
     script(&fleet, "CREATE TABLE notes (id integer);\n");
+    fleet
+        .run(&["runs", "resume", &dead, "--yes", "--keep-going"])
+        .exits(64)
+        .tells(&["--keep-going", "nothing was touched"]);
     fleet.run(&["runs", "resume", &dead, "--yes"]).exits(0);
+    // Taken back, everything is as it was planned: that was approved once, and is wanted by nobody now.
+    fleet.run(&["plan", "--run", &dead, "--save", "back.json"]).exits(0);
+    fleet.run(&["plan", "approve", "back.json", "--by", "Ada"]).exits(0);
+    fleet.run(&["rollback", "--plan", "back.json", "--yes"]).exits(0);
+    let again = fleet.run(&["migrate", "--plan", "plan.json", "--yes"]).exits(2);
+    again.tells(&["has used the approval", "Ada", "plan approve FILE --by NAME"]);
+    fleet.run(&["plan", "approve", "plan.json", "--by", "Bob"]).exits(0);
+    fleet.run(&["migrate", "--plan", "plan.json", "--yes"]).exits(0);
 }
 
 #[test]

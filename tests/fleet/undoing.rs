@@ -182,3 +182,20 @@ fn a_run_that_goes_on_or_moved_nothing_is_not_rolled_back() {
     sql(&ledger, own);
     fleet.run(&["rollback", "--run", "last", "--yes"]).exits(75).tells(&["still goes on", "nothing was started"]);
 }
+
+#[test]
+fn a_rollback_that_goes_on_takes_nothing_that_came_meanwhile() {
+    let fleet = Fleet::new().head("[fleet]\nattempts = 1\nmax_failures = \"unlimited\"\n").sqlite(2).postgres(1);
+    let moved = run_id(&run(&fleet, &["migrate", "--yes", "--to", &all()[3]], 0));
+    let back = run_id(&run(&fleet, &["rollback", "--run", &moved, "--yes"], 0));
+    die_after(&fleet, &back, 1);
+    for id in ["lite-001", "pg-000"] {
+        let elsewhere = ["migrate", "--yes", "-q", "-t", id, "--to", &all()[4], "--ledger", "other.db"];
+        fleet.run(&elsewhere).exits(0);
+    }
+    let resumed = fleet.run(&["runs", "resume", &back, "--yes"]).exits(100);
+    resumed.shows(&["something else has moved it since"]);
+    ["lite-001", "pg-000"].iter().for_each(|id| is_at(&fleet, id, 5));
+    fleet.run(&["rollback", "--failed-of", "last", "--yes"]).exits(100).shows(&["something else has moved it since"]);
+    ["lite-001", "pg-000"].iter().for_each(|id| is_at(&fleet, id, 5));
+}

@@ -90,6 +90,11 @@ impl Variants {
         self.0[variant.into()].as_ref()
     }
 
+    /// MariaDB has nothing, and not the part for MySQL.
+    fn no_mariadb(&mut self) {
+        self.0.mariadb = Some(None);
+    }
+
     /// Whether no engine has a file.
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {

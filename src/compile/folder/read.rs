@@ -69,7 +69,8 @@ fn script(key: &Key, files: &[Named], mistakes: &mut Vec<ScriptMistake>) -> Opti
         let is_ours = |(_, file): &&Named| file.name.as_ref().is_none_or(|other| other == name);
         files.into_iter().filter(is_ours).cloned().collect()
     };
-    let up = variants(&ours(up), mistakes);
+    let ups = ours(up);
+    let up = variants(&ups, &[], mistakes);
     let downs = ours(down);
     for (path, file) in &downs {
         if let Some(variant) = file.variant.filter(|variant| up.get(*variant).is_none()) {
@@ -77,7 +78,7 @@ fn script(key: &Key, files: &[Named], mistakes: &mut Vec<ScriptMistake>) -> Opti
             mistakes.push(Found::new(None, what, "add that part, or remove this one").in_file(path));
         }
     }
-    let down = variants(&downs, mistakes);
+    let down = variants(&downs, &ups, mistakes);
     let kind = match key {
         Key::Versioned(_) => ScriptKind::Versioned,
         Key::Repeatable(_) => ScriptKind::Repeatable,
@@ -86,12 +87,16 @@ fn script(key: &Key, files: &[Named], mistakes: &mut Vec<ScriptMistake>) -> Opti
 }
 
 /// The files of one direction, each for its servers.
-fn variants(files: &[Named], mistakes: &mut Vec<ScriptMistake>) -> Variants {
+/// `up`: the files of the way up, where these are those of the way down: parts for MySQL and MariaDB there are apart here, too.
+fn variants(files: &[Named], up: &[Named], mistakes: &mut Vec<ScriptMistake>) -> Variants {
     let mut variants = Variants::default();
     let mut seen: Vec<(Option<Variant>, &Path)> = Vec::new();
     // Alone, a file for either of MySQL and MariaDB is for both.
-    let has = |flavour| files.iter().any(|(_, file)| file.variant.and_then(Variant::flavour) == Some(flavour));
-    let are_apart = has(Flavour::MySql) && has(Flavour::MariaDb);
+    let has = |files: &[Named], flavour| {
+        files.iter().any(|(_, file)| file.variant.and_then(Variant::flavour) == Some(flavour))
+    };
+    let are_both = |files: &[Named]| has(files, Flavour::MySql) && has(files, Flavour::MariaDb);
+    let are_apart = are_both(files) || are_both(up);
     // The general file comes last: it is for the remaining engines.
     let own = files.iter().filter(|(_, file)| file.variant.is_some());
     for (path, file) in own.chain(files.iter().filter(|(_, file)| file.variant.is_none())) {
@@ -108,6 +113,9 @@ fn variants(files: &[Named], mistakes: &mut Vec<ScriptMistake>) -> Variants {
             Some(variant) => source.own(variant, &mut variants, mistakes),
             None => source.general(&mut variants, mistakes),
         }
+    }
+    if are_apart && has(files, Flavour::MySql) && !has(files, Flavour::MariaDb) {
+        variants.no_mariadb();
     }
     variants
 }

@@ -110,6 +110,7 @@ impl Registry {
         let mut warnings = settings.warnings.clone();
         warnings.extend(strangers(&waves, &read.tenants));
         warnings.extend(waves.iter().filter_map(|wave| wave.why_empty(&read.tenants)));
+        warnings.extend(waves::taken_before(&waves, &read.tenants));
         let passwords = Arc::new(Passwords::new(folder, read.pending, settings.password_max_age));
         Ok(Registry {
             path: path.to_owned(),

@@ -145,6 +145,17 @@ pub(crate) fn places(rules: &[WaveRule], tenants: &[Arc<Tenant>]) -> Vec<usize> 
     places
 }
 
+/// Warnings of waves all of whose tenants belong to earlier ones: a rollout would go on without them.
+pub(super) fn taken_before(rules: &[WaveRule], tenants: &[Arc<Tenant>]) -> Vec<String> {
+    let places = places(rules, tenants);
+    let warning = |(place, rule): (usize, &WaveRule)| {
+        let picked = rule.members.pick(tenants).into_iter().filter(|picked| *picked).count();
+        let is_empty = picked > 0 && !places.contains(&place);
+        is_empty.then(|| format!("wave {} takes no tenant: earlier waves have all that it picks ({picked})", rule.name))
+    };
+    rules.iter().enumerate().filter_map(warning).collect()
+}
+
 /// The reason why no tenant has all of these tags.
 fn lacking(tags: &[(String, String)], tenants: &[Arc<Tenant>]) -> Option<String> {
     let known: HashSet<(&String, &String)> = tenants.iter().flat_map(|t| &t.tags).collect();

@@ -265,6 +265,17 @@ impl Catalog {
         }
     }
 
+    /// Those of these versions that MariaDB was sent in the other part, whose way down its own part is not.
+    pub(crate) fn of_other_part(&self, history: &[String], variant: Variant, steps: &[usize]) -> Vec<String> {
+        let reading = Reading::of(self, history);
+        let is_other = |i: &&usize| {
+            let entry = reading.own(self, **i).and_then(|entry| entry.split_once('\t'));
+            let of = self.script(**i).filter(|script| script.kind == ScriptKind::Versioned);
+            of.zip(entry).is_some_and(|(of, (_, applied))| *of.checksums[variant] != *applied)
+        };
+        steps.iter().filter(is_other).map(|i| self.migrations[*i].to_string()).collect()
+    }
+
     /// The versioned scripts whose text differs from the applied one, in catalog order.
     pub(crate) fn edited(&self, history: &[String], variant: impl Into<Variant>) -> Vec<String> {
         let (reading, variant) = (Reading::of(self, history), variant.into());

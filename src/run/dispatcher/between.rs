@@ -28,6 +28,13 @@ impl Dispatcher {
         !is_stopping
     }
 
+    /// Tells of a hook behind a tenant that has failed; those that went well say nothing.
+    pub(super) async fn hook_ended(&self, event: Event) {
+        if matches!(event, Event::HookFinished { error: Some(_), .. }) {
+            self.emit(event).await;
+        }
+    }
+
     /// Whether the gate behind a wave stands in front of anything: one behind a wave on which nothing was to be done is
     /// asked if there is something to do in a later one.
     pub(super) async fn needs_gate(&self, wave: &WaveRun<'_>, later: &[PlannedWave]) -> bool {

@@ -8,11 +8,11 @@ use serde_json::Value;
 use super::{Page, percent};
 use crate::model::event::Event;
 use crate::model::outcome::Standing;
-use crate::report::outcome::took;
+use crate::report::outcome::{text, took};
 use crate::report::style::clean;
 use crate::report::summary::words;
 use crate::report::waves::{self, WaveRow};
-use crate::report::{json, label};
+use crate::report::{json, label, live};
 
 /// Failures that have a mark of their own.
 const MARKS: usize = 500;
@@ -130,6 +130,15 @@ fn spans(events: &[(i64, Event)]) -> Vec<Span> {
         };
         let (Some(name), wave) = (take("event"), take("wave")) else { continue };
         let detail = || {
+            let in_words = match event {
+                Event::GateStarted { soak_ms, checks, .. } => Some(live::gate_text(*soak_ms, checks)),
+                Event::GateFinished(gate) => Some(live::end_of(gate)),
+                Event::Draining { reason, .. } => Some(text::why_not_started(*reason, None)),
+                _ => None,
+            };
+            if let Some(words) = in_words {
+                return words;
+            }
             let fields = fields.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
             let text = |(key, value): (&String, &Value)| {
                 let value = value.as_str().map_or_else(|| value.to_string(), words);
