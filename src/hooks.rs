@@ -110,7 +110,7 @@ fn send(url: &str, body: &str, timeout: Duration) -> Result<(), String> {
     let config = ureq::Agent::config_builder()
         .timeout_global(Some(timeout))
         .http_status_as_error(false)
-        // What is behind a redirect is another address, perhaps a page to sign in.
+        // Behind a redirect is another address, perhaps a page to sign in.
         .max_redirects(0)
         .max_redirects_will_error(false)
         .user_agent(format!("fleet/{}", program::version()));

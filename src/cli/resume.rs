@@ -104,17 +104,17 @@ pub(super) async fn resume(program: &Program, args: &Resume, approved_by: Option
         ..intent
     };
     let code = start(program, &set, intent, &RunOutput { yes: output.yes || is_backup, ..output.clone() }).await?;
-    Ok(if code == 0 && tell_open_failures(program, &former) { 100 } else { code })
+    Ok(if code == 0 && tell_open_failures(program, &former, &taken) { 100 } else { code })
 }
 
-/// Names the tenants that failed in the resumed runs and are not settled: they were not taken up again, and an exit code of 0
+/// Names the tenants that failed in the resumed runs and are not settled: they were not taken up again (`taken`), and an exit code of 0
 /// would pass over them. False: there is none.
-fn tell_open_failures(program: &Program, former: &Former) -> bool {
-    let failed: BTreeSet<TenantId> = former.failed.keys().cloned().collect();
+fn tell_open_failures(program: &Program, former: &Former, taken: &BTreeSet<TenantId>) -> bool {
+    let failed: BTreeSet<TenantId> = former.failed.keys().filter(|id| !taken.contains(*id)).cloned().collect();
     if failed.is_empty() {
         return false;
     }
-    let runs: BTreeSet<Uuid> = former.failed.values().map(|header| header.run).collect();
+    let runs: BTreeSet<Uuid> = failed.iter().map(|id| former.failed[id].run).collect();
     let again: Vec<String> = runs.iter().map(|run| program.command(&format!("migrate --failed-of {run}"))).collect();
     let (count, verb) = (count(failed.len(), "tenant"), if failed.len() == 1 { "is" } else { "are" });
     program.terminal.error(&format!(
@@ -417,7 +417,7 @@ fn nothing_left(program: &Program, former: &Former) -> u8 {
     let header = &former.run.header;
     let records = former.run.records.iter().filter_map(|(_, record)| record.clone());
     let open: Vec<TenantRecord> = records.filter(|record| former.ends.open.contains(&record.tenant)).collect();
-    if open.is_empty() && tell_open_failures(program, former) {
+    if open.is_empty() && tell_open_failures(program, former, &BTreeSet::new()) {
         return 100;
     }
     if open.is_empty() {

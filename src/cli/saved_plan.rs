@@ -111,6 +111,9 @@ fn settings(planning: &Planning<'_>, planned: &Planned) -> BTreeMap<String, Stri
     if !assertions.is_empty() {
         all.insert("assertions of gates".to_owned(), short(&hash(&format!("{assertions:?}"))).to_owned());
     }
+    for (point, hook) in &program.settings().hooks {
+        all.insert(format!("hook {point}"), format!("{} ({})", hook.shown(), short(&hash(&format!("{hook:?}")))));
+    }
     // The Rust code of such a migration has no hash.
     let is_native = |execution: &Execution| matches!(execution, Execution::Native { .. });
     if planned.scripts().iter().any(|script| is_native(&script.execution)) {

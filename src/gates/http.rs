@@ -57,7 +57,7 @@ fn request(url: &Url, timeout: Duration) -> Result<Reply, String> {
     let config = ureq::Agent::config_builder()
         .timeout_global(Some(timeout))
         .http_status_as_error(false)
-        // What is behind a redirect is another address, perhaps a page to sign in.
+        // Behind a redirect is another address, perhaps a page to sign in.
         .max_redirects(0)
         .max_redirects_will_error(false)
         .user_agent(format!("fleet/{}", program::version()));

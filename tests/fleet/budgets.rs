@@ -60,7 +60,10 @@ fn a_resumed_run_has_what_is_left_of_the_budget() {
     let ran = fleet.run(&["runs", "resume", &stopped, "--yes"]).exits(101);
     ran.shows(&["2 migrated, 1 failed, 2 not started", "2 of 7 finished failed"]);
     assert_eq!(fleet.history("lite-007"), None);
-    fleet.run(&["runs", "resume", "last", "--yes", "--run-max-failures", "2"]).exits(0).shows(&["2 migrated"]);
+    let ran = fleet.run(&["runs", "resume", "last", "--yes", "--run-max-failures", "2"]).exits(100);
+    // Those that failed in the runs before are not passed over.
+    ran.tells(&["2 tenants that failed before are not at the target: lite-003, lite-006", "migrate --failed-of"]);
+    fleet.run(&["runs", "resume", "last", "--yes"]).exits(100).tells(&["lite-003, lite-006"]);
 }
 
 #[test]

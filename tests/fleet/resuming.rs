@@ -147,7 +147,7 @@ fn what_is_done_on_a_failure_is_kept_by_resume_and_by_what_is_proposed() {
     die_after(&fleet, &run_id(&failed), 1);
     fleet.run(&["runs", "show", "last"]).exits(0).shows(&[&again]);
     fleet.run(&["migrate", "--yes", "--failed-of", "last", "--max-failures", "5"]).exits(100);
-    let resumed = run(&fleet, &["runs", "resume", &run_id(&failed), "--yes", "--max-failures", "5"], 0);
+    let resumed = run(&fleet, &["runs", "resume", &run_id(&failed), "--yes", "--max-failures", "5"], 100);
     let ledger = format!("sqlite:{}", fleet.path("fleet-ledger.db").display());
     let kind = sql(&ledger, &format!("SELECT goal_data FROM fleet_run WHERE run = '{}'", run_id(&resumed))).concat();
     assert!(kind.contains("\"restore_on_failure\":true"), "{kind}");

@@ -94,6 +94,8 @@ fn a_plan_that_does_not_hold_any_more_is_refused_with_each_difference() {
     refused(&fleet, &["per_server of wave canary is 2, planned not set", "window of wave canary is 22:00"]);
     fleet.head = canary("[wave.gate]\nsoak = \"1m\"");
     refused(&fleet, &["gate of wave canary is soak 1m; then continue"]);
+    fleet.head = format!("{HEAD}[hooks]\nbefore_run = [\"true\"]\n");
+    refused(&fleet, &["hook before_run is", "planned not set"]);
     fleet.head = HEAD.replace("lock_timeout", "run_max_failures = 3\nlock_timeout");
     refused(&fleet, &["run_max_failures is 3, planned unlimited"]);
     fleet.head = HEAD.to_owned();
@@ -188,8 +190,21 @@ fn without_an_approval_that_the_tenant_file_requires_nothing_is_run() {
         .exits(64)
         .tells(&["--keep-going", "nothing was touched"]);
     fleet.run(&["runs", "resume", &dead, "--yes"]).exits(0);
-    // Taken back, everything is as it was planned: that was approved once, and is wanted by nobody now.
-    fleet.run(&["plan", "--run", &dead, "--save", "back.json"]).exits(0);
+}
+
+/// Taken back, everything is as it was planned: that was approved once, and is wanted by nobody now.
+#[test]
+fn an_approval_is_for_one_run() {
+    let mut fleet = fleet();
+    fleet.head = HEAD.replace("[fleet]\n", "[fleet]\nrequire_approval = true\n");
+    std::fs::write(fleet.path("sql/0001_notes.down.sql"), "DROP TABLE notes;\n").unwrap();
+    save(&fleet);
+    fleet.run(&["plan", "approve", "plan.json", "--by", "Ada"]).exits(0);
+    let moved = run_id(&run(&fleet, &["migrate", "--plan", "plan.json", "--yes"], 0));
+    // The steps that are printed are those that were asked for.
+    let refused = fleet.run(&["rollback", "--steps", "1", "--yes"]).exits(2);
+    refused.tells(&["small plan --down --steps 1 --save plan.json"]);
+    fleet.run(&["plan", "--run", &moved, "--save", "back.json"]).exits(0);
     fleet.run(&["plan", "approve", "back.json", "--by", "Ada"]).exits(0);
     fleet.run(&["rollback", "--plan", "back.json", "--yes"]).exits(0);
     let again = fleet.run(&["migrate", "--plan", "plan.json", "--yes"]).exits(2);
