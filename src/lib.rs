@@ -51,6 +51,8 @@ pub(crate) mod model;
 
 pub(crate) mod policy;
 
+pub(crate) mod external;
+
 pub(crate) mod sql;
 
 pub(crate) mod compile;

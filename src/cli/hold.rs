@@ -96,9 +96,8 @@ pub(super) fn note(program: &Program, catalog: &Catalog, tenants: &[Arc<Tenant>]
         let at = |version: &String| catalog.position(version);
         let last = freezes.get(&tenant.id).copied();
         if let Some(last) = last
-            && matches!(seen.state, State::Behind { .. } | State::AtTarget)
+            && matches!(seen.state, State::Behind { .. })
             && seen.version.as_ref().and_then(at).is_some_and(|version| version >= last)
-            && seen.state != State::AtTarget
         {
             seen.hold.freeze_at = Some(catalog.migrations[last].to_string());
         }

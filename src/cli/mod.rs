@@ -11,7 +11,6 @@ mod command;
 mod complete;
 mod doctor;
 mod drift;
-mod duplicates;
 mod exec;
 mod exit;
 mod files;

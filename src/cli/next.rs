@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 
 use indexmap::IndexMap;
 
+use super::origin;
 use super::previous_run::is_outstanding;
 use super::setup::{Program, quoted, tenant_flag};
-use super::{duplicates, origin};
 use crate::model::event::RunHeader;
 use crate::model::fault::FaultClass::{self, ChecksumMismatch, DatabaseLost, HasHistory, OutOfOrder};
 use crate::model::outcome::{InDoubt, MIGRATE_FIRST, Outcome, Standing, StoppedAt, TenantRecord};
@@ -17,6 +17,7 @@ use crate::model::run_kind::RunKind;
 use crate::model::schema::Direction;
 use crate::model::tenant::TenantId;
 use crate::policy::{FailureBudget, StopCause, Tally, UsedUp};
+use crate::sql::duplicates;
 
 /// The commands that go on with a run.
 #[derive(Default)]

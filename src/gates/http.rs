@@ -4,27 +4,17 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::sync::oneshot;
 use url::Url;
 
 use super::Held;
+use crate::external::http::ask;
 use crate::model::fault::bounded;
-use crate::model::program;
 use crate::policy::Query;
-
-/// The longest body that is read, in bytes.
-const LONGEST: u64 = 1_000_000;
-
-/// An answer: its status and its body.
-type Reply = (u16, Result<String, String>);
 
 /// Whether an address answers with a status of 200 to 299.
 pub(super) async fn answers(url: &Url, timeout: Duration) -> Held {
-    match get(url.clone(), timeout).await {
-        Ok((status, _)) if (200..300).contains(&status) => Ok(status.to_string()),
-        Ok((status, _)) => Err(format!("status {status}")),
-        Err(error) => Err(error),
-    }
+    let reply = ask(url.to_string(), None, timeout).await?;
+    if reply.is_success() { Ok(reply.status.to_string()) } else { Err(format!("status {}", reply.status)) }
 }
 
 /// Whether all values of a query are within its limits.
@@ -34,36 +24,9 @@ pub(super) async fn query(query: &Query, timeout: Duration) -> Held {
         path.pop_if_empty().extend(["api", "v1", "query"]);
     }
     url.query_pairs_mut().append_pair("query", &query.query);
-    let (status, body) = get(url, timeout).await?;
-    let values = values(&body?).map_err(|error| format!("{error} (status {status})"))?;
+    let reply = ask(url.to_string(), None, timeout).await?;
+    let values = values(&reply.body?).map_err(|error| format!("{error} (status {})", reply.status))?;
     judge(&values, query)
-}
-
-/// One request. It has a thread of its own: whoever stops waiting for an address that is silent, as a run does that is
-/// interrupted, is not held up by it.
-async fn get(url: Url, timeout: Duration) -> Result<Reply, String> {
-    let (sender, receiver) = oneshot::channel();
-    std::thread::spawn(move || sender.send(request(&url, timeout)));
-    receiver.await.unwrap_or_else(|_| Err("the request ended unexpectedly".to_owned()))
-}
-
-fn request(url: &Url, timeout: Duration) -> Result<Reply, String> {
-    let said = |error: ureq::Error| match error {
-        ureq::Error::Timeout(_) => format!("no answer within {}", humantime::format_duration(timeout)),
-        // An address may hold a secret.
-        ureq::Error::BadUri(_) => "the address can't be asked".to_owned(),
-        other => bounded(other.to_string()),
-    };
-    let config = ureq::Agent::config_builder()
-        .timeout_global(Some(timeout))
-        .http_status_as_error(false)
-        // Behind a redirect is another address, perhaps a page to sign in.
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .user_agent(format!("fleet/{}", program::version()));
-    let mut response = config.build().new_agent().get(url.as_str()).call().map_err(said)?;
-    let body = response.body_mut().with_config().limit(LONGEST).read_to_string().map_err(said);
-    Ok((response.status().as_u16(), body))
 }
 
 /// The answer of `/api/v1/query`.
@@ -113,22 +76,7 @@ fn judge(values: &[f64], query: &Query) -> Held {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read as _, Write as _};
-
     use super::*;
-
-    #[test]
-    fn a_redirect_is_an_answer_and_not_followed() {
-        let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = Url::parse(&format!("http://{}/health", server.local_addr().unwrap())).unwrap();
-        let answering = std::thread::spawn(move || {
-            let (mut client, _) = server.accept().unwrap();
-            let _ = client.read(&mut [0; 1_024]);
-            client.write_all(b"HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n").unwrap();
-        });
-        assert_eq!(request(&url, Duration::from_secs(10)).unwrap().0, 302);
-        answering.join().unwrap();
-    }
 
     fn limits(min: Option<f64>, max: Option<f64>) -> Query {
         Query { url: Url::parse("http://h").unwrap(), query: "up".to_owned(), min, max }

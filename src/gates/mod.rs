@@ -5,17 +5,16 @@
 mod http;
 
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use indexmap::IndexMap;
-use tokio::process::Command;
 use uuid::Uuid;
 
 use crate::engine::Database;
+use crate::external::program::Program;
 use crate::model::assertion::{Answer, Assertion};
 use crate::model::fault::bounded;
 use crate::model::gate::CheckAnswer;
@@ -96,27 +95,12 @@ impl Checks {
         Err(few(reasons))
     }
 
-    /// Whether a command ends with 0. Dying in it: the command goes on by itself, and nobody hears of its end.
+    /// Whether a command ends with 0.
     async fn command(&self, words: &[String], question: &Question<'_>) -> Held {
-        let [program, arguments @ ..] = words else { return Err("names no program".to_owned()) };
-        let mut command = Command::new(program);
-        command.args(arguments).current_dir(&self.folder).stdin(Stdio::null());
-        command.env("FLEET_RUN", self.run.to_string()).env("FLEET_WAVE", question.wave);
-        // Ctrl-C in the terminal is for the run, which ends the command.
-        command.kill_on_drop(true).process_group(0);
-        let output = tokio::time::timeout(question.timeout, command.output()).await;
-        let output =
-            output.map_err(|_| format!("did not end within {}", humantime::format_duration(question.timeout)))?;
-        let output = output.map_err(|error| format!("can't be started: {error}"))?;
-        if output.status.success() {
-            return Ok("ended with 0".to_owned());
-        }
-        let last = |bytes: &[u8]| {
-            let text = String::from_utf8_lossy(bytes);
-            text.lines().map(str::trim).rfind(|line| !line.is_empty()).map(|line| bounded(line.to_owned()))
-        };
-        let said = last(&output.stderr).or_else(|| last(&output.stdout));
-        Err(format!("failed ({}){}", output.status, said.map(|said| format!(": {said}")).unwrap_or_default()))
+        let (folder, timeout) = (self.folder.as_path(), question.timeout);
+        let variables = vec![("FLEET_RUN", self.run.to_string()), ("FLEET_WAVE", question.wave.to_owned())];
+        let ended = Program { words, folder, variables, input: String::new(), timeout }.run().await;
+        ended.map(|()| "ended with 0".to_owned())
     }
 }
 

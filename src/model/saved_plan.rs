@@ -187,7 +187,8 @@ impl SavedPlan {
             let other_form = |now: &&SavedScript| {
                 now.online != script.online && same(&SavedScript { online: script.online, ..(*now).clone() }, script)
             };
-            match alike.first() {
+            let edited = alike.iter().find(|now| !self.scripts.contains(now));
+            match edited.or(alike.first()) {
                 Some(_) if alike.iter().any(|now| now.sha256 == script.sha256) => {}
                 None if today.scripts.iter().any(|now| other_form(&now)) => {
                     let form = if script.online { "plain" } else { "online" };
@@ -402,6 +403,18 @@ mod tests {
             assert!(plan().differences(&today, late).is_empty());
         }
         assert_eq!(plan().late_joiners(&today), [TenantId::from("d")]);
+    }
+
+    #[test]
+    fn a_script_in_its_other_form_is_told_and_two_parts_of_one_are_both_planned() {
+        differs(|plan| plan.scripts[0].online = true, "the script of m2 (sqlite, up) is sent in its online form now");
+        let mut both = plan();
+        both.scripts.push(SavedScript { sha256: "ef".into(), ..both.scripts[0].clone() });
+        assert!(both.differences(&both, LateJoiners::Refuse).is_empty());
+        let mut edited = both.clone();
+        edited.scripts[1].sha256 = "00".into();
+        let told = both.differences(&edited, LateJoiners::Refuse);
+        assert_eq!(told, ["the script of m2 (sqlite, up) was edited: its hash is 00, planned ef"]);
     }
 
     #[test]

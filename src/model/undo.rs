@@ -103,9 +103,9 @@ impl Trail {
         if let Some(run) = self.moved_by() {
             return WayBack::Refused(format!("run {run} has moved it since"));
         }
-        let left = own.clone().rfind(|record| record.version_known).map(|record| &record.version);
+        let left = self.left_at();
         if !committed.is_empty()
-            && let Some(left) = left.filter(|left| **left != now.version)
+            && let Some(left) = left.filter(|left| *left != now.version)
         {
             let (left, now) = (named(left.as_ref()), named(now.version.as_ref()));
             return WayBack::Refused(format!("it is at {now}, where no run has brought it: the run left it at {left}"));

@@ -4,6 +4,7 @@
 
 mod body;
 pub(crate) mod dialect;
+pub(crate) mod duplicates;
 mod effect;
 mod escapes;
 pub(crate) mod extension;

@@ -104,6 +104,11 @@ fn a_plan_that_does_not_hold_any_more_is_refused_with_each_difference() {
     fleet.tenant_mut("lite-001").url = "sqlite:copy.db".to_owned();
     refused(&fleet, &["tenant lite-001 is another database than the planned one"]);
     fleet.tenant_mut("lite-001").url = "sqlite:lite-001.db".to_owned();
+    // Its migrations would go elsewhere.
+    let url = fleet.tenant_mut("pg-000").url.clone();
+    fleet.tenant_mut("pg-000").more = format!("migration_url = '{url}'\n");
+    refused(&fleet, &["migration_url of tenant pg-000 is", "planned not set"]);
+    fleet.tenant_mut("pg-000").more.clear();
     // One is gone.
     let gone = fleet.tenants.remove(1);
     refused(&fleet, &["tenant lite-001 is in the plan, and no more among the tenants that it takes"]);

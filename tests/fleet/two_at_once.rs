@@ -103,9 +103,8 @@ fn a_run_whose_process_is_gone_or_whose_heartbeat_is_old_holds_nothing() {
     assert_eq!(fleet.history("lite-000").unwrap(), all());
 }
 
-/// On a shared ledger, too: the check and the record are one.
 #[test]
-fn of_two_runs_started_together_with_one_ledger_one_begins_at_a_time() {
+fn runs_that_start_together_with_one_ledger_run_or_are_refused() {
     for server in ["postgres", "mariadb", ""] {
         let mut fleet = Fleet::new().sqlite(30);
         let ledger = match server {

@@ -142,13 +142,11 @@ fn runs_that_resume_each_other_are_taken_back_as_one_rollout() {
 }
 
 #[test]
-fn a_rollback_of_a_run_that_failed_or_died_goes_on_to_the_same_versions() {
+fn a_rollback_that_died_goes_on_to_the_same_versions() {
     let fleet = Fleet::new().head("[fleet]\nattempts = 1\nmax_failures = \"1\"").sqlite(4);
     migrate_to(&fleet, "lite-001", 3);
     migrate_to(&fleet, "lite-003", 2);
     let moved = run_id(&run(&fleet, &["migrate", "--yes"], 0));
-    // The way down of the third can't drop a table that something else refers to.
-    fleet.ask("lite-001", "CREATE VIEW of_orders AS SELECT * FROM order_items");
     let back = run(&fleet, &["rollback", "--run", &moved, "--yes"], 0);
     let dead = run_id(&back);
     assert_eq!(record(&back, "lite-003")["to"], all()[1]);

@@ -5,11 +5,11 @@
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, ChildStderr, Command};
 use tokio_util::sync::CancellationToken;
 
 use super::broken;
+use crate::external::program;
 use crate::model::fault::{Fault, FaultClass};
 
 /// Maximum number of characters kept of the reason in a tool's output.
@@ -78,15 +78,8 @@ pub(crate) fn verdict(status: std::io::Result<ExitStatus>, said: &str, name: &st
 
 /// Reads all of a tool's stderr, so that the tool never blocks on it, and keeps the end.
 pub(crate) async fn tail(stream: Option<ChildStderr>) -> String {
-    let Some(mut stream) = stream else { return String::new() };
-    let (mut kept, mut buffer) = (Vec::new(), vec![0; 4096]);
-    while let Ok(n @ 1..) = stream.read(&mut buffer).await {
-        kept.extend_from_slice(&buffer[..n]);
-        let too_many = kept.len().saturating_sub(4 * MOST_TEXT);
-        kept.drain(..too_many);
-    }
-    let text = String::from_utf8_lossy(&kept);
-    essence(&text)
+    let Some(stream) = stream else { return String::new() };
+    essence(&String::from_utf8_lossy(&program::tail(stream, 4 * MOST_TEXT).await))
 }
 
 /// The reason in a tool's output, as one line. Some tools print the failed statement first, which hides the reason, so

@@ -16,6 +16,7 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use crate::external::program::tail;
 use crate::inputs::{Diagnostics, Item, Reader, ServerUrl};
 use crate::model::tenant::{Address, Tenant, TenantId};
 use crate::model::text::unprintable;
@@ -29,6 +30,8 @@ const AT_ONCE: usize = 8;
 const REFUSED_AGE: Duration = Duration::from_secs(1);
 /// Time to wait for a failed command's stderr after its end: a process that it left behind may hold it open.
 const LAST_WORDS: Duration = Duration::from_millis(200);
+/// The end of stderr that is looked at, in bytes.
+const LAST_BYTES: usize = 4_096;
 /// The longest line of stderr that is shown, in characters.
 const LONGEST_LINE: usize = 200;
 /// Maximum length of a password, in bytes.
@@ -142,7 +145,7 @@ async fn run(words: &[String], folder: &Path) -> Result<Vec<u8>, String> {
     let (stdout, stderr) = (child.stdout.take().expect("it is piped"), child.stderr.take().expect("it is piped"));
     // Read concurrently, so that a command with much output does not block, and to the end, which may be long after the
     // command's.
-    let stderr = tokio::spawn(tail(stderr));
+    let stderr = tokio::spawn(tail(stderr, LAST_BYTES));
     let mut bytes = Vec::new();
     stdout.take(LONGEST + 1).read_to_end(&mut bytes).await.map_err(|e| format!("can't be read: {e}"))?;
     let status = child.wait().await.map_err(|e| format!("was lost: {e}"))?;
@@ -152,17 +155,6 @@ async fn run(words: &[String], folder: &Path) -> Result<Vec<u8>, String> {
     let said = tokio::time::timeout(LAST_WORDS, stderr).await.ok().and_then(Result::ok).unwrap_or_default();
     let line = last_line(&String::from_utf8_lossy(&said), &String::from_utf8_lossy(&bytes));
     Err(line.map_or_else(|| format!("failed ({status})"), |line| format!("failed ({status}): {line}")))
-}
-
-/// The last bytes of a stream.
-async fn tail(mut stream: impl tokio::io::AsyncRead + Unpin) -> Vec<u8> {
-    const KEPT: usize = 4_096;
-    let (mut kept, mut piece) = (Vec::new(), [0; KEPT]);
-    while let Ok(n @ 1..) = stream.read(&mut piece).await {
-        kept.extend_from_slice(&piece[..n]);
-        kept.drain(..kept.len().saturating_sub(KEPT));
-    }
-    kept
 }
 
 /// The last line of a failed command's stderr as it may be shown: short, printable, without the content of its stdout.

@@ -2,12 +2,12 @@
 //!
 //! Text only: nothing is asked.
 
+use super::words::Words;
 use crate::model::engine::Engine;
-use crate::sql::words::Words;
 
 /// The query for the groups of rows with the same key, from the statement that was refused; `None` where the statement is no
 /// such, or its key is not said in words that are valid elsewhere, too.
-pub(super) fn query(engine: Engine, sql: &str) -> Option<String> {
+pub(crate) fn query(engine: Engine, sql: &str) -> Option<String> {
     let words = Words::of(engine, sql);
     let at = (0..words.len()).find(|&at| words.is(at, "unique"))?;
     let open = (at..words.len()).find(|&at| words.is_symbol(at, b'('))?;
