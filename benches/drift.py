@@ -15,8 +15,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import process
-from process import ROOT, WORK, build, die, measure, program, run, say
+from process import ROOT, WORK, die, measure, median, prepare, program, run, say
 from report import versions
 from server import Servers, sql, url_of
 
@@ -49,11 +48,6 @@ def tenants(name, urls, head=""):
     each = "".join(f'[[tenant]]\nid = "t{n:05}"\nurl = "{url}"\n' for n, url in enumerate(urls))
     config.write_text(f'[fleet]\nname = "drift"\n{head}{each}')
     return folder
-
-
-def median(command, rounds):
-    times = sorted(measure(command) for _ in range(rounds))
-    return times[len(times) // 2][0], max(peak for _, peak in times)
 
 
 def catalog_query(folder):
@@ -118,10 +112,7 @@ def sqlite(number, rounds):
 
 def main(given):
     options = arguments(given)
-    if options.debug:
-        process.PROFILE = "debug"
-    if not options.no_build:
-        build()
+    prepare(options)
     WORK.mkdir(parents=True, exist_ok=True)
     tables = []
     if options.postgres:

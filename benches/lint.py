@@ -9,8 +9,7 @@ import os
 import random
 import shutil
 
-import process
-from process import WORK, build, measure, program, say
+from process import WORK, measure, prepare, program, say
 
 
 def arguments(given):
@@ -43,10 +42,7 @@ def script(n, pick):
 
 def main(given):
     options = arguments(given)
-    if options.debug:
-        process.PROFILE = "debug"
-    if not options.no_build:
-        build()
+    prepare(options)
     folder = WORK / "lint"
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "sql").mkdir(parents=True)

@@ -27,18 +27,35 @@ def die(text):
     sys.exit(1)
 
 
-def build(with_fleet=True):
+def build(with_fleet=True, at=ROOT, target=TARGET):
+    """The programs of a checkout, and for this one the other contenders."""
     profile = ["--release"] if PROFILE == "release" else []
-    commands = [["cargo", "build", *profile, "--manifest-path", "benches/Cargo.toml", "--target-dir", "target/bench"]]
+    others = ["cargo", "build", *profile, "--manifest-path", "benches/Cargo.toml", "--target-dir", "target/bench"]
+    commands = [others] if at == ROOT else []
     if with_fleet:
-        commands.append(["cargo", "build", *profile, "-p", "fleet", "--target-dir", "target"])
+        commands.append(["cargo", "build", *profile, "-p", "fleet", "--target-dir", str(target)])
     # Without the two mutexes that all of SQLite's threads in a process share; floor and fleet alike.
     flags = "-DSQLITE_DEFAULT_MEMSTATUS=0 -USQLITE_ENABLE_MEMORY_MANAGEMENT"
     environment = dict(os.environ, LIBSQLITE3_FLAGS=flags)
     for command in commands:
         say(shlex.join(command))
-        if subprocess.run(command, cwd=ROOT, env=environment).returncode != 0:
+        if subprocess.run(command, cwd=at, env=environment).returncode != 0:
             die("the build failed")
+
+
+def prepare(options):
+    """Builds the programs unless `--no-build`; `--debug` takes debug builds, only to see that a part runs."""
+    global PROFILE
+    if options.debug:
+        PROFILE = "debug"
+    if not options.no_build:
+        build()
+
+
+def median(command, rounds):
+    """Runs a command so many times: (median seconds, largest peak resident KiB)."""
+    times = sorted(measure(command) for _ in range(rounds))
+    return times[len(times) // 2][0], max(peak for _, peak in times)
 
 
 def program(name):

@@ -47,6 +47,9 @@
 //!
 //! Modules are listed in dependency order: each imports only from those above it (checked by a test).
 
+// Nothing at all, but in the tests.
+pub(crate) mod crash;
+
 pub(crate) mod model;
 
 pub(crate) mod policy;
@@ -67,6 +70,8 @@ pub(crate) mod seed;
 
 pub(crate) mod hooks;
 
+pub(crate) mod sources;
+
 pub(crate) mod run;
 
 pub(crate) mod gates;
@@ -77,6 +82,10 @@ pub(crate) mod check;
 pub(crate) mod ledger;
 
 pub(crate) mod report;
+
+// HTTP; the command line answers what it asks.
+#[cfg(feature = "serve")]
+pub(crate) mod server;
 
 // The only place that prints.
 pub mod cli;

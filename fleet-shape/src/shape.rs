@@ -18,6 +18,10 @@ pub struct Shape {
     /// people grant them, and one database has other roles than the next.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub grants: Vec<Grant>,
+    /// Defaults of the database itself, which whoever made it has chosen, by name: its character set. They are no part of the
+    /// fingerprint either, as migrations seldom name them, and scratch databases have those of their server.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub defaults: Vec<(String, String)>,
 }
 
 /// The privileges of one role on one object.
@@ -29,6 +33,11 @@ pub struct Grant {
     pub to: String,
     /// In lower case, sorted, with commas between them: `insert, select`.
     pub rights: String,
+}
+
+impl Grant {
+    /// Stands for the name of the tenant's database or schema.
+    pub const TENANT: &str = "{tenant}";
 }
 
 /// A base table.
@@ -140,14 +149,22 @@ impl Difference {
         if self.part.is_empty() { self.object.clone() } else { format!("{}: {}", self.object, self.part) }
     }
 
-    /// The rights of a role on an object.
-    pub fn of_grant((object, to): (&str, &str), first: Vec<String>, second: Vec<String>) -> Self {
-        Difference { object: object.to_owned(), part: format!("grants to {to}"), first, second }
+    /// The first words of a part that is the rights of a role.
+    pub const GRANTS: &str = "grants to ";
+
+    /// The part of an object that is the rights of a role on it.
+    pub fn part_of_grant(to: &str) -> String {
+        format!("{}{to}", Self::GRANTS)
     }
 
-    /// Whether it is one of [`Difference::of_grant`].
+    /// Whether it is one of [`Difference::part_of_grant`].
     pub fn is_of_grants(&self) -> bool {
-        self.part.starts_with("grants to ")
+        self.part.starts_with(Self::GRANTS)
+    }
+
+    /// Whether it was compared with what most tenants have, not with the version.
+    pub fn is_of_most(&self) -> bool {
+        self.is_of_grants() || self.object == "database"
     }
 
     /// One line, with names for the two sides that fit after "is bigint ...": `before`, `after`.
@@ -174,9 +191,9 @@ impl Shape {
         Sha256::digest(canonical).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// As [`Shape::fingerprint`], and different for other grants, too.
-    pub fn fingerprint_with_grants(&self) -> String {
-        let grants = serde_json::to_vec(&self.grants).expect("plain data becomes JSON");
+    /// As [`Shape::fingerprint`], and different for other grants and defaults, too.
+    pub fn fingerprint_of_all(&self) -> String {
+        let grants = serde_json::to_vec(&(&self.grants, &self.defaults)).expect("plain data becomes JSON");
         let digest = Sha256::new().chain_update(self.fingerprint()).chain_update(grants).finalize();
         digest.iter().map(|byte| format!("{byte:02x}")).collect()
     }
@@ -218,9 +235,9 @@ impl Shape {
         found
     }
 
-    /// The canonical form of the schema: sorted, without grants.
+    /// The canonical form of the schema: sorted, without grants and defaults.
     fn canonical(&self) -> Shape {
-        let mut shape = Shape { grants: Vec::new(), ..self.clone() };
+        let mut shape = Shape { grants: Vec::new(), defaults: Vec::new(), ..self.clone() };
         for table in &mut shape.tables {
             table.columns.sort_by(|a, b| a.name.cmp(&b.name));
             table.uniques.sort_by(|a, b| (&a.name, &a.columns).cmp(&(&b.name, &b.columns)));

@@ -3,6 +3,7 @@
 //! Backups and restores are runs like any other; nothing here touches a tenant.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::args::{Backup, BackupList, Backups, Prune, Restore, RunArgs, RunOutput};
@@ -122,7 +123,7 @@ impl Run for Restore {
 
 /// Restores the newest whole backup of each tenant: one run for each run that made any of them.
 async fn latest(program: &Program, set: &Arc<MigrationSet>, on: &RunArgs) -> Result<u8, CliError> {
-    let runs = newest_first(program)?;
+    let runs = newest_first(&program.settings().backups)?;
     let mut newest: BTreeMap<&TenantId, usize> = BTreeMap::new();
     for (place, run) in runs.iter().enumerate() {
         run.manifests.iter().for_each(|m| _ = newest.entry(&m.tenant).or_insert(place));
@@ -150,8 +151,8 @@ async fn latest(program: &Program, set: &Arc<MigrationSet>, on: &RunArgs) -> Res
 }
 
 /// The runs that have backups, the newest first.
-fn newest_first(program: &Program) -> Result<Vec<RunBackups>, CliError> {
-    let mut runs = all_runs(program)?;
+pub(super) fn newest_first(folder: &Path) -> Result<Vec<RunBackups>, CliError> {
+    let mut runs = all_runs(folder)?;
     runs.sort_by_key(|run| std::cmp::Reverse(begun(run)));
     Ok(runs)
 }
@@ -171,7 +172,7 @@ async fn all_of(program: &Program, found: &RunBackups, filter: Filter) -> Result
 
 /// The backups of a run, named as in other commands; where the ledger is gone, by the whole name of its folder.
 pub(super) async fn find(program: &Program, wanted: &str) -> Result<RunBackups, CliError> {
-    let all = newest_first(program)?;
+    let all = newest_first(&program.settings().backups)?;
     // The last run of all may be one that made none.
     let is_it = |run: &&RunBackups| run.run == wanted || (wanted == "last" && !run.manifests.is_empty());
     if let Some(found) = all.iter().find(is_it) {
@@ -183,8 +184,8 @@ pub(super) async fn find(program: &Program, wanted: &str) -> Result<RunBackups, 
         return Ok(found);
     }
     // The run may have used another folder than the one in force now.
-    let elsewhere = summary.kind.backups().map(std::path::Path::new);
-    let parent = elsewhere.and_then(std::path::Path::parent).filter(|folder| folder.is_dir());
+    let elsewhere = summary.kind.backups().map(Path::new);
+    let parent = elsewhere.and_then(Path::parent).filter(|folder| folder.is_dir());
     let found = match parent {
         Some(parent) => BackupFolder::runs(parent).map_err(|e| unreadable(parent, &e))?,
         None => Vec::new(),
@@ -195,12 +196,11 @@ pub(super) async fn find(program: &Program, wanted: &str) -> Result<RunBackups, 
     })
 }
 
-fn unreadable(folder: &std::path::Path, error: &std::io::Error) -> CliError {
+fn unreadable(folder: &Path, error: &std::io::Error) -> CliError {
     CliError::CanNotStart(format!("the backups in {} can't be read: {error}", folder.display()))
 }
 
-fn all_runs(program: &Program) -> Result<Vec<RunBackups>, CliError> {
-    let folder = &program.settings().backups;
+fn all_runs(folder: &Path) -> Result<Vec<RunBackups>, CliError> {
     BackupFolder::runs(folder).map_err(|e| unreadable(folder, &e))
 }
 
@@ -282,7 +282,7 @@ fn missing<'a>(
 
 async fn list(program: &Program, args: &BackupList) -> Result<u8, CliError> {
     let output = &args.show.output;
-    let mut runs = all_runs(program)?;
+    let mut runs = all_runs(&program.settings().backups)?;
     let known = known(program, &runs).await?;
     if args.selection.names_tenants() {
         let selection = program.select_to_show(&args.selection).await?;
@@ -339,7 +339,7 @@ fn pin(program: &Program, run: &RunBackups, known: Option<&Known>) -> Option<Str
 }
 
 async fn prune(program: &Program, args: &Prune) -> Result<u8, CliError> {
-    let runs = all_runs(program)?;
+    let runs = all_runs(&program.settings().backups)?;
     let mut known = known(program, &runs).await?;
     let age = args.older_than.unwrap_or_default();
     let limit = now_ms().saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));

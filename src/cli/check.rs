@@ -11,7 +11,6 @@ use super::scratch;
 use super::setup::Program;
 use crate::check::prove;
 use crate::compile::Entities;
-use crate::model::live_schema::LiveSchema;
 use crate::model::shape::Shape;
 use crate::model::tenant::Engine;
 use crate::report::entities::{EngineFindings, EntitiesView};
@@ -73,8 +72,10 @@ impl Check {
         let described: BTreeMap<Engine, Result<Shape, String>> =
             tried.results.into_iter().map(|(engine, result)| (engine, result.and_then(|shape| shape))).collect();
         let mut groups: Vec<EngineFindings> = Vec::new();
-        for LiveSchema { seen, fingerprint, .. } in &live.tenants {
-            let (engine, found) = (seen.engine, fingerprint.as_ref().and_then(|print| live.shapes.get(print)));
+        for tenant in &live.tenants {
+            let seen = &live.schemas[tenant.schema];
+            let engine = seen.variant.engine();
+            let found = seen.fingerprint.as_ref().and_then(|print| live.shapes.get(print));
             let found = match (found, described.get(&engine)) {
                 (Some(shape), Some(Ok(entities))) => Ok(prove::against_live(engine, shape, entities)),
                 (Some(_), Some(Err(why))) => Err(why.clone()),
@@ -87,8 +88,8 @@ impl Check {
             let same =
                 |of: &&mut EngineFindings| (of.engine, &of.could_not, &of.findings) == (engine, &could_not, &findings);
             match groups.iter_mut().find(same) {
-                Some(group) => group.tenants.push(seen.tenant.clone()),
-                None => groups.push(EngineFindings { engine, tenants: vec![seen.tenant.clone()], could_not, findings }),
+                Some(group) => group.tenants.push(tenant.id.clone()),
+                None => groups.push(EngineFindings { engine, tenants: vec![tenant.id.clone()], could_not, findings }),
             }
         }
         Ok(groups)

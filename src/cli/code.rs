@@ -9,8 +9,9 @@ use super::exit::CliError;
 use crate::compile::{CompileError, Entities, MigrationSet, Migrator};
 
 /// The migrator and the entities passed to `main`.
+#[derive(Clone)]
 pub(super) struct Code {
-    migrations: Box<dyn Fn() -> LocalBoxFuture<'static, Result<MigrationSet, CompileError>>>,
+    migrations: Rc<dyn Fn() -> LocalBoxFuture<'static, Result<MigrationSet, CompileError>>>,
     pub(super) entities: Option<Entities>,
 }
 
@@ -21,7 +22,7 @@ impl Code {
             let migrator = migrator.clone();
             async move { MigrationSet::new(&*migrator).await }.boxed_local()
         };
-        Code { migrations: Box::new(migrations), entities }
+        Code { migrations: Rc::new(migrations), entities }
     }
 
     /// Reads the migrations.

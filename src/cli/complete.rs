@@ -1,6 +1,7 @@
 //! Completions of a shell: the commands and flags, the ids of the tenant file, and the names of the migrations.
 //!
-//! It reaches no database, and a file that can't be read is no error: then there is nothing to complete with.
+//! It reaches no database and asks no source of tenants, whose ids are not completed: a key that is pressed must not start
+//! programs. A file that can't be read is no error: then there is nothing to complete with.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -68,7 +69,7 @@ fn migrations(code: &Code, file: Option<&PathBuf>) -> Vec<String> {
         set.catalog().migrations.iter().map(ToString::to_string).collect()
     };
     let own = names(&set);
-    let folder = file.and_then(|file| registry::load(file, &Overrides::default()).ok()?.settings.scripts);
+    let folder = file.and_then(|file| registry::load(file, &Overrides::default(), None).ok()?.settings.scripts);
     let scripts = folder.and_then(|folder| folder::read(&folder).ok());
     let Some(scripts) = scripts else { return own };
     match set.with_scripts(scripts) {

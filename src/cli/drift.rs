@@ -30,10 +30,10 @@ impl Check {
         let live = program.looking("reading schemas", tenants.len(), look).await;
         let catalog = set.catalog().clone();
         let versions: BTreeSet<Version> =
-            live.tenants.iter().filter_map(|tenant| Version::of(tenant, &catalog)).filter(Version::is_known).collect();
+            live.schemas.iter().filter_map(|schema| Version::of(schema, &catalog)).filter(Version::is_known).collect();
         let cache = match self.no_cache {
             true => SchemaCache::off(),
-            false => SchemaCache::of(program, &set, &live.tenants).await,
+            false => SchemaCache::of(program, &set, &live.schemas).await,
         };
         let made = made(program, &set, versions, &cache).await?;
         let is_ignored = Box::new(move |title: &str| ignore.matches(title));

@@ -160,12 +160,16 @@ impl Exec {
 
     fn text(&self) -> Result<String, CliError> {
         let unread = |what: String, error: &std::io::Error| CliError::Usage(format!("can't read {what}: {error}"));
-        match (&self.sql, &self.file) {
+        let sql = match (&self.sql, &self.file) {
             (Some(sql), _) if sql != "-" => Ok(sql.clone()),
-            (None, Some(file)) => {
+            (None, Some(file)) if file.as_os_str() != "-" => {
                 std::fs::read_to_string(file).map_err(|error| unread(file.display().to_string(), &error))
             }
             _ => std::io::read_to_string(std::io::stdin()).map_err(|error| unread("stdin".to_owned(), &error)),
+        }?;
+        match sql.contains('\0') {
+            true => Err(CliError::Usage("the SQL holds the character U+0000; nothing was sent".to_owned())),
+            false => Ok(sql),
         }
     }
 }

@@ -14,7 +14,7 @@ pub(super) const MEANINGS: [(u8, &str); 12] = [
     (1, "could not start, or an internal error"),
     (
         2,
-        "something is pending (with --exit-code), a tenant in doubt waits for an answer (runs resolve), a saved plan does not hold any more or lacks its approval, or check, verify, lint, prove or doctor found something",
+        "something is pending, or more tenants are gone than a source allows (with --exit-code), a tenant in doubt waits for an answer (runs resolve), a saved plan does not hold any more or lacks its approval, a script was edited before its run was gone on with, or check, verify, lint, prove or doctor found something",
     ),
     (4, "no tenant matched"),
     (

@@ -8,18 +8,19 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::exit::CliError;
-use super::setup::Program;
+use super::setup::{Program, quoted};
 use super::verify::{limit, written};
 use crate::compile::MigrationSet;
 use crate::gates::Checks;
 use crate::inputs::folder_of;
-use crate::inputs::select::{Selection, Wave};
+use crate::inputs::registry::{REST, places};
+use crate::inputs::select::{Mismatch, Selection, Wave};
 use crate::model::assertion::Assertion;
 use crate::model::gate::{GateAction, GateEnd, GateRecord};
 use crate::model::tenant::{Tenant, TenantId};
 use crate::model::text::suggestion;
 use crate::policy::{Check, Gate};
-use crate::report::clean;
+use crate::report::{clean, count};
 use crate::run::{Gatekeeper, OpenGate, RunPlan};
 
 /// The keeper of a run's gates, if it has any.
@@ -53,6 +54,52 @@ pub(super) fn keeper(
 /// The gates of a selection, each with its wave.
 pub(super) fn of(selection: &Selection) -> impl Iterator<Item = (&str, &Gate)> {
     selection.waves.iter().filter_map(|wave| Some((wave.name.as_str(), wave.gate.as_ref()?)))
+}
+
+/// The reason not to start a migration in which a gate would be passed over: all tenants of the wave in front of it are in
+/// quarantine, or in another partition. Whoever selects tenants of later waves by other flags says so.
+pub(super) fn unguarded(program: &Program, selection: &Selection) -> Option<String> {
+    let registry = &program.registry;
+    if registry.waves.iter().all(|rule| rule.gate.is_none()) {
+        return None;
+    }
+    let places = places(&registry.waves, &registry.tenants);
+    let is_taken = |tenant: &Tenant| tenant.hold.quarantine.is_none();
+    let taken: BTreeSet<&TenantId> = selection.tenants().filter(|of| is_taken(of)).map(|of| &of.id).collect();
+    let left_out: HashMap<&TenantId, &Mismatch> = selection.mismatches.iter().map(|(id, why)| (id, why)).collect();
+    registry.waves.iter().enumerate().filter(|(_, rule)| rule.gate.is_some()).find_map(|(place, rule)| {
+        let of = |wanted: &dyn Fn(usize) -> bool| -> Vec<&Arc<Tenant>> {
+            registry.tenants.iter().zip(&places).filter(|(_, at)| wanted(**at)).map(|(tenant, _)| tenant).collect()
+        };
+        let (members, later) = (of(&|at| at == place), of(&|at| at > place));
+        let later = later.iter().filter(|tenant| taken.contains(&tenant.id)).count();
+        if later == 0 || members.iter().any(|tenant| taken.contains(&tenant.id)) {
+            return None;
+        }
+        let held = members.iter().find(|tenant| !left_out.contains_key(&tenant.id) && tenant.hold.quarantine.is_some());
+        let is_elsewhere = members.iter().any(|tenant| left_out.get(&tenant.id) == Some(&&Mismatch::Partition));
+        let name = clean(&rule.name);
+        let (why, way) = match held {
+            Some(tenant) => {
+                let (id, file) = (clean(tenant.id.as_str()), program.shown(&registry.path).display().to_string());
+                let way = format!("take it out of quarantine, or give wave {name} another tenant in {file}");
+                (format!("its tenant {id} is in quarantine"), way)
+            }
+            None if is_elsewhere => {
+                let first = program.command(&format!("migrate --wave {}", quoted(&rule.name)));
+                ("its tenants are in other partitions".to_owned(), format!("run it first: {first}"))
+            }
+            None => return None,
+        };
+        let after = registry.waves[place + 1..].iter().map(|rule| rule.name.as_str()).chain([REST]);
+        let after: Vec<String> = after.map(|name| format!("--wave {}", quoted(name))).collect();
+        Some(format!(
+            "wave {name} has a gate and no tenant in this run: {why}; so {} of later waves would pass no gate\n{way}\nto go on \
+             without it: name the waves behind it: {}",
+            count(later, "tenant"),
+            after.join(" ")
+        ))
+    })
 }
 
 /// Whether a gate of these waves asks tenants.
@@ -107,7 +154,9 @@ impl Resumed<'_> {
         let mut open = Vec::new();
         for (place, wave) in self.waves.waves.iter().enumerate() {
             let is_between = !wave.tenants.iter().any(is_left)
-                && self.waves.waves[place..].iter().any(|later| later.tenants.iter().any(is_left));
+                && self.waves.waves[place..]
+                    .iter()
+                    .any(|later| later.waits_for.contains(&wave.name) && later.tenants.iter().any(is_left));
             let Some(gate) = wave.gate.clone().filter(|_| is_between) else { continue };
             let last = self.gates.get(&wave.name);
             let approved_by = self.approved_by.filter(|_| last.is_some_and(|last| last.then == GateAction::Pause));

@@ -45,29 +45,43 @@ pub(super) fn settled(catalog: &Catalog, observations: &[Observation], goal: &Go
     observations.iter().filter_map(settle).collect()
 }
 
-/// Refuses an order of waves in which a tenant would have to wait for one of a later wave. The tenant file has none on
-/// the way up; on a rollback the waves are the same and the dependencies are reversed.
-pub(super) fn refuse_backwards(program: &Program, selection: &Selection, direction: Direction) -> Result<(), CliError> {
+/// The order of the waves. On a rollback the dependencies are reversed, so that the last wave goes first where a tenant waits
+/// for one of a later wave; on the way up the tenant file has no such dependency.
+pub(super) fn order(program: &Program, selection: &mut Selection, direction: Direction) -> Result<(), CliError> {
+    let Some((first, _)) = backwards(selection, direction) else { return Ok(()) };
+    if direction == Direction::Down {
+        program.terminal.tell(&format!("the last wave goes first: {first}"));
+        selection.waves.reverse();
+    }
+    match backwards(selection, direction) {
+        Some((why, then)) => {
+            let verb = if direction == Direction::Up { "migrate" } else { "rollback" };
+            Err(CliError::CanNotStart(format!(
+                "{why}, so nothing was touched; take the waves by themselves, the later first: {}",
+                program.command(&format!("{verb} --wave={}", quoted(&then)))
+            )))
+        }
+        None => Ok(()),
+    }
+}
+
+/// A tenant that would have to wait for one of a later wave, and that wave.
+fn backwards(selection: &Selection, direction: Direction) -> Option<(String, String)> {
     let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
     if tenants.iter().all(|tenant| tenant.depends_on.is_empty()) {
-        return Ok(());
+        return None;
     }
     let sizes = selection.waves.iter().enumerate();
     let waves: Vec<usize> = sizes.flat_map(|(place, wave)| std::iter::repeat_n(place, wave.tenants.len())).collect();
     let before = plan::predecessors(&tenants, direction);
     let found = (0..tenants.len()).find_map(|i| Some((i, *before[i].iter().find(|&&other| waves[other] > waves[i])?)));
-    let Some((first, then)) = found else { return Ok(()) };
-    let name = |i: usize| selection.waves[waves[i]].name.as_str();
-    let verb = if direction == Direction::Up { "migrate" } else { "rollback" };
-    Err(CliError::CanNotStart(format!(
-        "tenant {first_id} of wave {} has to wait for {then_id} of wave {}, which comes later, so nothing was touched; \
-         take the waves by themselves, the later first: {}",
-        name(first),
-        name(then),
-        program.command(&format!("{verb} --wave={}", quoted(name(then)))),
-        first_id = tenants[first].id,
-        then_id = tenants[then].id,
-    )))
+    let (first, then) = found?;
+    let name = |i: usize| selection.waves[waves[i]].name.clone();
+    let (earlier, later) = (name(first), name(then));
+    let ids = (&tenants[first].id, &tenants[then].id);
+    let why =
+        format!("tenant {} of wave {earlier} has to wait for {} of wave {later}, which comes later", ids.0, ids.1);
+    Some((why, later))
 }
 
 /// Refuses tenants that lack a tag which a script puts into its text.
@@ -94,6 +108,7 @@ pub(super) fn row(catalog: &Catalog, observation: &Observation, goal: &Goal) -> 
         engine: observation.engine,
         flavour: observation.flavour,
         server: observation.server.clone(),
+        source: observation.source.as_ref().map(ToString::to_string),
         state: observation.state.name().to_owned(),
         steps: Vec::new(),
         online: false,

@@ -21,7 +21,7 @@ impl Run for Current {
         let observations = self.status.observe(program, &set).await?;
         let output = &self.status.read.output;
         output.deliver(&history::current(set.catalog(), &observations, output.format, &output.style(program)))?;
-        Ok(self.status.code(&observations))
+        Ok(self.status.code(program, &observations))
     }
 }
 
@@ -49,7 +49,7 @@ impl Run for History {
 }
 
 /// The migrations with their descriptions: a script's first comment, else its name in words.
-fn described(set: &MigrationSet) -> Vec<CatalogRow> {
+pub(super) fn described(set: &MigrationSet) -> Vec<CatalogRow> {
     let row = |name: &Arc<str>| {
         let script = set.scripts().iter().find(|script| script.name == *name);
         let text = script.and_then(|script| script.up.iter().next()).and_then(|(_, part)| part.statements.first());
@@ -60,7 +60,11 @@ fn described(set: &MigrationSet) -> Vec<CatalogRow> {
 }
 
 /// Counts the tenants that have each migration, and adds what only tenants have.
-fn with_spread(set: &MigrationSet, mut rows: Vec<CatalogRow>, observations: &[Observation]) -> Vec<CatalogRow> {
+pub(super) fn with_spread(
+    set: &MigrationSet,
+    mut rows: Vec<CatalogRow>,
+    observations: &[Observation],
+) -> Vec<CatalogRow> {
     let catalog = set.catalog();
     for o in observations.iter().filter(|o| o.state != State::Unreachable) {
         let missing = catalog.missing(&o.history, o.variant());
@@ -83,7 +87,7 @@ fn with_spread(set: &MigrationSet, mut rows: Vec<CatalogRow>, observations: &[Ob
 
 /// The entries of a tenant's own history in the order in which they were applied, each with the run that the ledger has
 /// for it.
-async fn applied(
+pub(super) async fn applied(
     program: &Program,
     set: &Arc<MigrationSet>,
     tenant: &Arc<Tenant>,

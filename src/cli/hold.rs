@@ -2,7 +2,7 @@
 //!
 //! The tenant file says both; nothing is written.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::exit::CliError;
@@ -10,8 +10,9 @@ use super::origin;
 use super::setup::Program;
 use super::start::Intent;
 use crate::model::observation::Observation;
+use crate::model::plan::predecessors;
 use crate::model::run_kind::RunKind;
-use crate::model::schema::{Catalog, State};
+use crate::model::schema::{Catalog, Direction, State};
 use crate::model::tenant::{Tenant, TenantId};
 use crate::report::{clean, count};
 
@@ -24,6 +25,25 @@ pub(super) fn set_aside(program: &Program, intent: &mut Intent) -> Result<(), Cl
         return Ok(());
     }
     let mut held: Vec<(TenantId, String)> = Vec::new();
+    let waiting = match intent.kind.goal() {
+        Some(goal) => {
+            let tenants: Vec<Arc<Tenant>> = intent.selection.tenants().cloned().collect();
+            waiting(&tenants, goal.direction)
+        }
+        None => BTreeMap::new(),
+    };
+    for wave in &mut intent.selection.waves {
+        wave.tenants.retain(|tenant| !waiting.contains_key(&tenant.id));
+    }
+    // Skipped tenants must not produce exit code 0.
+    intent.selection.held_back += waiting.len();
+    for (id, other) in &waiting {
+        program.terminal.warn(&format!(
+            "left out: {} waits for {}, which is in quarantine; to take it all the same, name it with --tenant",
+            clean(id.as_str()),
+            clean(other.as_str())
+        ));
+    }
     for wave in &mut intent.selection.waves {
         wave.tenants.retain(|tenant| {
             let quarantine = tenant.hold.quarantine.as_ref();
@@ -33,13 +53,19 @@ pub(super) fn set_aside(program: &Program, intent: &mut Intent) -> Result<(), Cl
     }
     intent.selection.waves.retain(|wave| !wave.tenants.is_empty());
     let words = origin::selection();
-    let is_named = |id: &TenantId| words.iter().any(|word| word.strip_prefix("--tenant=") == Some(id.as_str()));
+    let is_named = |id: &TenantId| is_named(&words, id);
     if let Some((id, why)) = held.iter().find(|(id, _)| is_named(id)) {
         return Err(CliError::Usage(format!(
-            "tenant {} is in quarantine: {}; nothing was touched; to take it out: {}",
+            "tenant {} is in quarantine: {}; nothing was touched; {}",
             clean(id.as_str()),
             clean(why),
-            program.command(&format!("tenants release {}", super::setup::quoted(id.as_str())))
+            match source_of(program, id) {
+                Some(source) => format!("the source `{}` says so: change it there", clean(source)),
+                None => {
+                    let id = super::setup::quoted(id.as_str());
+                    format!("to take it out: {}", program.command(&format!("tenants release {id}")))
+                }
+            }
         )));
     }
     if intent.selection.is_empty() && !held.is_empty() {
@@ -52,14 +78,51 @@ pub(super) fn set_aside(program: &Program, intent: &mut Intent) -> Result<(), Cl
     Ok(())
 }
 
+fn is_named(words: &[String], id: &TenantId) -> bool {
+    words.iter().any(|word| word.strip_prefix("--tenant=") == Some(id.as_str()))
+}
+
+/// The tenants that wait for one in quarantine, each with the first of those: nobody knows whether that one is where they need
+/// it, and it stays as it is. One that the command line names is taken all the same.
+pub(super) fn waiting(tenants: &[Arc<Tenant>], direction: Direction) -> BTreeMap<TenantId, TenantId> {
+    if tenants.iter().all(|tenant| tenant.depends_on.is_empty() || tenant.hold.quarantine.is_some()) {
+        return BTreeMap::new();
+    }
+    let (words, before) = (origin::selection(), predecessors(tenants, direction));
+    let mut held: Vec<Option<usize>> =
+        (0..tenants.len()).map(|i| tenants[i].hold.quarantine.as_ref().map(|_| i)).collect();
+    let mut is_changed = true;
+    while std::mem::take(&mut is_changed) {
+        for (place, others) in before.iter().enumerate().filter(|(place, _)| !is_named(&words, &tenants[*place].id)) {
+            if held[place].is_none()
+                && let Some(other) = others.iter().find_map(|&other| held[other])
+            {
+                (held[place], is_changed) = (Some(other), true);
+            }
+        }
+    }
+    let waits = |(place, other): (usize, Option<usize>)| Some((place, other.filter(|other| *other != place)?));
+    let waiting = held.into_iter().enumerate().filter_map(waits);
+    waiting.map(|(place, other)| (tenants[place].id.clone(), tenants[other].id.clone())).collect()
+}
+
 /// The lines of tenants in quarantine at the end of a run.
-pub(super) fn lines(program: &Program, quarantined: &[(TenantId, String)]) -> String {
-    let line = |(id, why): &(TenantId, String)| format!("in quarantine, left out: {id}: {why}\n");
+pub(super) fn lines(program: &Program, quarantined: &BTreeMap<TenantId, String>) -> String {
+    let line = |(id, why): (&TenantId, &String)| format!("in quarantine, left out: {id}: {why}\n");
     let mut lines: String = quarantined.iter().map(line).collect();
-    if !lines.is_empty() {
-        lines.push_str(&format!("to take one out of it: {}\n", program.command("tenants release TENANT")));
+    let sources: BTreeSet<Option<&str>> = quarantined.keys().map(|id| source_of(program, id)).collect();
+    for source in sources {
+        lines.push_str(&match source {
+            Some(source) => format!("the source `{}` says so: to take one out of it, change it there\n", clean(source)),
+            None => format!("to take one out of it: {}\n", program.command("tenants release TENANT")),
+        });
     }
     lines
+}
+
+/// The source that a tenant comes from; `None`: the tenant file itself.
+fn source_of<'a>(program: &'a Program, id: &TenantId) -> Option<&'a str> {
+    program.registry.tenants.iter().find(|tenant| tenant.id == *id)?.source.as_deref()
 }
 
 /// The migration that each of these tenants is not taken beyond, as its place in the catalog.

@@ -2,26 +2,29 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Instant;
 
 use futures_util::future::join_all;
 use uuid::Uuid;
 
-use super::args::{Matrix, Plan, Plans, Status};
+use super::args::{Matrix, Plan, Plans, Selection as SelectionArgs, Status};
 use super::command::Run;
 use super::exit::CliError;
 use super::goals;
 use super::hold;
 use super::origin;
 use super::plan_files;
-use super::rollback_run;
+use super::rollback_run::{self, Undo};
 use super::saved_plan;
 use super::setup::{Program, quoted};
+use super::sources;
 use super::start::Intent;
-use super::{gates, wave_notes};
+use super::{gates, metrics, migrate, servers, sizes, strata, watch, wave_notes};
 use crate::compile::{LazyScripts, MigrationSet};
 use crate::engine::commits_between;
 use crate::inputs::select::Selection;
-use crate::model::engine::Variant;
+use crate::model::clock::now_ms;
+use crate::model::engine::{Flavour, Variant};
 use crate::model::observation::Observation;
 use crate::model::plan::{Goal, Target, predecessors};
 use crate::model::run_kind::RunKind;
@@ -30,14 +33,13 @@ use crate::model::tenant::{Engine, Tenant, TenantId};
 use crate::model::transaction::TransactionScope;
 use crate::report::first;
 use crate::report::matrix::MatrixView;
-use crate::report::plan::{Detail, LimitNote, PlanRow, PlanView, WaveNote};
+use crate::report::metrics::FleetReading;
+use crate::report::plan::{Detail, LimitNote, PlanRow, PlanView, ServerNote, WaveNote};
 use crate::report::status::StatusView;
 
 impl Run for Status {
     async fn run(self, program: &Program) -> Result<u8, CliError> {
-        let set = program.set().await?;
-        let observations = self.status(program, &set).await?;
-        Ok(self.code(&observations))
+        self.show(program, |observations| self.code(program, observations)).await
     }
 }
 
@@ -49,43 +51,72 @@ impl Status {
     ) -> Result<Vec<Observation>, CliError> {
         let selection = program.select(&self.read.selection).await?;
         let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
-        Ok(program.observe(set, &tenants).await)
-    }
-
-    async fn status(&self, program: &Program, set: &Arc<MigrationSet>) -> Result<Vec<Observation>, CliError> {
-        let observations = self.observe(program, set).await?;
-        let view = StatusView { catalog: set.catalog(), observations: &observations };
-        let output = &self.read.output;
-        output.deliver(&view.render(output.format, &output.style(program)))?;
+        let begun = Instant::now();
+        let observations = program.observe(set, &tenants).await;
+        let reading = FleetReading { observations: &observations, at_ms: now_ms(), took: begun.elapsed() };
+        metrics::write(program, self.metrics_file.as_deref(), Some(reading)).await?;
         Ok(observations)
     }
 
-    pub(super) fn code(&self, observations: &[Observation]) -> u8 {
+    /// Shows the status once, with the exit code of what it found, or again and again.
+    async fn show(&self, program: &Program, code: impl Fn(&[Observation]) -> u8) -> Result<u8, CliError> {
+        let set = program.set().await?;
+        if let Some(every) = self.watch.every {
+            return watch::repeat(every, async || Ok(self.text(program, &set).await?.1)).await;
+        }
+        let (observations, text) = self.text(program, &set).await?;
+        self.read.output.deliver(&text)?;
+        Ok(code(&observations))
+    }
+
+    async fn text(&self, program: &Program, set: &Arc<MigrationSet>) -> Result<(Vec<Observation>, String), CliError> {
+        let observations = self.observe(program, set).await?;
+        let view = StatusView { catalog: set.catalog(), observations: &observations };
+        let output = &self.read.output;
+        let text = view.render(output.format, &output.style(program));
+        Ok((observations, text))
+    }
+
+    /// More tenants gone from a source than it allows are pending like those that are behind: no run takes them.
+    pub(super) fn code(&self, program: &Program, observations: &[Observation]) -> u8 {
         let pending = observations.iter().any(|o| o.state != State::AtTarget && !o.is_held());
-        if self.exit_code && pending { 2 } else { 0 }
+        if self.exit_code && (pending || sources::refuse_gone(program).is_err()) { 2 } else { 0 }
     }
 
     /// Reads every tenant; fails when one can't be read, or lost its database.
     pub(super) async fn check(&self, program: &Program) -> Result<u8, CliError> {
-        let set = program.set().await?;
-        let observations = self.status(program, &set).await?;
-        let unreachable = observations.iter().any(|o| o.state == State::Unreachable || o.is_lost());
-        Ok(if unreachable { 100 } else { self.code(&observations) })
+        let is_unreachable = |o: &Observation| o.state == State::Unreachable || o.is_lost();
+        let code = |observations: &[Observation]| match observations.iter().any(is_unreachable) {
+            true => 100,
+            false => self.code(program, observations),
+        };
+        self.show(program, code).await
     }
 }
 
 impl Run for Matrix {
     async fn run(self, program: &Program) -> Result<u8, CliError> {
         let set = program.set().await?;
-        let observations = self.status.observe(program, &set).await?;
-        let code = self.status.code(&observations);
+        if let Some(every) = self.status.watch.every {
+            return watch::repeat(every, async || Ok(self.text(program, &set).await?.1)).await;
+        }
+        let (code, text) = self.text(program, &set).await?;
+        self.status.read.output.deliver(&text)?;
+        Ok(code)
+    }
+}
+
+impl Matrix {
+    /// The exit code, and the matrix.
+    async fn text(&self, program: &Program, set: &Arc<MigrationSet>) -> Result<(u8, String), CliError> {
+        let observations = self.status.observe(program, set).await?;
+        let code = self.status.code(program, &observations);
         let output = &self.status.read.output;
-        let (all, format, style) = (self.all, output.format, output.style(program));
+        let (all, format, style, set) = (self.all, output.format, output.style(program), set.clone());
         // CPU-bound parallel work: marks and groups of many thousand tenants take all cores for a moment.
         let render =
             move || MatrixView { catalog: set.catalog(), observations: &observations, all }.render(format, &style);
-        output.deliver(&tokio::task::spawn_blocking(render).await.expect("a renderer does not panic"))?;
-        Ok(code)
+        Ok((code, tokio::task::spawn_blocking(render).await.expect("a renderer does not panic")))
     }
 }
 
@@ -95,12 +126,24 @@ impl Run for Plan {
             return saved_plan::approve(program, approve).await;
         }
         let set = program.set().await?;
-        let intent = self.intent(program, &set).await?;
+        let wanted = program.of_migrations(&self.read.selection).await?;
+        let mut intent = self.intent(program, &set, &wanted).await?;
+        sources::tell(program);
+        strata::complete(program, &set, &mut intent).await;
+        sizes::largest_first(program, &set, &mut intent.selection).await;
         let Some(goal) = intent.kind.goal() else { return Ok(0) };
+        goals::order(program, &mut intent.selection, goal.direction)?;
         let selection = &intent.selection;
-        goals::refuse_backwards(program, selection, goal.direction)?;
         goals::refuse_unset(&set, selection, &goal)?;
         gates::assertions(program, gates::of(selection))?;
+        if goal.direction == Direction::Up
+            && let Some(why) = gates::unguarded(program, selection)
+        {
+            program.terminal.warn(&format!("migrate would refuse this: {why}"));
+        }
+        if let Err(why) = servers::refuse_shut(program, selection) {
+            program.terminal.warn(&format!("a run would be refused: {why}"));
+        }
         let planning = Planning { native: self.native, ..intent.planning(program, &set, &goal) };
         let planned = self::planned(&planning).await;
         let detail = match (self.sql, self.list_scripts) {
@@ -110,32 +153,49 @@ impl Run for Plan {
         };
         let output = &self.read.output;
         if let Some(file) = &self.save {
-            let told = saved_plan::save(&planning, &planned, file)?;
+            sources::refuse_gone(program)?;
+            let told = saved_plan::save(&planning, &planned, wanted.failed_of.as_deref(), file)?;
             output.deliver(&told)?;
-            return Ok(if self.exit_code && planned.is_pending() { 2 } else { 0 });
+            return Ok(self.code(program, &planned));
         }
         if let Some(folder) = &self.out {
             output.deliver(&plan_files::write(&planning, &planned, folder).await?)?;
-            return Ok(if self.exit_code && planned.is_pending() { 2 } else { 0 });
+            return Ok(self.code(program, &planned));
         }
         let locks = if self.sql { plan_files::script_locks(program, planned.scripts()) } else { Vec::new() };
         let wires = if self.wire { plan_files::wires(&planning, false).await?.groups } else { Vec::new() };
         let view = PlanView { locks: &locks, wires: &wires, ..planned.view(&set, &goal, detail) };
         output.deliver(&view.render(output.format, &output.style(program)))?;
-        Ok(if self.exit_code && planned.is_pending() { 2 } else { 0 })
+        Ok(self.code(program, &planned))
     }
 }
 
 impl Plan {
-    /// The migration that it plans.
-    async fn intent(&self, program: &Program, set: &Arc<MigrationSet>) -> Result<Intent, CliError> {
+    fn code(&self, program: &Program, planned: &Planned) -> u8 {
+        if self.exit_code && (planned.is_pending() || sources::refuse_gone(program).is_err()) { 2 } else { 0 }
+    }
+
+    /// The migration that it plans. The direction of the run that `--failed-of` names is that of its plan.
+    async fn intent(
+        &self,
+        program: &Program,
+        set: &Arc<MigrationSet>,
+        wanted: &SelectionArgs,
+    ) -> Result<Intent, CliError> {
         if let Some(run) = &self.run {
-            return rollback_run::intent(program, set, run, &self.read.selection.filter).await;
+            let undo = Undo { run, waves: None, filter: &wanted.filter };
+            return rollback_run::intent(program, set, undo).await;
         }
-        let direction = if self.down { Direction::Down } else { Direction::Up };
-        let target = goals::target(set.catalog(), self.to.as_deref(), self.steps)?;
-        let goal = Goal { direction, target, out_of_order: self.out_of_order };
-        Ok(Intent::migrate(goal, program.select(&self.read.selection).await?))
+        let named = (self.to.is_some() || self.steps.is_some())
+            .then(|| goals::target(set.catalog(), self.to.as_deref(), self.steps))
+            .transpose()?;
+        let direction = match &wanted.failed_of {
+            _ if self.down => Direction::Down,
+            Some(run) => program.previous_run(run).await?.header.direction,
+            None => Direction::Up,
+        };
+        let default = Goal { direction, target: Target::End, out_of_order: self.out_of_order };
+        migrate::selected(program, set, wanted, (default, named)).await
     }
 }
 
@@ -144,6 +204,7 @@ pub(super) struct Planned {
     pub(super) waves: Vec<(String, Vec<PlanRow>)>,
     pub(super) observations: Vec<Observation>,
     notes: Vec<WaveNote>,
+    servers: Vec<ServerNote>,
     scripts: Vec<Script>,
     aside: Vec<Script>,
     limits: Vec<LimitNote>,
@@ -180,6 +241,7 @@ impl Planned {
             goal: &self.goal_text,
             waves: &self.waves,
             notes: &self.notes,
+            servers: &self.servers,
             scripts: &self.scripts,
             aside: &self.aside,
             limits: &self.limits,
@@ -210,6 +272,10 @@ pub(super) struct Planning<'a> {
     pub(super) targets: &'a HashMap<TenantId, Target>,
     /// The run that is undone.
     pub(super) undoes: Option<Uuid>,
+    /// The tenants that were read already, by the same command.
+    pub(super) seen: &'a HashMap<TenantId, Observation>,
+    /// The flavours of their servers, as far as they were asked for.
+    pub(super) flavours: &'a HashMap<TenantId, Flavour>,
 }
 
 impl Planning<'_> {
@@ -226,9 +292,13 @@ impl Planning<'_> {
 
 /// Reads the selected tenants and decides the action on each.
 pub(super) async fn planned(planning: &Planning<'_>) -> Planned {
-    let &Planning { program, set, selection, goal, native, recreate, .. } = planning;
+    let &Planning { program, set, selection, goal, native, recreate, seen, .. } = planning;
     let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
-    let mut observations = program.observe(set, &tenants).await;
+    let known: Option<Vec<Observation>> = tenants.iter().map(|tenant| seen.get(&tenant.id).cloned()).collect();
+    let mut observations = match known {
+        Some(known) => known,
+        None => program.observe(set, &tenants).await,
+    };
     observations.iter_mut().filter(|o| recreate && o.is_lost()).for_each(|o| o.error = None);
     let catalog = set.catalog();
     for o in observations.iter_mut().filter(|_| goal.direction == Direction::Down) {
@@ -302,6 +372,7 @@ pub(super) async fn planned(planning: &Planning<'_>) -> Planned {
         command: command(planning),
         goal_text: planning.goal_text(),
         notes: wave_notes::of(planning, &observations),
+        servers: servers::notes(program, &tenants),
         waves,
         observations,
         scripts,
@@ -318,6 +389,7 @@ fn hold_back(planning: &Planning<'_>, tenants: &[Arc<Tenant>], waves: &mut [(Str
     if planning.goal.direction == Direction::Down {
         freezes.clear();
     }
+    let waiting = hold::waiting(tenants, planning.goal.direction);
     for (row, tenant) in waves.iter_mut().flat_map(|(_, rows)| rows).zip(tenants) {
         let all = row.steps.len();
         if let Some(last) = freezes.get(&row.tenant) {
@@ -329,6 +401,9 @@ fn hold_back(planning: &Planning<'_>, tenants: &[Arc<Tenant>], waves: &mut [(Str
         if let Some(quarantine) = &tenant.hold.quarantine {
             row.steps.clear();
             row.add_note(format!("in quarantine: {quarantine}"));
+        } else if let Some(other) = waiting.get(&row.tenant) {
+            row.steps.clear();
+            row.add_note(format!("waits for {other}, which is in quarantine"));
         }
     }
 }

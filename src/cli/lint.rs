@@ -36,13 +36,7 @@ impl Run for Lint {
         }
         let since = self.since.as_ref().map(|name| Since::of(program, catalog, name)).transpose()?;
         let engines = scratch::wanted(program, &self.engines);
-        let compiling = compiled(&set, &engines);
-        let scripts = program.looking("compiling migrations", 0, compiling).await;
-        let allowed: BTreeMap<String, BTreeMap<String, String>> =
-            program.settings().migrations.iter().map(|(name, of)| (name.clone(), of.allow.clone())).collect();
-        let is_whole_fleet =
-            scratch::wanted(program, &Engines::default()).iter().all(|engine| engines.contains(engine));
-        let mut subject = Subject { scripts, chosen, is_new: vec![false; all], is_whole_fleet, allowed };
+        let mut subject = Subject { chosen, ..subject(program, &set, &engines).await };
         since.iter().for_each(|since| since.choose(catalog, &mut subject));
         // All cores are busy for a moment; the tasks of this runtime must not wait for that.
         let work = tokio::task::spawn_blocking(move || {
@@ -93,8 +87,22 @@ impl Lint {
     }
 }
 
+/// All migrations on these engines.
+pub(super) async fn subject(program: &Program, set: &MigrationSet, engines: &[Engine]) -> Subject {
+    let all = set.catalog().migrations.len();
+    let variants = set.variants().into_iter().filter(|variant| engines.contains(&variant.engine()));
+    let scripts = program.looking("compiling migrations", 0, compiled(set, variants)).await;
+    let allowed: BTreeMap<String, BTreeMap<String, String>> =
+        program.settings().migrations.iter().map(|(name, of)| (name.clone(), of.allow.clone())).collect();
+    let is_whole_fleet = scratch::wanted(program, &Engines::default()).iter().all(|engine| engines.contains(engine));
+    Subject { scripts, chosen: vec![true; all], is_new: vec![false; all], is_whole_fleet, allowed }
+}
+
 /// The scripts of both ways, by engine; one whose scripts differ by flavour is there twice.
-async fn compiled(set: &MigrationSet, engines: &[Engine]) -> Vec<(Engine, Vec<Pair>)> {
+pub(super) async fn compiled(
+    set: &MigrationSet,
+    variants: impl IntoIterator<Item = Variant>,
+) -> Vec<(Engine, Vec<Pair>)> {
     let all = 0..set.catalog().migrations.len();
     let compile = async |variant: Variant| {
         let up = set.compile(variant, Direction::Up, all.clone(), Form::default()).await;
@@ -102,6 +110,5 @@ async fn compiled(set: &MigrationSet, engines: &[Engine]) -> Vec<(Engine, Vec<Pa
         let pairs = up.iter().zip(down.iter()).map(|(up, down)| Pair { up: up.clone(), down: down.clone() });
         (variant.engine(), pairs.collect())
     };
-    let variants = set.variants().into_iter().filter(|variant| engines.contains(&variant.engine()));
-    futures_util::future::join_all(variants.map(compile)).await
+    futures_util::future::join_all(variants.into_iter().map(compile)).await
 }

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
-use super::args::{Change, Migrate, Rollback};
+use super::args::{Change, Migrate, Rollback, Selection};
 use super::command::Run;
 use super::exit::CliError;
 use super::previous_run::retained;
+use super::rollback_run::Undo;
 use super::setup::Program;
 use super::start::{Intent, start};
 use super::{backup, goals, rollback_run, saved_plan};
@@ -28,6 +29,8 @@ impl Run for Migrate {
             .transpose()?;
         let default = Goal { direction: Direction::Up, target: Target::End, out_of_order: self.out_of_order };
         let intent = intent(program, &set, &self.change, (default, named)).await?;
+        #[cfg(feature = "queue")]
+        let intent = Intent { enqueue: self.enqueue, ..intent };
         let intent = Intent { kill_blockers: self.kill_blockers, recreate: self.recreate, ..intent };
         start(program, &set, intent, &self.change.on.output).await
     }
@@ -39,7 +42,8 @@ impl Run for Rollback {
         let undoing = match &self.run {
             Some(run) => {
                 let (native, dry_run) = (self.change.native, self.change.dry_run);
-                let undoing = rollback_run::intent(program, &set, run, &self.change.on.selection.filter).await?;
+                let undo = Undo { run, waves: None, filter: &self.change.on.selection.filter };
+                let undoing = rollback_run::intent(program, &set, undo).await?;
                 Some(Intent { native, dry_run, ..undoing })
             }
             None => saved_plan::intent(program, &set, &self.change, Direction::Down).await?,
@@ -60,19 +64,34 @@ impl Run for Rollback {
     }
 }
 
-/// Selects, and takes over the goal of the run that `--failed-of` names unless flags name another target.
 async fn intent(
     program: &Program,
     set: &MigrationSet,
     args: &Change,
+    goal: (Goal, Option<Target>),
+) -> Result<Intent, CliError> {
+    let selection = program.of_migrations(&args.on.selection).await?;
+    let intent = selected(program, set, &selection, goal).await?;
+    let backup = backup::wanted(program, args.backup)?;
+    Ok(Intent { backup, native: args.native, dry_run: args.dry_run, ..intent })
+}
+
+/// Selects, and takes over the goal of the run that `--failed-of` names unless flags name another target.
+pub(super) async fn selected(
+    program: &Program,
+    set: &MigrationSet,
+    selection: &Selection,
     (default, named): (Goal, Option<Target>),
 ) -> Result<Intent, CliError> {
-    let mut filter = args.on.selection.filter.clone();
+    let mut filter = selection.filter.clone();
     let mut goal = Goal { target: named.unwrap_or(default.target), ..default };
     let (mut targets, mut undoes) = (HashMap::new(), None);
     let mut missing = 0;
-    if let Some(run) = &args.on.selection.failed_of {
-        let previous = program.previous_run(run).await?;
+    let previous = match &selection.failed_of {
+        Some(run) => Some(program.previous_run(run).await?),
+        None => None,
+    };
+    if let Some(previous) = &previous {
         if previous.header.direction != default.direction {
             let other = if default.direction == Direction::Up { "rollback" } else { "migrate" };
             let text = format!(
@@ -96,17 +115,17 @@ async fn intent(
         }
     }
     let mut selection = program.filter(filter).await?;
+    if let Some(previous) = &previous {
+        previous.leave_out_moved(program, &mut selection)?;
+    }
     if undoes.is_some() {
         rollback_run::last_wave_first(program, &mut selection);
     }
     // Skipped tenants must not produce exit code 0.
     selection.held_back += missing;
-    let backup = backup::wanted(program, args.backup)?;
-    let (native, dry_run) = (args.native, args.dry_run);
     let starts = match undoes {
         Some(undone) => rollback_run::left_at(program, undone).await?,
         None => HashMap::new(),
     };
-    let kind = RunKind::migrate(goal).undoing(undoes);
-    Ok(Intent { kind, targets, starts, backup, native, dry_run, ..Intent::migrate(goal, selection) })
+    Ok(Intent { kind: RunKind::migrate(goal).undoing(undoes), targets, starts, ..Intent::migrate(goal, selection) })
 }

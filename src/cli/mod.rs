@@ -11,6 +11,8 @@ mod command;
 mod complete;
 mod doctor;
 mod drift;
+#[cfg(feature = "queue")]
+mod enqueue;
 mod exec;
 mod exit;
 mod files;
@@ -23,7 +25,9 @@ mod inspect;
 mod lint;
 mod locks;
 mod log;
+mod metrics;
 mod migrate;
+mod neighbours;
 mod new;
 mod next;
 mod origin;
@@ -33,6 +37,7 @@ mod previous_run;
 mod probe;
 mod prove;
 mod provision;
+mod prune_runs;
 mod question;
 mod rebuild;
 mod reference;
@@ -47,20 +52,31 @@ mod schema_cache;
 mod scratch;
 mod scripts;
 mod seed;
+#[cfg(feature = "serve")]
+mod serve;
+mod servers;
 mod session;
 mod setup;
 mod shell;
 mod signals;
 mod since;
+mod sizes;
+mod sources;
 mod start;
+mod strata;
 mod tenant_file;
 mod tenants;
 mod terminal;
+mod undo_wave;
+mod unjudged;
 mod verify;
 mod waiting;
 mod watch;
 mod wave_notes;
+mod way_back;
 mod words;
+#[cfg(feature = "queue")]
+mod work;
 
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
@@ -73,6 +89,7 @@ use self::code::Code;
 use self::command::Run as _;
 use self::exit::CliError;
 use self::setup::Program;
+use self::sources::Reads;
 use self::terminal::Terminal;
 use crate::compile::{Entities, Migrator};
 use crate::inputs::Overrides;
@@ -186,18 +203,22 @@ struct Flags {
 
 async fn run(cli: Cli, flags: Flags, code: Code, terminal: Terminal) -> Result<u8, CliError> {
     if let Command::Tenants(Tenants::Edit(edit)) = &cli.command {
-        return tenant_file::edit(edit, cli.global.config.as_ref(), &flags.overrides, terminal);
+        return tenant_file::edit(edit, cli.global.config.as_ref(), &flags.overrides, (terminal, &code)).await;
     }
     if let Command::Tenants(Tenants::Provision(args)) = &cli.command {
         let (config, overrides) = (cli.global.config.clone(), flags.overrides);
         return provision::provision(args, provision::Setting { config, overrides, terminal, code }).await;
     }
-    let program = || {
-        let program = Program::load(&cli.global, flags.overrides, terminal, code)?;
-        files::check(&program, &flags.files)?;
-        log::start(&cli.global, program.settings(), terminal);
-        Ok::<_, CliError>(program)
+    let loaded = match Reads::of(&cli.command) {
+        Reads::Nothing => None,
+        reads => {
+            let program = Program::load(&cli.global, flags.overrides, (terminal, code), reads).await?;
+            files::check(&program, &flags.files)?;
+            log::start(&cli.global, program.settings(), terminal);
+            Some(program)
+        }
     };
+    let program = || Ok::<_, CliError>(loaded.expect("a command that asks for the tenant file reads it"));
     match cli.command {
         Command::Completions { shell } => {
             complete::script(shell)?;
@@ -230,6 +251,8 @@ async fn run(cli: Cli, flags: Flags, code: Code, terminal: Terminal) -> Result<u
         Command::New(new) => new.rust(),
         Command::Config(show) => tenants::config(&program()?, &show.output),
         Command::Migrate(command) => command.run(&program()?).await,
+        #[cfg(feature = "queue")]
+        Command::Work(command) => command.run(&program()?).await,
         Command::Rollback(command) => command.run(&program()?).await,
         Command::Plan(command) => command.run(&program()?).await,
         Command::Status(command) => command.run(&program()?).await,
@@ -250,6 +273,8 @@ async fn run(cli: Cli, flags: Flags, code: Code, terminal: Terminal) -> Result<u
         Command::Lint(command) => command.run(&program()?).await,
         Command::Prove(command) => command.run(&program()?).await,
         Command::Runs(command) => command.run(&program()?).await,
+        #[cfg(feature = "serve")]
+        Command::Serve(command) => command.run(program()?).await,
         Command::Tenants(command) => command.run(&program()?).await,
     }
 }

@@ -4,7 +4,7 @@
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use super::args::New;
 use super::exit::CliError;
@@ -192,13 +192,9 @@ fn next_version(files: &[String], now: SystemTime) -> String {
     match files.iter().filter_map(number).max() {
         // Such a number is a time.
         Some((value, mark, wide)) if wide >= 12 => {
-            let mut next = now;
-            let text = |at| stamp(at, "")[..wide.min(14)].to_owned();
+            let time: u64 = stamp(now, "")[..wide.min(14)].parse().unwrap_or_default();
             // One of a clock that is ahead comes before this one all the same.
-            while text(next).parse::<u64>().is_ok_and(|time| time <= value) {
-                next += Duration::from_secs(1);
-            }
-            format!("{mark}{}", text(next))
+            format!("{mark}{:0wide$}", time.max(value.saturating_add(1)))
         }
         Some((value, mark, wide)) => format!("{mark}{:0wide$}", value + 1),
         None if files.iter().any(|file| file.starts_with("V")) => format!("V{}", stamp(now, "")),
@@ -273,6 +269,8 @@ fn listed(text: &str, path: &str, module: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const LIB: &str = "pub use sea_orm_migration::prelude::*;\n\nmod m20220101_000001_create_table;\n\npub struct \
@@ -313,5 +311,7 @@ mod tests {
         assert_eq!(next(&["V1__a.sql", "V9__b.sql"]), "V10");
         assert_eq!(next(&["20240101000000_a.sql"]), "20250201000000");
         assert_eq!(next(&["20260101000000_of_a_clock_ahead.sql"]), "20260101000001");
+        // Of milliseconds, too.
+        assert_eq!(next(&["20240101000000000_a.sql"]), "20240101000000001");
     }
 }

@@ -2,20 +2,22 @@
 //!
 //! It reads only recorded data and prints nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexMap;
 
-use super::origin;
 use super::previous_run::is_outstanding;
 use super::setup::{Program, quoted, tenant_flag};
+use super::{hold, origin};
 use crate::model::event::RunHeader;
 use crate::model::fault::FaultClass::{self, ChecksumMismatch, DatabaseLost, HasHistory, OutOfOrder};
 use crate::model::outcome::{InDoubt, MIGRATE_FIRST, Outcome, Standing, StoppedAt, TenantRecord};
 use crate::model::plan::{Goal, Target};
 use crate::model::run_kind::RunKind;
+use crate::model::run_summary::RunStatus;
 use crate::model::schema::Direction;
 use crate::model::tenant::TenantId;
+use crate::model::undo::Undoing;
 use crate::policy::{FailureBudget, StopCause, Tally, UsedUp};
 use crate::sql::duplicates;
 
@@ -26,6 +28,37 @@ pub(super) struct Next {
     pub(super) first: Option<String>,
     /// The others, one per line with its purpose.
     pub(super) rest: String,
+}
+
+/// A run that is over, however long ago.
+pub(super) struct Over<'a> {
+    /// With the tenants that no later run has settled.
+    pub(super) header: &'a RunHeader,
+    /// The outcomes of these.
+    pub(super) open: &'a [TenantRecord],
+    /// All outcomes.
+    pub(super) records: &'a [TenantRecord],
+    pub(super) cause: Option<&'a StopCause>,
+    /// Whether a failure budget was used up, whatever else stopped the run.
+    pub(super) is_used_up: bool,
+    /// The waves that are taken back by themselves, and the runs that took back what it had moved.
+    pub(super) undoing: Undoing,
+    /// The tenants that it left out because they were in quarantine, each with the reason.
+    pub(super) left_out: BTreeMap<TenantId, String>,
+}
+
+/// Everything to type next after a run: the same at its end and in every later look at it.
+pub(super) fn of(program: &Program, over: &Over<'_>) -> Next {
+    let Over { header, open, records, cause, is_used_up, undoing, left_out } = over;
+    let mut next = match undoing.due.is_empty() {
+        true => after(program, header, open, *cause),
+        false => after_undo(program, header, records, undoing),
+    };
+    if *is_used_up && *undoing == Undoing::default() {
+        next.rest.push_str(&way_back(program, header, records));
+    }
+    next.rest.push_str(&hold::lines(program, left_out));
+    next
 }
 
 /// The commands to type next after a run with these outcomes; a tenant of the header without one was not reached.
@@ -76,8 +109,54 @@ pub(super) fn after(
     }
 }
 
+/// The commands to type next after a run of which a wave was to be taken back by itself.
+fn after_undo(program: &Program, header: &RunHeader, records: &[TenantRecord], undo: &Undoing) -> Next {
+    let run = header.run;
+    let mut rest = others_first(program, header, records);
+    let may_have_moved = |r: &TenantRecord| !r.committed.is_empty() || r.outcome.standing() == Standing::Failed;
+    let first = match undo.runs.last() {
+        None if header.resumes.is_some() || records.iter().any(|r| undo.due.contains(&r.wave) && may_have_moved(r)) => {
+            let waves: String = undo.due.iter().map(|wave| format!(" --wave {}", quoted(wave))).collect();
+            Some(program.command(&format!("rollback --run {run}{waves}")))
+        }
+        Some(last) if last.status == RunStatus::Running => None,
+        Some(last) if last.status != RunStatus::Finished || last.stats.outstanding() > 0 => {
+            Some(program.command(&format!("runs resume {}", last.run)))
+        }
+        Some(last) if !last.is_whole() => {
+            let look = program.command(&format!("runs show {}", last.run));
+            rest.push_str(&format!("what of it is not back, and what to do about it: {look}\n"));
+            None
+        }
+        _ => None,
+    };
+    let again = program.command(&from_the_beginning(header));
+    rest.push_str(&format!("once it is mended, from the first wave on: {again}\n"));
+    Next { first, rest }
+}
+
+/// The arguments that begin a migration again, to the same goal and for the same tenants.
+fn from_the_beginning(header: &RunHeader) -> String {
+    if header.kind.plan().is_some() {
+        return "migrate --plan FILE".to_owned();
+    }
+    let mut flags: Vec<String> = Vec::new();
+    if let Some(goal) = header.kind.goal() {
+        match goal.target {
+            Target::Migration(to) => flags.extend(header.catalog.get(to).map(|name| format!("--to {}", quoted(name)))),
+            Target::Steps(n) => flags.push(format!("--steps {n}")),
+            Target::End => {}
+        }
+        flags.extend(goal.out_of_order.then(|| "--out-of-order".to_owned()));
+    }
+    flags.extend(header.kind.backups().map(|_| "--backup".to_owned()));
+    flags.extend(header.selection.iter().map(|flag| quoted(flag)));
+    flags.extend(origin::kept(&header.started_by.command, &["migrate"]));
+    with("migrate".to_owned(), &flags)
+}
+
 /// The way back of a migration that its failures stopped, where it has moved any tenant.
-pub(super) fn way_back(program: &Program, header: &RunHeader, records: &[TenantRecord]) -> String {
+fn way_back(program: &Program, header: &RunHeader, records: &[TenantRecord]) -> String {
     let is_up = header.kind.goal().is_some_and(|goal| goal.direction == Direction::Up);
     match is_up && records.iter().any(|r| !r.committed.is_empty()) {
         true => format!("to take back what it moved: {}\n", program.command(&format!("rollback --run {}", header.run))),
@@ -94,16 +173,15 @@ pub(super) fn used_up(mut budgets: impl Iterator<Item = Budget>, records: &[Tena
     budgets.find_map(|(wave, budget, former, total)| {
         let mut tally = former;
         let of_it = |r: &&TenantRecord| wave.as_ref().is_none_or(|wave| r.wave == *wave);
-        for r in records.iter().filter(of_it).filter(|r| !matches!(r.outcome, Outcome::NotStarted { .. })) {
-            tally.finished += 1;
-            tally.failed += usize::from(r.outcome.standing() == Standing::Failed);
-        }
-        budget.is_exceeded(tally.failed, tally.finished, total).then_some(UsedUp { wave, budget, tally })
+        let finished = records.iter().filter(of_it).filter(|r| !matches!(r.outcome, Outcome::NotStarted { .. }));
+        finished.for_each(|r| tally.add(r.outcome.kind()));
+        budget.is_exceeded(&tally, total).then_some(UsedUp { wave, budget, tally })
     })
 }
 
 /// The commands to type next after a run whose ledger was lost: it may lack any outcome, so none is built on.
-pub(super) fn after_loss(program: &Program, header: &RunHeader, records: &[TenantRecord]) -> Next {
+pub(super) fn after_loss(program: &Program, over: &Over<'_>) -> Next {
+    let Over { header, records, left_out, .. } = over;
     let ended = |r: &&TenantRecord| {
         r.outcome.standing() == Standing::AtTarget || matches!(r.outcome, Outcome::Skipped { .. } | Outcome::InDoubt(_))
     };
@@ -116,7 +194,7 @@ pub(super) fn after_loss(program: &Program, header: &RunHeader, records: &[Tenan
         // It takes every tenant without a recorded outcome, and finds those that are at their target so.
         None => Some(program.command(&resume(header))),
     };
-    Next { first, rest: others_first(program, header, records) }
+    Next { first, rest: others_first(program, header, records) + &hold::lines(program, left_out) }
 }
 
 /// The commands after an operator's SQL: nothing repeats it on a tenant that may have it.
@@ -307,8 +385,7 @@ fn with_what_exists(
         ),
         HasHistory => format!("has a history: to set it right: {}\n", command(verb, ids)),
         _ => format!(
-            "exists already: a tenant with the whole schema of that version gets it recorded by {}; else drop what is in the \
-             way\n",
+            "exists already: drop what is in the way; a tenant with the whole schema of that version gets it recorded by:\n  {}\n",
             command(verb, ids)
         ),
     };

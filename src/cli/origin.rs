@@ -10,7 +10,7 @@ use url::Url;
 
 use super::args::{Cli, Selection};
 use super::setup::quoted;
-use crate::inputs::{MASK, SETTINGS};
+use crate::inputs::{Form, MASK, SETTINGS, Setting};
 use crate::ledger::current_process;
 use crate::model::engine::Engine;
 use crate::model::started_by::StartedBy;
@@ -32,9 +32,91 @@ pub(super) fn selection() -> Vec<String> {
     selecting(std::env::args_os())
 }
 
+/// The file of `--plan` as it was given; without one, the word for it.
+pub(super) fn plan_file() -> String {
+    let given = given(std::env::args_os(), |long| long == "plan");
+    given.into_iter().find_map(|(_, file)| file).map_or_else(|| "FILE".to_owned(), |file| quoted(&file))
+}
+
 /// The flags of a recorded command that say how it works, not on which tenants, to which goal or where it reports:
 /// limits, budgets, retries, `--native`. They hold for a command that goes on with it, as far as `path` has them.
 pub(super) fn kept(recorded: &str, path: &[&str]) -> Vec<String> {
+    how(recorded, path).iter().map(Flag::text).collect()
+}
+
+/// A flag by its name without dashes, and its value if it takes one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Flag {
+    pub(super) long: String,
+    pub(super) value: Option<String>,
+}
+
+impl Flag {
+    /// As it is typed.
+    pub(super) fn text(&self) -> String {
+        match &self.value {
+            Some(value) => format!("--{} {}", self.long, quoted(value)),
+            None => format!("--{}", self.long),
+        }
+    }
+
+    /// The flag that gives a setting this value; `None`: it has none.
+    pub(super) fn of_setting(key: &str, value: &str) -> Option<Flag> {
+        let setting = SETTINGS.iter().find(|setting| setting.key == key)?;
+        let long = setting.flag?.0;
+        Some(match setting.form {
+            Form::Switch { off } => Flag { long: if value == "false" { off } else { long }.to_owned(), value: None },
+            _ => Flag { long: long.to_owned(), value: Some(value.to_owned()) },
+        })
+    }
+
+    /// The setting that it sets, with its value.
+    pub(super) fn setting(&self) -> Option<(&'static str, String)> {
+        let of = |setting: &Setting| match setting.form {
+            Form::Switch { off } if self.long == off => Some("false".to_owned()),
+            Form::Switch { .. } if setting.flag?.0 == self.long => Some("true".to_owned()),
+            _ if setting.flag?.0 == self.long => self.value.clone(),
+            _ => None,
+        };
+        SETTINGS.iter().find_map(|setting| Some((setting.key, of(setting)?)))
+    }
+
+    /// Whether this flag takes the place of an earlier one.
+    fn replaces(&self, earlier: &Flag) -> bool {
+        const EXCLUSIVE: [[&str; 2]; 5] = [
+            ["fail-fast", "keep-going"],
+            ["fail-fast", "run-max-failures"],
+            ["keep-going", "run-max-failures"],
+            ["keep-going", "max-failures"],
+            ["online", "no-online"],
+        ];
+        let are_both = |pair: &[&str; 2]| [self, earlier].iter().all(|flag| pair.contains(&flag.long.as_str()));
+        self.long == earlier.long || EXCLUSIVE.iter().any(are_both)
+    }
+}
+
+/// The limits of earlier commands that hold for `runs resume` as this process was told it: those that no later command, and no
+/// flag of this one, takes the place of. The latest command comes first in `recorded`.
+pub(super) fn carried<'a>(recorded: impl Iterator<Item = &'a str>) -> Vec<Flag> {
+    let now: Vec<String> = arguments().iter().map(|argument| quoted(argument)).collect();
+    carried_over(&now.join(" "), recorded)
+}
+
+fn carried_over<'a>(now: &str, recorded: impl Iterator<Item = &'a str>) -> Vec<Flag> {
+    // A person allows each time anew what is not safe.
+    const ONCE: [&str; 2] = ["no-preflight", "recreate"];
+    let path = ["runs", "resume"];
+    let own = how(now, &path);
+    let mut all = own.clone();
+    for earlier in recorded {
+        let new = how(earlier, &path).into_iter().filter(|flag| !ONCE.contains(&&*flag.long));
+        let new: Vec<Flag> = new.filter(|flag| !all.iter().any(|later| later.replaces(flag))).collect();
+        all.extend(new);
+    }
+    all.split_off(own.len())
+}
+
+fn how(recorded: &str, path: &[&str]) -> Vec<Flag> {
     const HOW: [&str; 7] =
         ["native", "kill-blockers", "no-preflight", "no-online", "recreate", "fail-fast", "keep-going"];
     // A deadline is that of one evening.
@@ -47,13 +129,7 @@ pub(super) fn kept(recorded: &str, path: &[&str]) -> Vec<String> {
         known && how.contains(&long)
     };
     let words = words(recorded).into_iter().map(OsString::from);
-    given(words, has)
-        .into_iter()
-        .map(|(long, value)| match value {
-            Some(value) => format!("--{long} {}", quoted(&value)),
-            None => format!("--{long}"),
-        })
-        .collect()
+    given(words, has).into_iter().map(|(long, value)| Flag { long, value }).collect()
 }
 
 /// The words of a line that was written with [`quoted`].
@@ -198,5 +274,29 @@ mod tests {
         assert_eq!(resume, "--native --lock-timeout 1s --max-failures 5%");
         assert_eq!(kept("not a command", &["migrate"]), [""; 0]);
         assert_eq!(words(r"a 'b c' ''\''x' ''"), ["a", "b c", "'x", ""]);
+    }
+
+    #[test]
+    fn a_resumed_run_keeps_the_limits_of_those_before_it_unless_it_is_told_others() {
+        let carried = |now: &str, before: &[&str]| -> String {
+            let flags = carried_over(now, before.iter().copied());
+            flags.iter().map(Flag::text).collect::<Vec<_>>().join(" ")
+        };
+        let first =
+            "fleet migrate --yes --window '22:00-04:00 UTC' --max-failures 1 --rate 9/min --no-preflight --backup";
+        let limits = "--window '22:00-04:00 UTC' --max-failures 1 --rate 9/min";
+        assert_eq!(carried("fleet runs resume last", &[first]), limits);
+        assert_eq!(carried("fleet runs approve last --by ann", &["fleet runs resume last --yes", first]), limits);
+        assert_eq!(
+            carried("fleet runs resume last --rate 1/min", &["fleet runs resume x --max-failures 3", first]),
+            "--max-failures 3 --window '22:00-04:00 UTC'"
+        );
+        assert_eq!(carried("fleet runs resume last --keep-going", &["fleet migrate --fail-fast --max-failures 1"]), "");
+        let run_budget = ["fleet migrate --run-max-failures 3 --no-online"];
+        assert_eq!(carried("fleet runs resume last --fail-fast --online", &run_budget), "");
+        let setting = |line: &str| carried_over("fleet runs resume x", [line].into_iter())[0].setting();
+        assert_eq!(setting("fleet migrate --no-online"), Some(("online", "false".to_owned())));
+        assert_eq!(setting("fleet migrate --max-failures 5%"), Some(("max_failures", "5%".to_owned())));
+        assert_eq!(setting("fleet migrate --native"), None);
     }
 }

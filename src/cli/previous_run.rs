@@ -5,6 +5,7 @@ use std::fmt::Display;
 
 use super::exit::{CliError, run_error};
 use super::setup::Program;
+use crate::inputs::select::Selection;
 use crate::ledger::Ledger;
 use crate::model::event::{PlannedTenant, RunHeader};
 use crate::model::outcome::{InDoubt, Outcome, Standing, TenantRecord};
@@ -43,6 +44,40 @@ impl PreviousRun {
         let header = ledger.header(summary.run).await.map_err(run_error)?;
         let records = ledger.records(summary.run).await.map_err(run_error)?;
         Ok(PreviousRun { header, records })
+    }
+
+    /// Leaves out of a rollback that goes on with it whose id had another database then: it would take that one down instead.
+    /// They are named, and count as held back.
+    pub(super) fn leave_out_moved(&self, program: &Program, selection: &mut Selection) -> Result<(), CliError> {
+        if self.header.direction == Direction::Up {
+            return Ok(());
+        }
+        let place = |(planned, _): &(PlannedTenant, _)| Some((planned.tenant.clone(), planned.database.clone()?));
+        let then: HashMap<TenantId, String> = self.records.iter().filter_map(place).collect();
+        let mut left = 0;
+        for wave in &mut selection.waves {
+            wave.tenants.retain(|tenant| {
+                let now = program.place_of(tenant);
+                let Some(then) = then.get(&tenant.id).filter(|then| **then != now) else { return true };
+                program.terminal.warn(&format!(
+                    "left out: {}: its database is {now} now, and run {} had {then}; look with `{}`, and name its version with --to",
+                    clean(tenant.id.as_str()),
+                    self.header.run,
+                    program.command("history --tenant ID")
+                ));
+                left += 1;
+                false
+            });
+        }
+        selection.waves.retain(|wave| !wave.tenants.is_empty());
+        selection.held_back += left;
+        match selection.is_empty() && left > 0 {
+            true => Err(CliError::CanNotStart(format!(
+                "none of the tenants of run {} that are left has its database of then; nothing was touched",
+                self.header.run
+            ))),
+            false => Ok(()),
+        }
     }
 
     /// The tenants that failed in it.
@@ -166,7 +201,7 @@ mod tests {
 
     fn planned(tenant: &str, target: Option<Target>) -> PlannedTenant {
         let (server, wave) = ("local".to_owned(), "rest".to_owned());
-        PlannedTenant { tenant: TenantId::from(tenant), engine: Engine::Sqlite, server, wave, target }
+        PlannedTenant { tenant: TenantId::from(tenant), engine: Engine::Sqlite, server, wave, target, database: None }
     }
 
     fn former(target: Target, records: Vec<(PlannedTenant, Option<TenantRecord>)>) -> PreviousRun {
@@ -205,6 +240,7 @@ mod tests {
             stopped_at: None,
             error: None,
             timings: None,
+            runner: None,
         }
     }
 

@@ -31,6 +31,9 @@ use crate::model::tenant::{Tenant, TenantId};
 use crate::model::text::hex;
 use crate::report::clean;
 
+/// Said where a tenant is made by its migrations, before the reason.
+const MIGRATED: &str = "it is migrated, not made from a template";
+
 /// Where and how it is done, without the arguments of the tenant.
 pub(super) struct Setting {
     pub(super) config: Option<PathBuf>,
@@ -52,15 +55,25 @@ pub(super) async fn provision(args: &ProvisionArgs, setting: Setting) -> Result<
         Err(error) => return Err(file.refused(&error)),
     };
     let edited = file.read(text, &overrides, terminal)?;
-    drop(file);
+    let conflict = file.compare_with_sources(&edited, &overrides, (terminal, &code)).await.err();
     let program = Program::of(edited.registry, config.is_some(), &overrides, (terminal, code));
     session::refuse_tenant(&program)?;
     let set = program.set().await?;
     let only = || Filter { only: Some([id.clone()].into()), ..Filter::default() };
     let selection = program.filter(only()).await?;
     let tenant = selection.tenants().next().expect("the tenant was selected by its id").clone();
-    let site =
-        Site { tenant: tenant.clone(), admin: args.admin()?, role: args.create_role, cache: files::cache("templates") };
+    let site = Site {
+        tenant: tenant.clone(),
+        admin: args.admin()?,
+        role: args.create_role,
+        cache: files::cache("templates"),
+        door: program.door(&set),
+    };
+    let mut by_source = None;
+    if conflict.is_some() {
+        by_source = file.given_by_source(&tenant, &overrides, (terminal, &program.code)).await?;
+    }
+    drop(file);
     let provisioner = engine::provisioner(tenant.engine);
     let location = clean(&engine::location(&tenant));
     let refused = |action: &str, fault: Fault| {
@@ -76,6 +89,12 @@ pub(super) async fn provision(args: &ProvisionArgs, setting: Setting) -> Result<
         terminal::print(&format!("{} is in the tenant file, and finished", clean(id.as_str())))?;
         return Ok(0);
     }
+    // A source may see a database before it is whole.
+    if let Some(conflict) = conflict
+        && !(by_source.is_some() && matches!(ground, Ground::Ours | Ground::Half))
+    {
+        return Err(conflict);
+    }
     if let Ground::Taken(what) = &ground {
         return Err(CliError::CanNotStart(format!(
             "{what}, and nothing says that it was made for {id}: it was not touched, and {id} is not in the tenant file\na tenant \
@@ -87,7 +106,7 @@ pub(super) async fn provision(args: &ProvisionArgs, setting: Setting) -> Result<
     if !args.yes {
         terminal.require_person("makes a database", "")?;
         let what = match ground {
-            Ground::Ours => "Finish what was begun at",
+            Ground::Ours | Ground::Half => "Finish what was begun at",
             Ground::Empty => "Fill the empty database at",
             _ => "Make",
         };
@@ -95,11 +114,17 @@ pub(super) async fn provision(args: &ProvisionArgs, setting: Setting) -> Result<
             return Ok(1);
         }
     }
-    let template = match ground {
-        Ground::Missing => template(&program, &set, provisioner, &site).await,
+    let mut template = match ground {
+        Ground::Missing | Ground::Half => template(&program, &set, provisioner, &site).await,
         _ => None,
     };
-    provisioner.make(&site, template.as_ref()).await.map_err(|fault| refused("make", fault))?;
+    let mut made = provisioner.make(&site, template.as_ref()).await;
+    if let (Err(fault), Some(Template::Script(_))) = (&made, &template) {
+        program.terminal.warn(&format!("{MIGRATED}: {}", clean(&fault.message)));
+        template = None;
+        made = provisioner.make(&site, None).await;
+    }
+    made.map_err(|fault| refused("make", fault))?;
     // A copy is at its target, another database is migrated, and the ledger has the tenant's first run.
     let goal = Goal { direction: Direction::Up, target: Target::End, out_of_order: false };
     let output = RunOutput { yes: true, no_preflight: true, ..RunOutput::default() };
@@ -117,14 +142,27 @@ pub(super) async fn provision(args: &ProvisionArgs, setting: Setting) -> Result<
     }
     let file = TenantFile::open(config.as_ref())?;
     let text = registry::added(&file.text, &new).map_err(|error| file.refused(&error))?;
-    file.replace(&file.read(text, &overrides, terminal)?)?;
+    let edited = file.read(text, &overrides, terminal)?;
+    let by_source = file.given_by_source(&tenant, &overrides, (terminal, &program.code)).await?;
+    if by_source.is_none() {
+        file.replace(&edited)?;
+    }
     if let Err(fault) = provisioner.finish(&site).await {
         terminal.warn(&format!(
             "the mark of an unfinished tenant could not be taken from {location}: {fault}; give the same command again, which does"
         ));
     }
-    let how = if template.is_some() { ", a copy of the template of this catalog" } else { "" };
-    terminal::print(&format!("provisioned {} at {location}{how}; it is in {}", clean(id.as_str()), file.shown()))?;
+    let how = template.map(|template| format!(", {}", template.in_words())).unwrap_or_default();
+    let place = match by_source.as_ref().and_then(|given| Some((given, given.source.as_ref()?))) {
+        None => format!("it is in {}", file.shown()),
+        Some((given, source)) => format!(
+            "the source `{}` has it as {}, so {} was not changed",
+            clean(source),
+            clean(given.id.as_str()),
+            file.shown()
+        ),
+    };
+    terminal::print(&format!("provisioned {} at {location}{how}; {place}", clean(id.as_str())))?;
     Ok(0)
 }
 
@@ -135,8 +173,7 @@ async fn template(
     provisioner: &dyn Provisioner,
     site: &Site,
 ) -> Option<Template> {
-    let told =
-        |why: &str| program.terminal.warn(&format!("it is migrated, not copied from a template: {}", clean(why)));
+    let told = |why: &str| program.terminal.warn(&format!("{MIGRATED}: {}", clean(why)));
     let all = 0..set.catalog().migrations.len();
     let scripts = LazyScripts::new(set.clone(), Direction::Up, all, false).get(site.tenant.variant()).await;
     if scripts.iter().any(|script| script.has_variables) {

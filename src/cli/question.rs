@@ -10,7 +10,7 @@ use crate::model::engine::Variant;
 use crate::model::schema::Direction;
 use crate::model::tenant::{Engine, Tenant, TenantId};
 use crate::report::plan::PlanRow;
-use crate::report::{approximately, count, first, towards};
+use crate::report::{approximately, count, first, paragraph, towards};
 use crate::{run, sql};
 
 /// Maximum number of migrations named in a line.
@@ -52,7 +52,8 @@ pub(super) async fn text(planning: &Planning<'_>, planned: &Planned) -> String {
     lines.extend(listed("Views that go", views_that_go(planned)));
     lines.extend(rows_of(planning, planned).await);
     lines.push(format!("Waves: {}. Go ahead?", waves.join(", ")));
-    lines.join("\n")
+    let style = planning.program.terminal.err;
+    lines.iter().map(|line| paragraph(line, "", usize::MAX, &style)).collect::<String>().trim_end().to_owned()
 }
 
 /// The views that the scripts drop and do not make again.

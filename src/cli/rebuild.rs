@@ -78,6 +78,7 @@ async fn record(
             stopped_at: None,
             error: seen.error.clone(),
             timings: None,
+            runner: None,
         };
         // A record that was lost is told by `finish`.
         if recorder.record(Event::TenantFinished(record), now_ms()).await.is_err() {

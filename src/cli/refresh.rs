@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::args::{Refresh, RunArgs};
+use super::args::{Refresh, RunArgs, Selection};
 use super::command::Run;
 use super::exit::CliError;
 use super::setup::{Program, quoted};
@@ -61,7 +61,18 @@ fn wanted(set: &MigrationSet, args: &Refresh) -> Result<Vec<View>, CliError> {
 }
 
 async fn status(program: &Program, set: &Arc<MigrationSet>, views: &[View], on: &RunArgs) -> Result<u8, CliError> {
-    let selection = program.select(&on.selection).await?;
+    let rows = last(program, set, &on.selection).await?;
+    on.output.deliver(&refreshes::render(views, &rows, on.output.format, &on.output.style(program)))?;
+    Ok(if rows.iter().any(|row| row.refreshes.is_err()) { 100 } else { 0 })
+}
+
+/// The last refresh of each view on the selected tenants.
+pub(super) async fn last(
+    program: &Program,
+    set: &Arc<MigrationSet>,
+    selection: &Selection,
+) -> Result<Vec<TenantRefreshes>, CliError> {
+    let selection = program.select(selection).await?;
     let tenants: Vec<_> = selection.tenants().cloned().collect();
     let door = program.door(set);
     let look = run::observe_refreshes(&tenants, &door, program.pace());
@@ -71,6 +82,5 @@ async fn status(program: &Program, set: &Arc<MigrationSet>, views: &[View], on: 
         .zip(read)
         .map(|(tenant, refreshes)| TenantRefreshes { tenant: tenant.id.clone(), variant: tenant.variant(), refreshes })
         .collect();
-    on.output.deliver(&refreshes::render(views, &rows, on.output.format, &on.output.style(program)))?;
-    Ok(if rows.iter().any(|row| row.refreshes.is_err()) { 100 } else { 0 })
+    Ok(rows)
 }

@@ -116,7 +116,7 @@ impl Case<'_> {
         }
         if !self.args.yes {
             program.terminal.require_person("changes databases", "")?;
-            if !program.terminal.confirm(&format!("Resolve it as: {}?", words(&settlement))) {
+            if !program.terminal.confirm(&format!("Resolve it as: {}?", words(&settlement, unfinished.direction))) {
                 return Ok(1);
             }
         }
@@ -127,7 +127,10 @@ impl Case<'_> {
             _ => "migrate",
         };
         let next = program.command(&format!("{verb} {}", tenant_flag(id)));
-        terminal::print(&format!("tenant {id} is resolved as: {}; next: {next}", words(&settlement)))?;
+        terminal::print(&format!(
+            "tenant {id} is resolved as: {}; next: {next}",
+            words(&settlement, unfinished.direction)
+        ))?;
         Ok(0)
     }
 
@@ -350,10 +353,12 @@ fn backwards(settlement: &Settlement, unfinished: &Unfinished) -> Option<String>
     ))
 }
 
-fn words(settlement: &Settlement) -> String {
-    match settlement {
-        Settlement::Applied => "applied".to_owned(),
-        Settlement::NotApplied => "not applied".to_owned(),
-        Settlement::ResumeAt { statement, .. } => format!("to be resumed at statement {statement}"),
+fn words(settlement: &Settlement, direction: Direction) -> String {
+    match (settlement, direction) {
+        (Settlement::Applied, Direction::Up) => "applied".to_owned(),
+        (Settlement::NotApplied, Direction::Up) => "not applied".to_owned(),
+        (Settlement::Applied, Direction::Down) => "taken back, all of its way down is in place".to_owned(),
+        (Settlement::NotApplied, Direction::Down) => "still applied, nothing of its way down has happened".to_owned(),
+        (Settlement::ResumeAt { statement, .. }, _) => format!("to be resumed at statement {statement}"),
     }
 }

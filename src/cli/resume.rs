@@ -2,53 +2,90 @@
 //!
 //! The run that goes on is a run of its own, which names the one it resumes: who dies in it is resumed like any other.
 
+mod budgets;
+mod texts;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use uuid::Uuid;
 
+use budgets::{Budgets, within_budgets};
+
 use super::args::{Resume, RunOutput};
 use super::exit::{CliError, run_error};
+use super::origin::{self, Flag};
 use super::previous_run::{PreviousRun, retained};
 use super::setup::Program;
 use super::start::{Intent, start};
-use super::{adopt, backup, gates, next, refresh, rollback_run, scripts, seed};
+use super::{adopt, backup, gates, next, refresh, rollback_run, scripts, seed, strata, undo_wave};
 use crate::compile::MigrationSet;
-use crate::inputs::select::{self, Filter, Selection};
+use crate::inputs::select::{self, CANARY, Filter, Selection};
 use crate::ledger::{Ends, Ledger};
-use crate::model::event::{Event, RunHeader};
+use crate::model::event::{Event, PlannedTenant, RunHeader};
 use crate::model::gate::GateRecord;
-use crate::model::outcome::TenantRecord;
+use crate::model::outcome::{OutcomeKind, Standing, TenantRecord};
 use crate::model::plan::Goal;
 use crate::model::run_kind::{RecordedVersion, RunKind};
 use crate::model::run_summary::{RunStatus, RunSummary};
 use crate::model::schema::Direction;
 use crate::model::tenant::TenantId;
-use crate::policy::{FailureBudget, Tally};
+use crate::model::undo::Undoing;
+use crate::policy::FailureBudget;
 use crate::report::{clean, count};
 
 /// The most tenants that a proposed command names.
 const NAMED: usize = 10;
 
 /// The ledger on a run that is to be resumed.
-struct Former {
-    run: PreviousRun,
+pub(super) struct Former {
+    pub(super) run: PreviousRun,
     ends: Ends,
     /// Its tenants, and those of the runs that it resumed.
     tenants: BTreeSet<TenantId>,
-    /// Those of them that failed and were not settled since, and in which run.
-    failed: BTreeMap<TenantId, RunHeader>,
+    /// Their waves: those of a stratified canary may be others than the file says.
+    waves: BTreeMap<TenantId, String>,
+    /// Those of them that failed and were not settled since.
+    failed: BTreeMap<TenantId, Failure>,
     /// The last end of each wave's gate.
     gates: HashMap<String, GateRecord>,
     /// The last gate of the run itself.
-    last_gate: Option<GateRecord>,
+    pub(super) last_gate: Option<GateRecord>,
+    /// Whether a wave of it is to be taken back, and the runs that did so.
+    undoing: Undoing,
+    /// The command lines of it and of those that it resumed, the latest first.
+    pub(super) commands: Vec<String>,
+    /// Whether runners share it.
+    is_shared: bool,
+    /// It and the runs that it resumed.
+    chain: BTreeSet<Uuid>,
+    /// Whether the first of them took a canary alone.
+    of_canary: bool,
+}
+
+/// The failure of a tenant that was not settled since.
+struct Failure {
+    /// The run in which it failed.
+    header: RunHeader,
+    kind: OutcomeKind,
 }
 
 /// `approved_by`: the person who has it go on behind the gate at which it paused.
 pub(super) async fn resume(program: &Program, args: &Resume, approved_by: Option<&str>) -> Result<u8, CliError> {
-    let Resume { native, recreate, output, .. } = args;
-    let set = program.set().await?;
     let former = program.read_ledger(async |ledger| read(program, ledger, &args.run).await).await?;
+    let kept = origin::carried(former.commands.iter().map(String::as_str));
+    let program = &program.with_settings(kept.iter().filter_map(Flag::setting))?;
+    let is_kept = |long: &str| kept.iter().any(|flag| flag.long == long);
+    let Resume { native, recreate, output, .. } = args;
+    let output = &RunOutput {
+        fail_fast: output.fail_fast || is_kept("fail-fast"),
+        keep_going: output.keep_going || is_kept("keep-going"),
+        ..output.clone()
+    };
+    let set = program.set().await?;
+    if !former.undoing.due.is_empty() {
+        return take_back(program, &set, &former, args).await;
+    }
     let (run, header) = (&former.run, &former.run.header);
     if approved_by.is_some() {
         gates::refuse_approval(program, header.run, former.last_gate.as_ref())?;
@@ -58,6 +95,14 @@ pub(super) async fn resume(program: &Program, args: &Resume, approved_by: Option
     let left: BTreeSet<TenantId> = unreached.into_iter().filter(|id| former.is_left(id)).collect();
     if left.is_empty() {
         return Ok(nothing_left(program, &former));
+    }
+    if !kept.is_empty() {
+        let flags: Vec<String> = kept.iter().map(Flag::text).collect();
+        program.terminal.tell(&format!(
+            "kept from run {}: {}; give a flag to have another value",
+            header.run,
+            clean(&flags.join(" "))
+        ));
     }
     let uncertain = run.uncertain();
     for id in &uncertain {
@@ -69,42 +114,80 @@ pub(super) async fn resume(program: &Program, args: &Resume, approved_by: Option
         ));
     }
     let left: BTreeSet<TenantId> = left.difference(&uncertain).cloned().collect();
-    let mut waves = waves_of_run(program, &former)?;
+    let taken = left.clone();
+    let (keep_going, of_run) = (output.keep_going, output.run_budget(program.settings()));
+    let mut intent = rest(program, &set, &former, Rest { left, keep_going, of_run, approved_by }).await?;
+    intent.selection.held_back += uncertain.len();
+    let is_backup = matches!(header.kind, RunKind::Backup { .. });
+    let intent = Intent {
+        native: *native || is_kept("native"),
+        recreate: *recreate,
+        resumes: Some(header.run),
+        enqueue: former.is_shared,
+        ..intent
+    };
+    let code = start(program, &set, intent, &RunOutput { yes: output.yes || is_backup, ..output.clone() }).await?;
+    Ok(if code == 0 && tell_open_failures(program, &former, &taken) { 100 } else { code })
+}
+
+/// The part of a run that is gone on with.
+pub(super) struct Rest<'a> {
+    /// The tenants that are still to be taken; not empty.
+    pub(super) left: BTreeSet<TenantId>,
+    /// Whether the budgets of the waves are passed over.
+    pub(super) keep_going: bool,
+    /// The budget of the whole run.
+    pub(super) of_run: FailureBudget,
+    /// The person who has it go on behind the gate at which it paused.
+    pub(super) approved_by: Option<&'a str>,
+}
+
+/// The work on the rest of a run, with what it and those that it resumed have used of their budgets, and the gates that they
+/// have not passed.
+///
+/// # Errors
+/// [`CliError::BudgetUsedUp`]: nothing more may be started.
+pub(super) async fn rest(
+    program: &Program,
+    set: &Arc<MigrationSet>,
+    former: &Former,
+    Rest { left, keep_going, of_run, approved_by }: Rest<'_>,
+) -> Result<Intent, CliError> {
+    let (run, header) = (&former.run, &former.run.header);
+    let mut waves = waves_of_run(program, former)?;
     if gates::verify(&waves) {
         waves.resolve_credentials(&program.registry).await;
     }
-    let tallies = within_budgets(program, &former, (&waves, &left), output)?;
-    let taken = left.clone();
     let is_up = header.kind.goal().is_some_and(|goal| goal.direction == Direction::Up);
-    let (present, missing) = retained(program, header.run, left);
-    let mut selection = program.filter(Filter { only: Some(present), ..Filter::default() }).await?;
-    if header.kind.undoes().is_some() {
-        rollback_run::last_wave_first(program, &mut selection);
+    // A saved plan holds its texts itself.
+    if is_up && header.kind.plan().is_none() {
+        texts::refuse_edited(program, set, former, (&waves, &left)).await?;
     }
-    selection.held_back += missing + uncertain.len();
+    let failure = |id: &TenantId| former.failed.get(id).map(|failure| failure.kind);
+    let is_failed = |id: &TenantId| failure(id).is_some();
+    let budgets = Budgets { keep_going, of_run, is_up };
+    let (tallies, closed) =
+        within_budgets((&waves, &left), &failure, budgets).map_err(|used_up| used_up.error(program, former))?;
+    let (present, missing) = retained(program, header.run, left.clone());
+    let mut selection = program.filter(Filter { only: Some(present), ..Filter::default() }).await?;
+    strata::as_recorded(&mut selection, &former.waves);
+    selection.held_back += missing;
+    run.leave_out_moved(program, &mut selection)?;
+    if let Some(undone) = header.kind.undoes() {
+        rollback_run::last_wave_first(program, &mut selection);
+        rollback_run::leave_out(program, undone, &former.chain, &mut selection).await?;
+    }
     // The last wave of what is left may have been an early one: the run's own budgets stay.
     for wave in &mut selection.waves {
         if let Some(of_run) = waves.waves.iter().find(|of_run| of_run.name == wave.name) {
             wave.max_failures = of_run.max_failures;
         }
     }
-    let is_backup = matches!(header.kind, RunKind::Backup { .. });
-    let intent = again(program, &set, run, selection).await?;
-    let is_failed = |id: &TenantId| former.failed.contains_key(id);
-    let resumed =
-        gates::Resumed { waves: &waves, left: &taken, is_failed: &is_failed, gates: &former.gates, approved_by };
+    let intent = again(program, set, run, selection).await?;
+    let gates = &former.gates;
+    let resumed = gates::Resumed { waves: &waves, left: &left, is_failed: &is_failed, gates, approved_by };
     let (open_gates, done) = if is_up { (resumed.open(), resumed.done()) } else { Default::default() };
-    let intent = Intent {
-        native: *native,
-        recreate: *recreate,
-        resumes: Some(header.run),
-        former: tallies,
-        open_gates,
-        done,
-        ..intent
-    };
-    let code = start(program, &set, intent, &RunOutput { yes: output.yes || is_backup, ..output.clone() }).await?;
-    Ok(if code == 0 && tell_open_failures(program, &former, &taken) { 100 } else { code })
+    Ok(Intent { former: tallies, closed, open_gates, done, ..intent })
 }
 
 /// Names the tenants that failed in the resumed runs and are not settled: they were not taken up again (`taken`), and an exit code of 0
@@ -114,7 +197,7 @@ fn tell_open_failures(program: &Program, former: &Former, taken: &BTreeSet<Tenan
     if failed.is_empty() {
         return false;
     }
-    let runs: BTreeSet<Uuid> = failed.iter().map(|id| former.failed[id].run).collect();
+    let runs: BTreeSet<Uuid> = failed.iter().map(|id| former.failed[id].header.run).collect();
     let again: Vec<String> = runs.iter().map(|run| program.command(&format!("migrate --failed-of {run}"))).collect();
     let (count, verb) = (count(failed.len(), "tenant"), if failed.len() == 1 { "is" } else { "are" });
     program.terminal.error(&format!(
@@ -134,45 +217,91 @@ async fn read(program: &Program, ledger: &Ledger, wanted: &str) -> Result<Former
     if let Some(living) = living {
         return Err(still_running(program, &summary, &living));
     }
+    read_past(ledger, &summary).await
+}
+
+/// As [`read`], also of a run that goes on: by those who go on with it.
+pub(super) async fn read_past(ledger: &Ledger, summary: &RunSummary) -> Result<Former, CliError> {
     let run = PreviousRun::read(ledger, &summary.run.to_string()).await?;
+    let is_shared = ledger.shared(summary.run).await.map_err(run_error)?.is_some();
+    let events = ledger.events(summary.run).await.map_err(run_error)?;
+    let undoing = Undoing::of(&events, ledger.taken_back(summary.run).await.map_err(run_error)?);
     let mut gates = HashMap::new();
-    let last_gate = gates_of(ledger, summary.run, &mut gates).await?;
+    let last_gate = gates_of(events, &mut gates);
     let ends = ledger.ends(summary.run).await.map_err(run_error)?;
     let mut failed = still_failed(&run, &ends);
+    let wave_of = |(planned, _): &(PlannedTenant, _)| (planned.tenant.clone(), planned.wave.clone());
     let mut tenants: BTreeSet<TenantId> = run.records.iter().map(|(planned, _)| planned.tenant.clone()).collect();
+    let mut waves: BTreeMap<TenantId, String> = run.records.iter().map(wave_of).collect();
     // A failure that a run resumed past, because its budget had been raised, is one of this rollout still.
     let mut parent = run.header.resumes;
+    let mut commands = vec![run.header.started_by.command.clone()];
+    let mut chain = BTreeSet::from([run.header.run]);
+    let mut of_canary = is_of_canary(&run.header);
     while let Some(id) = parent {
         let earlier = PreviousRun::read(ledger, &id.to_string()).await?;
-        gates_of(ledger, id, &mut gates).await?;
-        for (tenant, header) in still_failed(&earlier, &ledger.ends(id).await.map_err(run_error)?) {
-            failed.entry(tenant).or_insert(header);
+        chain.insert(id);
+        of_canary = is_of_canary(&earlier.header);
+        gates_of(ledger.events(id).await.map_err(run_error)?, &mut gates);
+        for (tenant, failure) in still_failed(&earlier, &ledger.ends(id).await.map_err(run_error)?) {
+            failed.entry(tenant).or_insert(failure);
         }
         tenants.extend(earlier.records.iter().map(|(planned, _)| planned.tenant.clone()));
+        waves.extend(earlier.records.iter().map(wave_of));
         parent = earlier.header.resumes;
+        commands.push(earlier.header.started_by.command);
     }
-    Ok(Former { run, ends, tenants, failed, gates, last_gate })
+    Ok(Former { run, ends, tenants, waves, failed, gates, last_gate, undoing, commands, is_shared, chain, of_canary })
+}
+
+/// Whether a run was given a canary to take, and nothing else.
+fn is_of_canary(header: &RunHeader) -> bool {
+    let is_wave = |flag: &&String| flag.starts_with("--wave");
+    let mut waves = header.selection.iter().filter(is_wave).peekable();
+    let is_named = waves.peek().is_some() && waves.all(|flag| *flag == format!("--wave={CANARY}"));
+    is_named || header.selection.iter().any(|flag| flag.starts_with("--canary"))
+}
+
+/// Takes back, of a run that failed at a wave which is taken back then, what is not back yet. Nothing else of it goes on. A
+/// rollback that died is finished first; whom it left out is looked at again.
+async fn take_back(program: &Program, set: &Arc<MigrationSet>, former: &Former, args: &Resume) -> Result<u8, CliError> {
+    let (run, waves) = (former.run.header.run, &former.undoing.due);
+    let last = former.undoing.runs.last();
+    if let Some(last) = last.filter(|last| !last.is_whole()) {
+        let code = Box::pin(resume(program, &args.of(last.run.to_string()), None)).await?;
+        if !undo_wave::is_over(code) {
+            return Ok(code);
+        }
+    }
+    match (undo_wave::later(program, set, (run, waves), &args.output).await?, last.filter(|last| last.is_whole())) {
+        (Some(code), _) => Ok(code),
+        (None, None) => Ok(undo_wave::all_back()),
+        (None, Some(last)) => Err(CliError::Usage(format!(
+            "run {run} failed at {}, and run {} has taken that back, so there is nothing to go on with; nothing was \
+             touched\nsee: {}",
+            undo_wave::named(waves),
+            last.run,
+            program.command(&format!("runs show {run}"))
+        ))),
+    }
 }
 
 /// Adds the ends of a run's gates to those of later runs; returns the last.
-async fn gates_of(
-    ledger: &Ledger,
-    run: Uuid,
-    gates: &mut HashMap<String, GateRecord>,
-) -> Result<Option<GateRecord>, CliError> {
-    let events = ledger.events(run).await.map_err(run_error)?;
+fn gates_of(events: Vec<(i64, Event)>, gates: &mut HashMap<String, GateRecord>) -> Option<GateRecord> {
     let ended = |(_, event): (i64, Event)| if let Event::GateFinished(gate) = event { Some(gate) } else { None };
     let ended: Vec<GateRecord> = events.into_iter().filter_map(ended).collect();
     for gate in ended.iter().rev() {
         gates.entry(gate.wave.clone()).or_insert_with(|| gate.clone());
     }
-    Ok(ended.into_iter().next_back())
+    ended.into_iter().next_back()
 }
 
-fn still_failed(run: &PreviousRun, ends: &Ends) -> BTreeMap<TenantId, RunHeader> {
+fn still_failed(run: &PreviousRun, ends: &Ends) -> BTreeMap<TenantId, Failure> {
     // Without tenants of the header nothing but the failures is asked for.
-    let header = || RunHeader { tenants: Vec::new(), ..run.header.clone() };
-    run.failed().into_iter().filter(|id| ends.open.contains(id)).map(|id| (id, header())).collect()
+    let header = || run.header.without_tenants();
+    let records = run.records.iter().filter_map(|(_, record)| record.as_ref());
+    let failed = records.filter(|r| r.outcome.standing() == Standing::Failed && ends.open.contains(&r.tenant));
+    failed.map(|r| (r.tenant.clone(), Failure { header: header(), kind: r.outcome.kind() })).collect()
 }
 
 impl Former {
@@ -210,86 +339,13 @@ fn tell_of_later_runs(program: &Program, former: &Former, unreached: &BTreeSet<T
 /// All tenants of the run and of those that it resumed, in the waves of the tenant file with their budgets.
 fn waves_of_run(program: &Program, former: &Former) -> Result<Selection, CliError> {
     let only = Some(former.tenants.clone());
-    let mut waves = select::select(&program.registry, &Filter { only, ..Filter::default() })?;
+    let of_canary = former.of_canary;
+    let mut waves = select::select(&program.registry, &Filter { only, of_canary, ..Filter::default() })?;
+    strata::as_recorded(&mut waves, &former.waves);
     if former.run.header.kind.undoes().is_some() {
         rollback_run::last_wave_first(program, &mut waves);
     }
     Ok(waves)
-}
-
-/// The failures that are still open count for the budgets of their waves and of the run: where they use one up, nothing of
-/// that wave or a later one is started. Returns the counts that the waves begin with.
-fn within_budgets(
-    program: &Program,
-    former: &Former,
-    (waves, left): (&Selection, &BTreeSet<TenantId>),
-    output: &RunOutput,
-) -> Result<HashMap<String, Tally>, CliError> {
-    let (mut tallies, mut all_failed) = (HashMap::new(), BTreeSet::new());
-    for (place, wave) in waves.waves.iter().enumerate() {
-        let is_left = |id: &TenantId| left.contains(id);
-        let finished = wave.tenants.iter().map(|tenant| &tenant.id).filter(|id| !is_left(id));
-        let failed: BTreeSet<TenantId> =
-            finished.clone().filter(|id| former.failed.contains_key(id)).cloned().collect();
-        let tally = Tally { finished: finished.count(), failed: failed.len() };
-        let waiting =
-            waves.waves[place..].iter().flat_map(|wave| &wave.tenants).filter(|tenant| is_left(&tenant.id)).count();
-        let most = if output.keep_going { FailureBudget::Unlimited } else { wave.max_failures };
-        if waiting > 0 && most.is_exceeded(tally.failed, tally.finished, wave.tenants.len()) {
-            return Err(UsedUp { wave: Some(&wave.name), failed, waiting }.error(program, former));
-        }
-        tallies.insert(wave.name.clone(), tally);
-        all_failed.extend(failed);
-    }
-    let Tally { finished, failed } = tallies.values().copied().sum();
-    match output.run_budget(program.settings()).is_exceeded(failed, finished, finished + left.len()) {
-        true => Err(UsedUp { wave: None, failed: all_failed, waiting: left.len() }.error(program, former)),
-        false => Ok(tallies),
-    }
-}
-
-/// A wave, or a run, whose budget is used up by tenants that still fail, while others wait.
-struct UsedUp<'a> {
-    wave: Option<&'a str>,
-    failed: BTreeSet<TenantId>,
-    waiting: usize,
-}
-
-impl UsedUp<'_> {
-    fn error(&self, program: &Program, former: &Former) -> CliError {
-        let records: Vec<&TenantRecord> = former.run.records.iter().filter_map(|(_, record)| record.as_ref()).collect();
-        let mut by_run: BTreeMap<Uuid, (&RunHeader, Vec<TenantRecord>)> = BTreeMap::new();
-        for id in &self.failed {
-            let header = &former.failed[id];
-            let of_run = records.iter().filter(|record| record.tenant == *id && header.run == former.run.header.run);
-            by_run.entry(header.run).or_insert((header, Vec::new())).1.extend(of_run.map(|record| (*record).clone()));
-        }
-        let steps = by_run.into_values().flat_map(|(header, records)| match records.is_empty() {
-            false => {
-                let next = next::after(program, header, &records, None);
-                next.first.into_iter().chain(next.rest.lines().map(str::to_owned)).collect::<Vec<_>>()
-            }
-            // They failed in a run that this one resumed.
-            true => vec![program.command(&next::again(header))],
-        });
-        let run = former.run.header.run;
-        let file = program.shown(&program.registry.path).display().to_string();
-        let (of, raise) = match self.wave {
-            Some(wave) => {
-                let raise = format!("the wave's max_failures in {file} (of the last wave: --max-failures)");
-                (format!("wave {wave}"), raise)
-            }
-            None => ("it".to_owned(), format!("run_max_failures in {file}, or --run-max-failures")),
-        };
-        CliError::BudgetUsedUp(format!(
-            "run {run} is not resumed: {of} may not have so many failures, and still failed: {}; {} would be started \
-             nevertheless, so nothing was\nfirst: {}\nthen: {}\nor raise {raise}",
-            program.terminal.names(&self.failed),
-            count(self.waiting, "other tenant"),
-            steps.collect::<Vec<_>>().join("\n       "),
-            program.command(&format!("runs resume {run}")),
-        ))
-    }
 }
 
 /// The work of the run on these tenants, from what the ledger has of it and today's files.
@@ -402,13 +458,22 @@ pub(super) fn at_work(program: &Program, what: &str, living: &RunSummary) -> Cli
     let by = &living.started_by;
     let since = crate::report::moment(living.started_at_ms);
     let sign = living.silent_ms.map_or(0, |ms| ms.max(0) / 1_000);
+    let next = program.command(&format!("runs show {}", living.run));
+    if by.is_shared() {
+        let text = format!(
+            "{what}: {} on {} has enqueued it {since}, and runners share it, last sign of life {sign} s ago; wait for its end, \
+             or end its runners with Ctrl-C or SIGTERM, which lets the tenants in flight finish",
+            by.user, by.host
+        );
+        return CliError::StillRunning { text, next };
+    }
     CliError::StillRunning {
         text: format!(
             "{what}: {} on {}, process {}, since {since}, last sign of life {sign} s ago; wait for its end, or end that \
              process with Ctrl-C or SIGTERM, which lets the tenants in flight finish",
             by.user, by.host, by.process.id
         ),
-        next: program.command(&format!("runs show {}", living.run)),
+        next,
     }
 }
 
@@ -434,3 +499,6 @@ fn nothing_left(program: &Program, former: &Former) -> u8 {
     program.terminal.error(text.trim_end());
     100
 }
+
+#[cfg(test)]
+mod tests;

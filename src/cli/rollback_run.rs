@@ -24,18 +24,27 @@ use crate::model::tenant::{Tenant, TenantId};
 use crate::model::undo::{Rollout, Trail, WayBack};
 use crate::report::{clean, count};
 
+/// The part of a rollout that is to be taken back.
+pub(super) struct Undo<'a> {
+    /// One of its runs: `last`, an id, or its beginning or end.
+    pub(super) run: &'a str,
+    /// Only what it moved in these waves of its own.
+    pub(super) waves: Option<&'a [String]>,
+    pub(super) filter: &'a Filter,
+}
+
 /// The rollback of a rollout; its selection is empty where nothing is left to be taken back. Tenants that must not be touched
 /// are named, and count as held back.
 pub(super) async fn intent(
     program: &Program,
     set: &Arc<MigrationSet>,
-    wanted: &str,
-    filter: &Filter,
+    Undo { run, waves, filter }: Undo<'_>,
 ) -> Result<Intent, CliError> {
-    let rollout = program.read_ledger(async |ledger| ledger.rollout(wanted).await.map_err(run_error)).await?;
+    let rollout = program.read_ledger(async |ledger| ledger.rollout(run).await.map_err(run_error)).await?;
     let named = refuse(program, &rollout)?;
+    let is_wanted = |trail: &Trail| trail.may_have_moved() && waves.is_none_or(|waves| waves.contains(&trail.wave));
     let moved: BTreeSet<TenantId> =
-        rollout.trails.iter().filter(|(_, trail)| trail.may_have_moved()).map(|(id, _)| id.clone()).collect();
+        rollout.trails.iter().filter(|(_, trail)| is_wanted(trail)).map(|(id, _)| id.clone()).collect();
     let (present, gone) = match moved.is_empty() {
         true => (moved, 0),
         false => retained(program, named, moved),
@@ -57,8 +66,14 @@ pub(super) async fn intent(
     let observations = program.observe(set, &tenants).await;
     let (mut targets, mut starts, mut done) = (HashMap::new(), HashMap::new(), 0);
     let mut refused: BTreeMap<String, BTreeSet<TenantId>> = BTreeMap::new();
-    for now in &observations {
-        match rollout.trails[&now.tenant].way_back(set.catalog(), now) {
+    tell_of_places(program, named, rollout.trails.values());
+    for (tenant, now) in tenants.iter().zip(&observations) {
+        let trail = &rollout.trails[&now.tenant];
+        let way = match other_place(program, trail, tenant) {
+            Some(why) if trail.may_have_moved() => WayBack::Refused(why),
+            _ => trail.way_back(set.catalog(), now),
+        };
+        match way {
             WayBack::Untouched => {}
             WayBack::Done => done += 1,
             WayBack::To(target) => {
@@ -68,14 +83,7 @@ pub(super) async fn intent(
             WayBack::Refused(why) => _ = refused.entry(why).or_default().insert(now.tenant.clone()),
         }
     }
-    for (why, ids) in &refused {
-        program.terminal.warn(&format!(
-            "not taken back: {}: {}; look with `{}`, and name its version with --to",
-            program.terminal.names(ids),
-            clean(why),
-            program.command("history --tenant ID")
-        ));
-    }
+    warn(program, &refused);
     let left_out: usize = refused.values().map(BTreeSet::len).sum();
     if targets.is_empty() && left_out > 0 {
         let text = format!(
@@ -91,14 +99,75 @@ pub(super) async fn intent(
     let taken: Vec<Arc<Tenant>> = tenants.into_iter().filter(|tenant| targets.contains_key(&tenant.id)).collect();
     regroup(program, &mut selection, &rollout, taken);
     selection.held_back += gone + left_out;
-    Ok(Intent { kind, targets, starts, ..Intent::migrate(goal, selection) })
+    let seen = observations.into_iter().map(|now| (now.tenant.clone(), now)).collect();
+    Ok(Intent { kind, targets, starts, seen, ..Intent::migrate(goal, selection) })
+}
+
+/// Leaves out of a rollback that goes on whom it must not touch any more: what has happened since it died is not its own.
+/// They are named, and count as held back.
+pub(super) async fn leave_out(
+    program: &Program,
+    undone: Uuid,
+    rollback: &BTreeSet<Uuid>,
+    selection: &mut Selection,
+) -> Result<(), CliError> {
+    let wanted = undone.to_string();
+    let rollout = program.read_ledger(async |ledger| ledger.rollout(&wanted).await.map_err(run_error)).await?;
+    let mut refused: BTreeMap<String, BTreeSet<TenantId>> = BTreeMap::new();
+    for tenant in selection.tenants() {
+        let Some(trail) = rollout.trails.get(&tenant.id) else { continue };
+        let moved = || trail.moved_behind(rollback).map(|run| format!("run {run} has moved it since"));
+        if let Some(why) = other_place(program, trail, tenant).or_else(moved) {
+            refused.entry(why).or_default().insert(tenant.id.clone());
+        }
+    }
+    warn(program, &refused);
+    let is_refused = |id: &TenantId| refused.values().any(|ids| ids.contains(id));
+    selection.waves.iter_mut().for_each(|wave| wave.tenants.retain(|tenant| !is_refused(&tenant.id)));
+    selection.waves.retain(|wave| !wave.tenants.is_empty());
+    selection.held_back += refused.values().map(BTreeSet::len).sum::<usize>();
+    match selection.is_empty() && !refused.is_empty() {
+        true => Err(CliError::CanNotStart(format!(
+            "none of the tenants that are left of this rollback of run {undone} can be taken back; nothing was touched"
+        ))),
+        false => Ok(()),
+    }
+}
+
+fn warn(program: &Program, refused: &BTreeMap<String, BTreeSet<TenantId>>) {
+    for (why, ids) in refused {
+        program.terminal.warn(&format!(
+            "not taken back: {}: {}; look with `{}`, and name its version with --to",
+            program.terminal.names(ids),
+            clean(why),
+            program.command("history --tenant ID")
+        ));
+    }
+}
+
+/// The reason not to take a tenant back whose id was another database's when the run moved it.
+fn other_place(program: &Program, trail: &Trail, tenant: &Tenant) -> Option<String> {
+    let (then, now) = (trail.database.as_ref()?, program.place_of(tenant));
+    (*then != now).then(|| format!("its database is {now} now, and the run moved {then}"))
+}
+
+/// Says that the databases of a run of an older version are not known.
+fn tell_of_places<'a>(program: &Program, named: Uuid, trails: impl Iterator<Item = &'a Trail>) {
+    let unknown = trails.filter(|trail| trail.database.is_none() && trail.may_have_moved()).count();
+    if unknown > 0 {
+        program.terminal.tell(&format!(
+            "run {named} was recorded without the places of {}: one whose id was given to another database since is not told \
+             from it",
+            count(unknown, "database")
+        ));
+    }
 }
 
 /// The versions at which a rollout left its tenants: a rollback that goes on must not begin above them.
 pub(super) async fn left_at(program: &Program, undone: Uuid) -> Result<HashMap<TenantId, Option<String>>, CliError> {
     let wanted = undone.to_string();
     let rollout = program.read_ledger(async |ledger| ledger.rollout(&wanted).await.map_err(run_error)).await?;
-    Ok(rollout.trails.into_iter().filter_map(|(id, trail)| Some((id, trail.left_at()?))).collect())
+    Ok(rollout.trails.into_iter().filter_map(|(id, trail)| Some((id, trail.left_by_rollout()?))).collect())
 }
 
 /// Refuses a rollout that goes on, or that is no migration up. Returns the run to name it by: its first.
@@ -115,6 +184,14 @@ fn refuse(program: &Program, rollout: &Rollout) -> Result<Uuid, CliError> {
         Some(_) => ("a rollback", program.command("migrate")),
         None => ("no migration", program.command(&format!("runs show {}", first.run))),
     };
+    if let Some(undone) = first.kind.undoes() {
+        return Err(CliError::Usage(format!(
+            "run {} was a rollback (`{}`) itself; nothing was touched; to go on with it: {}",
+            first.run,
+            clean(&first.goal),
+            program.command(&format!("rollback --run {undone}"))
+        )));
+    }
     Err(CliError::Usage(format!(
         "run {} was {what} (`{}`), and only a migration is rolled back; nothing was touched; see: {way}",
         first.run,

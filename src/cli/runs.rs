@@ -1,22 +1,27 @@
 //! `runs list`, `runs show`, `runs resume` and `runs approve`; `runs resolve` has a file of its own.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::time::UNIX_EPOCH;
+
+#[cfg(feature = "queue")]
+use uuid::Uuid;
 
 use super::args::{Approve, Output, Reports, Runs};
 use super::command::Run;
 use super::exit::{self, CliError, run_error};
 use super::previous_run::PreviousRun;
 use super::setup::Program;
-use super::{files, next, rebuild, resolve, resume, watch};
+use super::{files, next, prune_runs, rebuild, resolve, resume, watch};
 use crate::ledger::{Ends, Ledger};
 use crate::model::approval::Approval;
 use crate::model::clock::now_ms;
-use crate::model::event::{Event, PlannedTenant, RunHeader};
-use crate::model::outcome::TenantRecord;
+use crate::model::event::{Event, RunHeader};
+use crate::model::outcome::{NotStarted, TenantRecord};
 use crate::model::run_summary::{AttemptRow, RunFilter, RunStatus, RunSummary};
+use crate::model::shared::RunnerRow;
 use crate::model::stats::RunStats;
 use crate::model::tenant::TenantId;
+use crate::model::undo::Undoing;
 use crate::policy::{StopCause, Tally};
 use crate::report::Style;
 use crate::report::outcome::OutcomeView;
@@ -44,6 +49,7 @@ impl Run for Runs {
             }
             Runs::Approve(Approve { by, resume }) => resume::resume(program, &resume, Some(&by)).await,
             Runs::Rebuild { selection, .. } => rebuild::rebuild(program, &selection).await,
+            Runs::Prune(prune) => prune_runs::prune(program, &prune).await,
             Runs::Resolve(resolve) => resolve::resolve(program, &resolve).await,
         }
     }
@@ -76,48 +82,22 @@ async fn show(program: &Program, wanted: &str, how: &Showing<'_>) -> Result<u8, 
         self::read(ledger, &run).await
     };
     let shown = program.read_ledger(read).await?;
-    let Shown { summary, former, heirs, ends, approvals, attempts, events, ended_at_ms } = &shown;
-    let records: Vec<TenantRecord> = former.records.iter().filter_map(|(_, record)| record.clone()).collect();
-    let mut stats = RunStats { selected: former.records.len(), ..RunStats::default() };
-    for record in &records {
-        stats.add(&record.outcome, record.attempts);
-    }
-    let stats = summary.stats.unwrap_or(stats);
-    let closed = events.iter().rev().find_map(|(_, event)| match event {
-        Event::GateFinished(gate) => gate.reason().map(|_| StopCause::Gate(gate.clone())),
-        _ => None,
-    });
-    let used_up = || next::used_up(budgets(events, summary.selected).into_iter(), &records);
-    let cause = closed.or_else(|| used_up().map(StopCause::Budget));
-    // A run that lives, or is being resumed, needs nothing from anybody: what is not done yet is about to be done.
-    let is_alive = [summary].into_iter().chain(heirs).any(|run| run.status() == RunStatus::Running);
-    let next = if is_alive { next::Next::default() } else { next_of(program, former, &ends.open, cause.as_ref()) };
-    let view = RunView {
-        run: summary,
-        outcome: OutcomeView {
-            header: &former.header,
-            records: &records,
-            stats: &stats,
-            elapsed: summary.elapsed(),
-            scripts: &[],
-            rerun: next.first.as_deref(),
-            ways: &next.rest,
-            cause: cause.as_ref(),
-        },
-        approvals,
-        attempts,
-        events,
-        ended_at_ms,
-        heirs,
-        settled: &ends.settled,
-        now_ms: now_ms(),
-        all: how.all,
-    };
+    let told = shown.told(program);
+    let view = shown.view(&told, how.all);
     for (format, file) in &how.reports.report {
         files::write(file, &view.render(*format, &Style::FILE))?;
     }
     how.output.deliver(&view.render(how.output.format, &how.output.style(program)))?;
-    Ok(if how.watch { exit::code(stats.verdict(), false) } else { 0 })
+    Ok(if how.watch { exit::code(told.stats.verdict(), false) } else { 0 })
+}
+
+/// Shows a run that is over. Returns the exit code that it ended with.
+#[cfg(feature = "queue")]
+pub(super) async fn over(program: &Program, run: Uuid, output: &Output) -> Result<u8, CliError> {
+    let shown = program.read_ledger(async |ledger: &Ledger| self::read(ledger, &run.to_string()).await).await?;
+    let told = shown.told(program);
+    output.deliver(&shown.view(&told, false).render(output.format, &output.style(program)))?;
+    Ok(exit::code(told.stats.verdict(), false))
 }
 
 /// The budgets of the waves that began, and that of the run, as its events have them.
@@ -135,19 +115,111 @@ fn budgets(events: &[(i64, Event)], selected: usize) -> Vec<next::Budget> {
 }
 
 /// A run as the ledger has it.
-struct Shown {
-    summary: RunSummary,
+pub(super) struct Shown {
+    pub(super) summary: RunSummary,
     former: PreviousRun,
     /// The runs that resumed it.
     heirs: Vec<RunSummary>,
+    undoing: Undoing,
     ends: Ends,
     approvals: Vec<Approval>,
     attempts: Vec<AttemptRow>,
     events: Vec<(i64, Event)>,
     ended_at_ms: HashMap<usize, i64>,
+    runners: Vec<RunnerRow>,
 }
 
-async fn read(ledger: &Ledger, wanted: &str) -> Result<Shown, CliError> {
+/// The judgement on a run, and what to type next.
+pub(super) struct Told {
+    records: Vec<TenantRecord>,
+    stats: RunStats,
+    cause: Option<StopCause>,
+    next: next::Next,
+}
+
+impl Shown {
+    pub(super) fn header(&self) -> &RunHeader {
+        &self.former.header
+    }
+
+    pub(super) fn told(&self, program: &Program) -> Told {
+        let Shown { summary, former, heirs, undoing, ends, events, .. } = self;
+        let records: Vec<TenantRecord> = former.records.iter().filter_map(|(_, record)| record.clone()).collect();
+        let mut stats = RunStats { selected: former.records.len(), ..RunStats::default() };
+        for record in &records {
+            stats.add(&record.outcome, record.attempts);
+        }
+        let stats = summary.stats.unwrap_or(stats);
+        let closed = events.iter().rev().find_map(|(_, event)| match event {
+            Event::GateFinished(gate) => gate.reason().map(|_| StopCause::Gate(gate.clone())),
+            _ => None,
+        });
+        let used_up = next::used_up(budgets(events, summary.selected).into_iter(), &records);
+        // A resumed run began with failures that its events do not have; that it stopped is recorded.
+        let is_stopped = matches!(stats.stopped, Some(NotStarted::FailureBudget | NotStarted::RunFailureBudget));
+        let is_used_up = used_up.is_some() || is_stopped;
+        let cause = closed.or(used_up.map(StopCause::Budget));
+        // A run that lives, or is being resumed, needs nothing from anybody: what is not done yet is about to be done.
+        let is_alive = [summary].into_iter().chain(heirs).any(|run| run.status() == RunStatus::Running);
+        let next = match is_alive {
+            true => next::Next::default(),
+            // Nobody has come yet, or all have gone.
+            false if summary.started_by.is_shared() && summary.finished_at_ms.is_none() && heirs.is_empty() => {
+                let first = Some(program.command(&format!("work {}", summary.run)));
+                next::Next { first, ..next::Next::default() }
+            }
+            false => {
+                let still = |id: &TenantId| ends.open.contains(id);
+                let tenants = former.records.iter().map(|(planned, _)| planned);
+                let tenants = tenants.filter(|planned| still(&planned.tenant)).cloned().collect();
+                let open: Vec<TenantRecord> = records.iter().filter(|r| still(&r.tenant)).cloned().collect();
+                let left_out = events.iter().find_map(|(_, event)| match event {
+                    Event::LeftOut { tenants } => Some(tenants.clone()),
+                    _ => None,
+                });
+                let over = next::Over {
+                    header: &RunHeader { tenants, ..former.header.clone() },
+                    open: &open,
+                    records: &records,
+                    cause: cause.as_ref(),
+                    is_used_up,
+                    undoing: undoing.clone(),
+                    left_out: left_out.unwrap_or_default(),
+                };
+                next::of(program, &over)
+            }
+        };
+        Told { records, stats, cause, next }
+    }
+
+    pub(super) fn view<'a>(&'a self, told: &'a Told, all: bool) -> RunView<'a> {
+        RunView {
+            run: &self.summary,
+            outcome: OutcomeView {
+                header: &self.former.header,
+                records: &told.records,
+                stats: &told.stats,
+                elapsed: self.summary.elapsed(),
+                scripts: &[],
+                rerun: told.next.first.as_deref(),
+                ways: &told.next.rest,
+                cause: told.cause.as_ref(),
+                undo: Some(&self.undoing),
+            },
+            approvals: &self.approvals,
+            attempts: &self.attempts,
+            events: &self.events,
+            ended_at_ms: &self.ended_at_ms,
+            heirs: &self.heirs,
+            settled: &self.ends.settled,
+            runners: &self.runners,
+            now_ms: now_ms(),
+            all,
+        }
+    }
+}
+
+pub(super) async fn read(ledger: &Ledger, wanted: &str) -> Result<Shown, CliError> {
     let summary = ledger.run(wanted).await.map_err(run_error)?;
     let former = PreviousRun::read(ledger, &summary.run.to_string()).await?;
     let heirs = ledger.heirs(summary.run).await.map_err(run_error)?;
@@ -159,19 +231,7 @@ async fn read(ledger: &Ledger, wanted: &str) -> Result<Shown, CliError> {
     let attempts = ledger.attempts(summary.run).await.map_err(run_error)?;
     let events = ledger.events(summary.run).await.map_err(run_error)?;
     let ended_at_ms = ledger.ended_at(summary.run).await.map_err(run_error)?;
-    Ok(Shown { summary, former, heirs, ends, approvals, attempts, events, ended_at_ms })
-}
-
-/// The commands to type next for the tenants that no later run has settled.
-fn next_of(
-    program: &Program,
-    former: &PreviousRun,
-    open: &BTreeSet<TenantId>,
-    cause: Option<&StopCause>,
-) -> next::Next {
-    let still = |(planned, _): &&(PlannedTenant, Option<TenantRecord>)| open.contains(&planned.tenant);
-    let tenants = former.records.iter().filter(still).map(|(planned, _)| planned.clone()).collect();
-    let records: Vec<TenantRecord> =
-        former.records.iter().filter(still).filter_map(|(_, record)| record.clone()).collect();
-    next::after(program, &RunHeader { tenants, ..former.header.clone() }, &records, cause)
+    let undoing = Undoing::of(&events, ledger.taken_back(summary.run).await.map_err(run_error)?);
+    let runners = ledger.runners(summary.run).await.map_err(run_error)?;
+    Ok(Shown { summary, former, heirs, undoing, ends, approvals, attempts, events, ended_at_ms, runners })
 }

@@ -12,11 +12,13 @@ use uuid::Uuid;
 use super::args::{ApprovePlan, Change, Selection as SelectionArgs};
 use super::exit::CliError;
 use super::inspect::{self, Planned, Planning};
+use super::rollback_run::Undo;
 use super::setup::{Program, quoted};
 use super::start::Intent;
-use super::{files, gates, goals, origin, rollback_run, session};
+use super::{files, gates, goals, migrate, origin, rollback_run, servers, session, strata};
 use crate::compile::MigrationSet;
-use crate::engine::{location, place};
+use crate::engine::place;
+use crate::inputs::Origin;
 use crate::inputs::select::{Selection, Wave};
 use crate::ledger::Ledger;
 use crate::model::approval::Approval;
@@ -35,11 +37,14 @@ use crate::report::plan::PlanRow;
 use crate::report::{clean, count, moment};
 
 /// The settings that a saved plan holds for.
-const SETTINGS: [&str; 15] = [
+pub(super) const SETTINGS: [&str; 18] = [
     "concurrency",
     "per_server",
+    "connect_timeout",
     "lock_timeout",
     "statement_timeout",
+    "cancel_timeout",
+    "silence_timeout",
     "transaction",
     "online",
     "attempts",
@@ -68,7 +73,7 @@ fn of(planning: &Planning<'_>, planned: &Planned, selection: Vec<String>) -> Sav
     let waves = rows.map(|((_, rows), wave)| {
         let tenants = rows.iter().zip(&wave.tenants).zip(observations.by_ref());
         let tenants = tenants.map(|((row, tenant), seen)| saved_tenant(program, row, tenant, seen)).collect();
-        SavedWave { name: wave.name.clone(), settings: settings_of(wave), tenants }
+        SavedWave { name: wave.name.clone(), settings: settings_of(program, wave), tenants }
     });
     let waves = waves.collect();
     let scripts = planned.scripts().iter().chain(planned.aside()).map(|script| SavedScript {
@@ -111,6 +116,12 @@ fn settings(planning: &Planning<'_>, planned: &Planned) -> BTreeMap<String, Stri
     if !assertions.is_empty() {
         all.insert("assertions of gates".to_owned(), short(&hash(&format!("{assertions:?}"))).to_owned());
     }
+    let tenants: Vec<Arc<Tenant>> = planning.selection.tenants().cloned().collect();
+    for note in servers::notes(program, &tenants) {
+        let of = [("window", note.window), ("per_server", note.per_server.map(|cap| cap.to_string()))];
+        let own = of.into_iter().filter_map(|(key, text)| Some((format!("{key} of server {}", note.server), text?)));
+        all.extend(own);
+    }
     for (point, hook) in &program.settings().hooks {
         all.insert(format!("hook {point}"), format!("{} ({})", hook.shown(), short(&hash(&format!("{hook:?}")))));
     }
@@ -128,7 +139,8 @@ fn in_words(limits: &Limits) -> String {
     all.collect::<Vec<_>>().join(", ")
 }
 
-fn settings_of(wave: &Wave) -> BTreeMap<String, String> {
+fn settings_of(program: &Program, wave: &Wave) -> BTreeMap<String, String> {
+    let rule = program.registry.waves.iter().find(|rule| rule.name == wave.name);
     let texts = [
         ("concurrency", wave.concurrency.map(|n| n.to_string())),
         ("per_server", wave.per_server.map(|n| n.to_string())),
@@ -138,19 +150,17 @@ fn settings_of(wave: &Wave) -> BTreeMap<String, String> {
         ("max_failures", Some(wave.max_failures.to_string())),
         ("lock_timeout", wave.lock_timeout.map(format_duration)),
         ("transaction", wave.transaction.map(|scope| format!("{scope:?}").to_lowercase())),
+        ("depends_on", rule.and_then(|rule| Some(rule.depends_on.as_ref()?.join(", ")))),
     ];
     texts.into_iter().filter_map(|(key, text)| Some((key.to_owned(), text?))).collect()
 }
 
 fn saved_tenant(program: &Program, row: &PlanRow, tenant: &Tenant, seen: &Observation) -> SavedTenant {
-    // A file is known by its place in the project, which another machine has elsewhere.
-    let folder = program.registry.path.parent().and_then(|folder| std::path::absolute(folder).ok());
-    let at = location(tenant);
-    let within = folder.and_then(|folder| Path::new(&at).strip_prefix(folder).ok().map(|p| p.display().to_string()));
     let texts = [
         ("lock_timeout", tenant.lock_timeout.map(format_duration)),
         ("transaction", tenant.transaction.map(|scope| format!("{scope:?}").to_lowercase())),
         ("online", tenant.online.map(|online| online.to_string())),
+        ("depends_on", (!tenant.depends_on.is_empty()).then(|| names(&tenant.depends_on))),
         ("migration_url", tenant.migration_address.as_ref().map(|_| short(&hash(&place(tenant).1)).to_owned())),
     ];
     let own = texts.into_iter().filter_map(|(key, text)| Some((key.to_owned(), text?)));
@@ -158,15 +168,26 @@ fn saved_tenant(program: &Program, row: &PlanRow, tenant: &Tenant, seen: &Observ
     SavedTenant {
         tenant: row.tenant.clone(),
         engine: row.engine,
-        database: hash(within.as_deref().unwrap_or(&at)),
+        database: hash(&program.place_of(tenant)),
         version: seen.version.clone(),
         run: row.steps.clone(),
         settings: own.chain(tags).collect(),
     }
 }
 
+fn names(ids: &[TenantId]) -> String {
+    ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
 /// Saves a plan. One that would refuse a tenant, or could not read it, is not saved: nobody could say what it means.
-pub(super) fn save(planning: &Planning<'_>, planned: &Planned, file: &Path) -> Result<String, CliError> {
+///
+/// `failed_of` is the id of the run whose failures it is for: `last` would be another one by then.
+pub(super) fn save(
+    planning: &Planning<'_>,
+    planned: &Planned,
+    failed_of: Option<&str>,
+    file: &Path,
+) -> Result<String, CliError> {
     let program = planning.program;
     let rows = planned.rows();
     let trouble: BTreeSet<TenantId> =
@@ -179,18 +200,39 @@ pub(super) fn save(planning: &Planning<'_>, planned: &Planned, file: &Path) -> R
             program.command("plan")
         )));
     }
-    let sealed = of(planning, planned, selection_words()).seal();
+    let mut words = selection_words();
+    for word in words.iter_mut().filter(|word| word.starts_with("--failed-of=")) {
+        failed_of.into_iter().for_each(|run| *word = format!("--failed-of={run}"));
+    }
+    let sealed = of(planning, planned, words).seal();
     files::write(file, &sealed.text())?;
     let named = quoted(&file.to_string_lossy());
-    let verb = if planning.goal.direction == Direction::Up { "migrate" } else { "rollback" };
     Ok(format!(
         "saved {}: {}, digest {}\nto approve it: {}\nto run it: {}\n",
         file.display(),
         count(rows.len(), "tenant"),
         sealed.digest,
         program.command(&format!("plan approve {named} --by NAME")),
-        program.command(&format!("{verb} --plan {named}"))
+        to_run(program, &sealed.plan, file)
     ))
+}
+
+/// The flags that give a run the limits which a plan was saved with, where the settings say something else.
+fn limits(program: &Program, saved: &SavedPlan) -> Vec<String> {
+    let flag = |(key, value, origin): &(String, String, Origin)| -> Option<String> {
+        let planned = saved.settings.get(key).filter(|_| SETTINGS.contains(&key.as_str()))?;
+        let is_otherwise = *origin == Origin::Flag || value != planned;
+        is_otherwise.then(|| origin::Flag::of_setting(key, planned)).flatten().map(|flag| flag.text())
+    };
+    program.settings().origins.iter().filter_map(flag).collect()
+}
+
+/// The command that runs a plan with its limits.
+fn to_run(program: &Program, saved: &SavedPlan, file: &Path) -> String {
+    let verb = if saved.direction == Direction::Up { "migrate" } else { "rollback" };
+    let plan = format!("--plan {}", quoted(&file.to_string_lossy()));
+    let words = [verb.to_owned(), plan].into_iter().chain(limits(program, saved));
+    program.command(&words.collect::<Vec<_>>().join(" "))
 }
 
 /// The flags that select tenants; a run that is undone is a field of its own.
@@ -227,15 +269,13 @@ pub(super) async fn approve(program: &Program, args: &ApprovePlan) -> Result<u8,
     let approved = ledger.approve(&approval).await.map_err(CliError::Ledger);
     ledger.close().await;
     approved?;
-    let named = quoted(&args.file.to_string_lossy());
-    let verb = if sealed.plan.direction == Direction::Up { "migrate" } else { "rollback" };
     super::terminal::print(&format!(
         "{} approved the plan {} ({}, {})\nto run it: {}",
         clean(by),
         sealed.digest,
         clean(&sealed.plan.goal),
         count(sealed.plan.waves.iter().map(|wave| wave.tenants.len()).sum(), "tenant"),
-        program.command(&format!("{verb} --plan {named}"))
+        to_run(program, &sealed.plan, &args.file)
     ))?;
     Ok(0)
 }
@@ -263,7 +303,9 @@ pub(super) async fn intent(
         return Err(CliError::Usage(text.to_owned()));
     }
     let mut intent = made_again(program, set, saved).await?;
+    strata::complete(program, set, &mut intent).await;
     let Some(goal) = intent.kind.goal() else { return Ok(None) };
+    goals::order(program, &mut intent.selection, goal.direction)?;
     let native = saved.native;
     let planning = Planning { native, ..intent.planning(program, set, &goal) };
     let planned = inspect::planned(&planning).await;
@@ -293,7 +335,8 @@ pub(super) async fn intent(
         leave_out(&mut intent.selection, &joined);
     }
     intent.kind = intent.kind.planned(sealed.digest.clone());
-    Ok(Some(Intent { starts, native, dry_run: args.dry_run, ..intent }))
+    let seen = planned.observations.into_iter().map(|seen| (seen.tenant.clone(), seen)).collect();
+    Ok(Some(Intent { starts, seen, native, dry_run: args.dry_run, ..intent }))
 }
 
 /// The plan that the same command makes today.
@@ -303,11 +346,17 @@ async fn made_again(program: &Program, set: &Arc<MigrationSet>, saved: &SavedPla
     let command = SelectionArgs::augment_args(clap::Command::new("plan").no_binary_name(true));
     let matches = command.try_get_matches_from(&saved.selection).map_err(unknown)?;
     let selection = SelectionArgs::from_arg_matches(&matches).map_err(unknown)?;
-    if let Some(run) = saved.undoes {
-        return rollback_run::intent(program, set, &run.to_string(), &selection.filter).await;
-    }
     let target = goals::target(set.catalog(), saved.to.as_deref(), saved.steps)?;
     let goal = Goal { direction: saved.direction, target, out_of_order: saved.out_of_order };
+    if let Some(run) = &selection.failed_of {
+        let recorded = program.previous_run(run).await?.goal(set.catalog())?;
+        let named = (saved.undoes.is_none() && recorded.target != target).then_some(target);
+        return migrate::selected(program, set, &selection, (goal, named)).await;
+    }
+    if let Some(run) = saved.undoes {
+        let undo = Undo { run: &run.to_string(), waves: None, filter: &selection.filter };
+        return rollback_run::intent(program, set, undo).await;
+    }
     Ok(Intent::migrate(goal, program.select(&selection).await?))
 }
 
@@ -336,10 +385,16 @@ fn refusal(program: &Program, sealed: &Sealed, file: &Path, differences: Vec<Str
     let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
     let joined = differences.iter().any(|line| line.ends_with(LATE));
     let late = if joined { "\nto run it without tenants that came later: --late-joiners report" } else { "" };
+    let limits = match limits(program, &sealed.plan).is_empty() {
+        true => String::new(),
+        false => {
+            format!("\nto run it with the limits that it was saved with: {}", to_run(program, &sealed.plan, file))
+        }
+    };
     let lines: Vec<String> = differences.iter().take(SHOWN).map(|line| clean(line)).collect();
     CliError::PlanRefused(format!(
         "the plan {} (digest {}) does not hold any more, and nothing was touched:\n  {}{more}\nput right what differs, or save a \
-         new plan: {}{late}",
+         new plan: {}{limits}{late}",
         file.display(),
         short(&sealed.digest),
         lines.join("\n  "),
@@ -399,7 +454,7 @@ pub(super) async fn refuse_unapproved(
             clean(&last.by),
             moment(last.at_ms),
             program.command(&format!("runs resume {run}")),
-            program.command("plan approve FILE --by NAME")
+            program.command(&format!("plan approve {} --by NAME", origin::plan_file()))
         )));
     }
     let Some(approval) = approvals.first() else {
@@ -409,7 +464,7 @@ pub(super) async fn refuse_unapproved(
         return Err(CliError::PlanRefused(format!(
             "nobody has approved the plan {}, and the tenant file says require_approval; nothing was touched\nto approve it: {}",
             short(digest),
-            program.command("plan approve FILE --by NAME")
+            program.command(&format!("plan approve {} --by NAME", origin::plan_file()))
         )));
     };
     if intent.resumes.is_none() {

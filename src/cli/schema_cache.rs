@@ -51,12 +51,12 @@ impl SchemaCache {
     }
 
     /// The cache for these migrations, for these tenants.
-    pub(super) async fn of(program: &Program, set: &MigrationSet, tenants: &[LiveSchema]) -> Self {
+    pub(super) async fn of(program: &Program, set: &MigrationSet, schemas: &[LiveSchema]) -> Self {
         let mut engines = Vec::new();
-        for engine in tenants.iter().map(|tenant| tenant.seen.engine).collect::<BTreeSet<_>>() {
+        for engine in schemas.iter().map(|schema| schema.variant.engine()).collect::<BTreeSet<_>>() {
             engines.push((engine, catalog(program, set, engine).await));
         }
-        let products = tenants.iter().map(|tenant| tenant.product.clone()).collect();
+        let products = schemas.iter().map(|schema| schema.product.clone()).collect();
         SchemaCache { folder: files::cache("schemas"), engines, products }
     }
 

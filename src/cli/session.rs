@@ -17,9 +17,10 @@ use super::exit::{self, CliError};
 use super::setup::Program;
 use super::signals::Signals;
 use super::terminal::{self, Terminal};
-use super::{files, gates, hold, next, resume};
+use super::undo_wave::{self, Undone};
+use super::{files, gates, metrics, next, resume, sources};
 use crate::compile::MigrationSet;
-use crate::engine;
+use crate::engine::{self, is_beside_another, location};
 use crate::inputs::select::Selection;
 use crate::ledger::{Ledger, LedgerError, Location, Recorder};
 use crate::model::clock::now_ms;
@@ -31,11 +32,14 @@ use crate::model::plan::Target;
 use crate::model::run_summary::{RunFilter, RunStatus, RunSummary};
 use crate::model::schema::Script;
 use crate::model::sink::{EventSink, FanOut, SinkLost};
+use crate::model::stats::RunStats;
+use crate::model::tenant::{Address, Tenant};
+use crate::model::undo::Undoing;
 use crate::policy::StopCause;
 use crate::report::live::{self, Live};
 use crate::report::outcome::{OutcomeView, Page};
-use crate::report::{Format, Style, first};
-use crate::run::{self, Cancel, RunPlan};
+use crate::report::{Format, Style, clean, first};
+use crate::run::{self, Cancel, OpenGate, RunPlan};
 
 /// The interval of progress lines in a run without a terminal.
 const HEARTBEAT: Duration = Duration::from_secs(30);
@@ -46,6 +50,17 @@ const REDRAW: Duration = Duration::from_millis(100);
 /// Refuses a ledger in a tenant's database: its tables do not belong there, and an empty tenant file would be taken for
 /// a new ledger.
 pub(super) fn refuse_tenant(program: &Program) -> Result<(), CliError> {
+    let is_beside = |tenant: &&Arc<Tenant>| match tenant.address_for_migrations() {
+        Address::File(file) => is_beside_another(file),
+        Address::Url(_) | Address::Unusable(_) => false,
+    };
+    if let Some(tenant) = program.registry.tenants.iter().find(is_beside) {
+        return Err(CliError::Settings(format!(
+            "the file of tenant {}, {}, is one that SQLite or fleet keeps beside another database, and no database; correct its url",
+            clean(tenant.id.as_str()),
+            clean(&location(tenant))
+        )));
+    }
     let Some(tenant) = program.registry.tenant_at_ledger() else { return Ok(()) };
     let place = match &program.settings().ledger {
         Location::File(file) => file.display().to_string(),
@@ -72,34 +87,122 @@ pub(super) fn held_or(program: &Program, error: LedgerError) -> CliError {
     resume::at_work(program, &what, &holder)
 }
 
-/// Runs a plan with everything around it: ledger, signals, progress, report. Returns the exit code.
+/// The surroundings of a run: the wanted output, the stream of its events once that is open, and the means to stop it.
+pub(super) struct Stage<'a> {
+    pub(super) output: &'a RunOutput,
+    pub(super) stream: Option<JsonLines>,
+    /// `None`: signals are listened to from the beginning of the run on.
+    pub(super) stop: Option<(Cancel, Signals)>,
+}
+
+/// A run that has come to its end.
+pub(super) struct Ended {
+    pub(super) plan: Arc<RunPlan>,
+    /// In plan order.
+    pub(super) records: Vec<TenantRecord>,
+    events: Vec<(i64, Event)>,
+    ended_at_ms: HashMap<usize, i64>,
+    /// The gate that did not let it on.
+    gate: Option<GateRecord>,
+    pub(super) stats: RunStats,
+    elapsed: Duration,
+    /// The error by which its ledger was lost.
+    pub(super) lost: Option<LedgerError>,
+    terminated: bool,
+}
+
+impl Ended {
+    /// The exit code by its own outcomes.
+    pub(super) fn code(&self) -> u8 {
+        exit::code(self.stats.verdict(), self.terminated)
+    }
+
+    /// Its report.
+    pub(super) fn view<'a>(&'a self, told: &'a Told) -> OutcomeView<'a> {
+        OutcomeView {
+            header: &self.plan.header,
+            records: &self.records,
+            stats: &self.stats,
+            elapsed: Some(self.elapsed),
+            scripts: &told.scripts,
+            rerun: told.next.first.as_deref(),
+            ways: &told.next.rest,
+            cause: told.cause.as_ref(),
+            undo: told.undoing.as_ref(),
+        }
+    }
+
+    /// The waves that are to be taken back.
+    pub(super) fn due(&self) -> Vec<String> {
+        Undoing::of(&self.events, Vec::new()).due
+    }
+}
+
+/// Runs a plan with everything around it: ledger, signals, progress, report; and takes a wave back that failed, if its gate
+/// says so. Returns the exit code.
 pub(super) async fn drive(
     program: &Program,
     set: &Arc<MigrationSet>,
     plan: RunPlan,
     output: &RunOutput,
 ) -> Result<u8, CliError> {
+    let mut stage = Stage { output, stream: None, stop: None };
+    let mut ended = conduct(program, set, plan, &mut stage).await?;
+    let undone = undo_wave::behind(program, set, &ended, &mut stage).await;
+    let told = told(program, &mut ended, undone.as_ref()).await;
+    let view = ended.view(&told);
+    let code = undone.as_ref().map_or(ended.code(), |undone| undone.code(ended.code()));
+    // The run is over regardless of its reports: a failed report is an error and hides no failure of the run.
+    let mut is_told = true;
+    let shown = [stage.stream.take().map_or(Ok(()), JsonLines::end), show(program, output, &view)];
+    let (events, ended_at_ms) = (&ended.events, &ended.ended_at_ms);
+    let page = Page { outcome: view, events, ended_at_ms, status: RunStatus::Finished };
+    let metrics = metrics::write(program, output.metrics_file.as_deref(), None).await;
+    for result in write_reports(output, &page).into_iter().chain(shown).chain([metrics]) {
+        if let Err(error) = result {
+            let command = program.command(&format!("runs show {}", ended.plan.header.run));
+            program.terminal.tell(&format!("error: {error}; the run itself is over and recorded, see: {command}"));
+            is_told = false;
+        }
+    }
+    Ok(if is_told || code != 0 { code } else { 1 })
+}
+
+/// Runs a plan to its end, with ledger, signals and progress.
+pub(super) async fn conduct(
+    program: &Program,
+    set: &Arc<MigrationSet>,
+    plan: RunPlan,
+    stage: &mut Stage<'_>,
+) -> Result<Ended, CliError> {
     refuse_tenant(program)?;
     files::check_logs(program)?;
     // Removes secrets that a killed run has left in the temporary folder.
     engine::remove_left_secrets();
     let gatekeeper = gates::keeper(program, set, &plan)?;
     let ledger = Ledger::open(&program.settings().ledger).await.map_err(CliError::Ledger)?;
-    let mut stream = JsonLines::open(program.terminal, output)?;
+    let stream = match &mut stage.stream {
+        Some(stream) => stream,
+        none => none.insert(JsonLines::open(program.terminal, stage.output)?),
+    };
     let usual = usual_pace(&ledger, &plan.header).await;
     let mut recorder = ledger.recorder();
     // Dying before this: no tenant was touched and nothing is recorded. Dying after: the run is there to be resumed.
-    recorder.begin(&plan.header).await.map_err(|error| held_or(program, error))?;
-    let cancel = Cancel::default();
-    let signals = Signals::listen(cancel.clone());
+    let approved: Vec<GateRecord> = plan.open_gates.iter().filter_map(OpenGate::approval).collect();
+    recorder.begin_approved(&plan.header, &approved).await.map_err(|error| held_or(program, error))?;
+    sources::note(program, &ledger, plan.header.run).await;
+    let (cancel, signals) = stage.stop.take().unwrap_or_else(|| {
+        let cancel = Cancel::default();
+        (cancel.clone(), Signals::listen(cancel))
+    });
     let begun = Instant::now();
-    let plan = Arc::new(RunPlan { timings: output.timings, gatekeeper, ..plan });
+    let plan = Arc::new(RunPlan { timings: stage.output.timings, gatekeeper, ..plan });
     let (sender, receiver) = mpsc::channel(1_024);
     let running = tokio::spawn(run::execute(plan.clone(), program.door(set), cancel.clone(), sender));
     let (mut records, mut view) = (Records::default(), LiveView::new(program.terminal, begun, usual));
     let mut to_ledger = &recorder;
     // The ledger comes first: what is shown has been handed to it.
-    let mut sinks = FanOut::default().and(&mut to_ledger).and(&mut records).and(&mut stream).and(&mut view);
+    let mut sinks = FanOut::default().and(&mut to_ledger).and(&mut records).and(stream).and(&mut view);
     deliver(receiver, &mut sinks, &recorder, &cancel).await;
     drop(sinks);
     drop(view);
@@ -107,26 +210,53 @@ pub(super) async fn drive(
     let (events, ended_at_ms, gate) = (std::mem::take(events), std::mem::take(ended_at_ms), gate.take());
     let records = records.in_plan_order();
     let elapsed = begun.elapsed();
-    let mut stats = running.await.map_err(|e| CliError::CanNotStart(format!("the run ended unexpectedly: {e}")))?;
-    let failure = recorder.finish().await.err();
+    let stats = running.await.map_err(|e| CliError::CanNotStart(format!("the run ended unexpectedly: {e}")))?;
+    let lost = recorder.finish().await.err();
     ledger.close().await;
+    let terminated = signals.terminated();
+    Ok(Ended { plan, records, events, ended_at_ms, gate, stats, elapsed, lost, terminated })
+}
+
+/// The words on a run that has come to its end.
+pub(super) struct Told {
+    next: next::Next,
+    cause: Option<StopCause>,
+    scripts: Vec<Script>,
+    undoing: Option<Undoing>,
+}
+
+/// Finds the words on a run that has come to its end. Tells that its ledger was lost.
+pub(super) async fn told(program: &Program, ended: &mut Ended, undone: Option<&Undone>) -> Told {
+    let scripts = needed_scripts(&ended.plan, &ended.records).await;
+    let (next, cause) = next_of(program, ended, undone);
+    Told { next, cause, scripts, undoing: undone.map(Undone::undoing) }
+}
+
+/// The commands to type next, and the reason why the run stopped.
+fn next_of(program: &Program, ended: &mut Ended, undone: Option<&Undone>) -> (next::Next, Option<StopCause>) {
+    let (plan, records) = (ended.plan.clone(), &ended.records);
     let waves = plan.waves.iter().map(|wave| {
         let total = wave.tenants.len() + wave.former.finished;
         (Some(wave.name.clone()), wave.max_failures, wave.former, total)
     });
     let all = plan.tenants.len() + plan.former.finished;
-    let used_up = next::used_up(waves.chain([(None, plan.max_failures, plan.former, all)]), &records);
+    let used_up = next::used_up(waves.chain([(None, plan.max_failures, plan.former, all)]), records);
     let is_used_up = used_up.is_some();
-    let cause = gate.map(StopCause::Gate).or(used_up.map(StopCause::Budget));
-    let mut next = match &failure {
-        None => next::after(program, &plan.header, &records, cause.as_ref()),
-        Some(_) => next::after_loss(program, &plan.header, &records),
+    let cause = ended.gate.take().map(StopCause::Gate).or(used_up.map(StopCause::Budget));
+    let over = next::Over {
+        header: &plan.header,
+        open: records,
+        records,
+        cause: cause.as_ref(),
+        is_used_up,
+        undoing: undone.map(Undone::undoing).unwrap_or_default(),
+        left_out: plan.quarantined.iter().cloned().collect(),
     };
-    if is_used_up {
-        next.rest.push_str(&next::way_back(program, &plan.header, &records));
-    }
-    next.rest.push_str(&hold::lines(program, &plan.quarantined));
-    if let Some(error) = failure {
+    let next = match &ended.lost {
+        None => next::of(program, &over),
+        Some(_) => next::after_loss(program, &over),
+    };
+    if let Some(error) = ended.lost.take() {
         let go_on = next.first.as_ref().map(|command| {
             let for_good = match plan.header.kind.goal().map(|goal| goal.target) {
                 None => "",
@@ -143,32 +273,9 @@ pub(super) async fn drive(
             program.command("status"),
             go_on.unwrap_or_default()
         ));
-        stats.stopped = Some(NotStarted::Ledger);
+        ended.stats.stopped = Some(NotStarted::Ledger);
     }
-    let scripts = needed_scripts(&plan, &records).await;
-    let view = OutcomeView {
-        header: &plan.header,
-        records: &records,
-        stats: &stats,
-        elapsed: Some(elapsed),
-        scripts: &scripts,
-        rerun: next.first.as_deref(),
-        ways: &next.rest,
-        cause: cause.as_ref(),
-    };
-    let code = exit::code(stats.verdict(), signals.terminated());
-    // The run is over regardless of its reports: a failed report is an error and hides no failure of the run.
-    let mut is_told = true;
-    let shown = [stream.end(), show(program, output, &view)];
-    let page = Page { outcome: view, events: &events, ended_at_ms: &ended_at_ms, status: RunStatus::Finished };
-    for result in write_reports(output, &page).into_iter().chain(shown) {
-        if let Err(error) = result {
-            let command = program.command(&format!("runs show {}", plan.header.run));
-            program.terminal.tell(&format!("error: {error}; the run itself is over and recorded, see: {command}"));
-            is_told = false;
-        }
-    }
-    Ok(if is_told || code != 0 { code } else { 1 })
+    (next, cause)
 }
 
 /// The time for a tenant in the last run of this kind, if the ledger has one of late.
@@ -283,7 +390,7 @@ impl EventSink for Records {
 
 /// The stream of `--format jsonl`; closed where another format was requested, once its reader is gone, and once a write
 /// failed.
-struct JsonLines {
+pub(super) struct JsonLines {
     terminal: Terminal,
     file: Option<PathBuf>,
     out: Option<Box<dyn Write + Send>>,
@@ -367,7 +474,9 @@ impl LiveView {
 
     /// Shows an event of this time after the start of the run.
     pub(super) fn show(&mut self, event: &Event, elapsed: Duration) {
-        if self.terminal.quiet {
+        // Nothing else tells of such a hook: it changes no outcome.
+        let is_failed_hook = matches!(event, Event::HookFinished { error: Some(_), .. });
+        if self.terminal.quiet && !is_failed_hook {
             return self.note(event, elapsed);
         }
         let line = self.live.line(event, elapsed);
@@ -439,6 +548,7 @@ fn is_notable(event: &Event) -> bool {
         }
         Event::OutsideWindow { .. } | Event::HookFinished { error: Some(_), .. } => true,
         Event::RunStarted(_) | Event::WaveFinished { .. } | Event::GateStarted { .. } | Event::GateFinished(_) => true,
+        Event::RollbackDue { .. } | Event::WaveClosed { .. } => true,
         _ => false,
     }
 }

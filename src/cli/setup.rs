@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::Future;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,27 +11,33 @@ use super::code::Code;
 use super::exit::CliError;
 use super::hold;
 use super::previous_run::{PreviousRun, retained};
+use super::sources::{self, Reads};
 use super::terminal::Terminal;
 use super::waiting::{Wait, waiting};
 use crate::compile::folder::ScriptMistake;
 use crate::compile::{MigrationSet, folder};
-use crate::engine::{Database, Servers};
+use crate::engine::{Database, Servers, location};
 use crate::hooks::Callers;
-use crate::inputs::registry::{self, Registry, Renewal};
+use crate::inputs::registry::{self, Discovered, Registry, Renewal};
 use crate::inputs::select::{self, Filter, Selection};
-use crate::inputs::{Overrides, SETTINGS, ServerUrl, Setting, Settings, Variables, folder_of, unread};
+use crate::inputs::{Mistakes, Overrides, SETTINGS, ServerUrl, Setting, Settings, Variables, folder_of, unread};
 use crate::ledger::Ledger;
+use crate::model::engine::Flavour;
 use crate::model::hook::Hooks;
 use crate::model::observation::Observation;
 use crate::model::program;
-use crate::model::run_summary::LeftAt;
+use crate::model::run_summary::{LeftAt, RunFilter};
 use crate::model::schema::State;
 use crate::model::tenant::{Tenant, TenantId};
 use crate::model::text::suggestion;
 use crate::policy::Limits;
 use crate::report::count;
+use crate::report::sources::SourceRow;
 use crate::run;
 use crate::seed::Rules;
+
+/// The most runs among which the last of a kind is looked for.
+const RUNS: usize = 10_000;
 
 /// The fleet as this command sees it.
 pub(super) struct Program {
@@ -40,18 +47,24 @@ pub(super) struct Program {
     pub(super) named: bool,
     /// The locations given as flags, so that proposed commands use the same ones.
     places: Vec<String>,
+    /// The flags of settings that were given.
+    pub(super) flags: Overrides,
     pub(super) code: Code,
     /// The tenants that the present look at the fleet has read.
     read: AtomicUsize,
+    /// The rows that the sources gave.
+    discovered: Option<Arc<Discovered>>,
+    /// The sources, with who is new and gone since the last run.
+    pub(super) news: Vec<SourceRow>,
 }
 
 impl Program {
-    /// Reads the tenant file; these flags override its settings.
-    pub(super) fn load(
+    /// Reads the tenant file, and its sources where the command needs them; these flags override its settings.
+    pub(super) async fn load(
         global: &Global,
         overrides: Overrides,
-        terminal: Terminal,
-        code: Code,
+        (terminal, code): (Terminal, Code),
+        reads: Reads,
     ) -> Result<Self, CliError> {
         let path = match &global.config {
             Some(path) => path.clone(),
@@ -65,12 +78,52 @@ impl Program {
             }
         };
         let places = places(&overrides);
-        let registry = registry::load(&path, &overrides)
-            .map_err(|mistakes| CliError::Mistakes { rendered: mistakes.render(terminal.err.colour) })?;
+        let wrong = |mistakes: Mistakes| CliError::Mistakes { rendered: mistakes.render(terminal.err.colour) };
+        let mut registry = registry::load(&path, &overrides, None).map_err(wrong)?;
+        let mut discovered = None;
+        if reads == Reads::Sources && !registry.sources.is_empty() {
+            let rows = discovered.insert(Arc::new(sources::ask(&registry, terminal, &code).await?));
+            registry = registry::load(&path, &overrides, Some(rows)).map_err(wrong)?;
+        }
         for warning in &registry.warnings {
             terminal.warn(warning);
         }
-        Ok(Program { registry, terminal, named: global.config.is_some(), places, code, read: AtomicUsize::new(0) })
+        let (named, read, news) = (global.config.is_some(), AtomicUsize::new(0), Vec::new());
+        let mut program = Program { registry, terminal, named, places, flags: overrides, discovered, code, read, news };
+        match sources::news(&program).await {
+            Ok(news) => program.news = news,
+            Err(error) => terminal.warn(&format!("who is new and who is gone in the sources is not known: {error}")),
+        }
+        sources::warn_of_gone(&program);
+        if reads == Reads::Sources {
+            super::session::refuse_tenant(&program)?;
+        }
+        Ok(program)
+    }
+
+    /// The same program as if these settings had been given as flags, too; those that were win.
+    pub(super) fn with_settings(
+        &self,
+        more: impl IntoIterator<Item = (&'static str, String)>,
+    ) -> Result<Self, CliError> {
+        let flags = self.flags.over(more);
+        let registry = registry::load(&self.registry.path, &flags, self.discovered.as_deref())
+            .map_err(|mistakes| CliError::Mistakes { rendered: mistakes.render(self.terminal.err.colour) })?;
+        Ok(self.with(registry, flags, self.discovered.clone()))
+    }
+
+    fn with(&self, registry: Registry, flags: Overrides, discovered: Option<Arc<Discovered>>) -> Self {
+        Program {
+            registry,
+            terminal: self.terminal,
+            named: self.named,
+            places: self.places.clone(),
+            flags,
+            code: self.code.clone(),
+            read: AtomicUsize::new(0),
+            discovered,
+            news: self.news.clone(),
+        }
     }
 
     /// The fleet of a tenant file that was read already.
@@ -80,7 +133,29 @@ impl Program {
         overrides: &Overrides,
         (terminal, code): (Terminal, Code),
     ) -> Self {
-        Program { registry, terminal, named, places: places(overrides), code, read: AtomicUsize::new(0) }
+        let (places, flags) = (places(overrides), overrides.clone());
+        let (discovered, read, news) = (None, AtomicUsize::new(0), Vec::new());
+        Program { registry, terminal, named, places, flags, discovered, code, read, news }
+    }
+
+    /// The same program with its tenant file and its sources as they are now. Warnings were told when the program began.
+    ///
+    /// # Errors
+    /// The tenant file has mistakes, or a source gave no whole answer.
+    #[cfg(feature = "serve")]
+    pub(super) async fn again(&self) -> Result<Self, CliError> {
+        let load = |discovered| {
+            registry::load(&self.registry.path, &self.flags, discovered).map_err(|_| {
+                let check = self.command("tenants list");
+                CliError::Settings(format!("the tenant file has mistakes; they are shown by: {check}"))
+            })
+        };
+        let registry = load(None)?;
+        if registry.sources.is_empty() {
+            return Ok(self.with(registry, self.flags.clone(), None));
+        }
+        let discovered = Arc::new(sources::ask(&registry, self.terminal, &self.code).await?);
+        Ok(self.with(load(Some(&discovered))?, self.flags.clone(), Some(discovered)))
     }
 
     pub(super) fn settings(&self) -> &Settings {
@@ -127,8 +202,11 @@ impl Program {
     }
 
     pub(super) fn door(&self, set: &Arc<MigrationSet>) -> Arc<dyn Database> {
-        let timeouts = self.settings().timeouts();
-        let database = Arc::new(Servers::new(set.clone(), timeouts));
+        self.renewed(Servers::new(set.clone(), self.settings().timeouts()))
+    }
+
+    fn renewed(&self, servers: Servers) -> Arc<dyn Database> {
+        let (database, timeouts) = (Arc::new(servers), self.settings().timeouts());
         Arc::new(Renewal { database, passwords: self.registry.passwords.clone(), timeouts })
     }
 
@@ -179,18 +257,41 @@ impl Program {
             self.terminal.warn(&format!("{unmatched} matches no tenant"));
         }
         if selection.is_empty() {
+            // A source that lost its tenants is the reason, not a filter.
+            sources::refuse_gone(self)?;
             return Err(CliError::NothingMatched(why_nothing(&selection)));
         }
         Ok(selection)
     }
 
-    /// The state of these tenants.
+    /// The state of these tenants; warns of versions whose scripts are gone.
     pub(super) async fn observe(&self, set: &Arc<MigrationSet>, tenants: &[Arc<Tenant>]) -> Vec<Observation> {
-        let door = self.door(set);
-        let mut observations =
-            self.looking("reading tenants", tenants.len(), run::observe(tenants, set, &door, self.pace())).await;
-        self.find_lost(&mut observations).await;
-        hold::note(self, set.catalog(), tenants, &mut observations);
+        let observations = self.read_states(set, tenants).await;
+        self.tell_gone(set, &observations);
+        observations
+    }
+
+    /// The same, with the flavour of each server that has one, also where no script differs by it.
+    pub(super) async fn observe_flavours(
+        &self,
+        set: &Arc<MigrationSet>,
+        tenants: &[Arc<Tenant>],
+    ) -> Vec<(Observation, Option<Flavour>)> {
+        // The tenants themselves are not told: their scripts would be taken for those of one flavour.
+        let apart = |tenant: &Arc<Tenant>| match set.has_flavours() {
+            true => tenant.clone(),
+            false => Arc::new(Tenant { flavour: Arc::default(), ..Tenant::clone(tenant) }),
+        };
+        let asked: Vec<Arc<Tenant>> = tenants.iter().map(apart).collect();
+        let servers = Servers::new(set.clone(), self.settings().timeouts()).asking_flavours();
+        let mut observations = self.read_states_by(set, &asked, self.renewed(servers)).await;
+        self.tell_gone(set, &observations);
+        let flavours: Vec<Option<Flavour>> = observations.iter().map(|seen| seen.flavour).collect();
+        observations.iter_mut().filter(|_| !set.has_flavours()).for_each(|seen| seen.flavour = None);
+        observations.into_iter().zip(flavours).collect()
+    }
+
+    fn tell_gone(&self, set: &MigrationSet, observations: &[Observation]) {
         let mut gone: BTreeMap<&str, usize> = BTreeMap::new();
         for name in observations.iter().flat_map(|o| set.catalog().gone(&o.history)) {
             *gone.entry(name).or_default() += 1;
@@ -203,6 +304,23 @@ impl Program {
                 self.command(&format!("scripts forget {}", quoted(name)))
             ));
         }
+    }
+
+    /// The state of these tenants.
+    pub(super) async fn read_states(&self, set: &Arc<MigrationSet>, tenants: &[Arc<Tenant>]) -> Vec<Observation> {
+        self.read_states_by(set, tenants, self.door(set)).await
+    }
+
+    async fn read_states_by(
+        &self,
+        set: &Arc<MigrationSet>,
+        tenants: &[Arc<Tenant>],
+        door: Arc<dyn Database>,
+    ) -> Vec<Observation> {
+        let mut observations =
+            self.looking("reading tenants", tenants.len(), run::observe(tenants, set, &door, self.pace())).await;
+        self.find_lost(&mut observations).await;
+        hold::note(self, set.catalog(), tenants, &mut observations);
         observations
     }
 
@@ -276,10 +394,33 @@ impl Program {
         self.read_ledger(async |ledger| PreviousRun::read(ledger, wanted).await).await
     }
 
+    /// The selection of a migration: "last" of `--failed-of` is the last run that migrated or rolled back, whatever came after
+    /// it.
+    pub(super) async fn of_migrations(&self, args: &SelectionArgs) -> Result<SelectionArgs, CliError> {
+        if args.failed_of.as_deref().map(str::trim) != Some("last") {
+            return Ok(args.clone());
+        }
+        let read = async |ledger: &Ledger| {
+            let runs = ledger.runs_of(&RunFilter::default(), RUNS).await.map_err(CliError::Ledger)?;
+            let last = runs.iter().find(|run| run.kind.goal().is_some());
+            let none = || CliError::Usage("no run that migrates or rolls back has been recorded yet".to_owned());
+            last.map(|run| run.run.to_string()).ok_or_else(none)
+        };
+        Ok(SelectionArgs { failed_of: Some(self.read_ledger(read).await?), ..args.clone() })
+    }
+
     /// A path for display: relative to the current folder where it lies below it.
     pub(super) fn shown(&self, path: &std::path::Path) -> std::path::PathBuf {
         let here = std::env::current_dir().unwrap_or_default();
         path.strip_prefix(&here).map_or_else(|_| path.to_owned(), std::path::Path::to_owned)
+    }
+
+    /// The place of a tenant's database, without user and password. A file is known by its place in the project, which another
+    /// machine has elsewhere.
+    pub(super) fn place_of(&self, tenant: &Tenant) -> String {
+        let at = location(tenant);
+        let within = Path::new(&at).strip_prefix(folder_of(&self.registry.path)).ok();
+        within.map_or_else(|| at.clone(), |path| path.display().to_string())
     }
 
     /// `fleet …` with the tenant file and the places that this command was given, as a command to type next.
@@ -364,9 +505,14 @@ pub(super) fn quoted(word: &str) -> String {
 
 /// `--tenant` for exactly this tenant, with its id quoted for the shell, the command line and patterns.
 pub(super) fn tenant_flag(id: &TenantId) -> String {
-    let literal = |c: char| if "*?[{}\\".contains(c) { format!("[{c}]") } else { c.to_string() };
-    let word = quoted(&id.as_str().chars().map(literal).collect::<String>());
+    let word = quoted(&literal(id));
     if id.as_str().starts_with('-') { format!("--tenant={word}") } else { format!("--tenant {word}") }
+}
+
+/// The pattern that matches exactly this id.
+pub(super) fn literal(id: &TenantId) -> String {
+    let literal = |c: char| if "*?[{}\\".contains(c) { format!("[{c}]") } else { c.to_string() };
+    id.as_str().chars().map(literal).collect()
 }
 
 /// `runs resolve` for this tenant with these flags. An id that begins like a flag goes after all flags.
@@ -386,7 +532,10 @@ fn why_nothing(selection: &Selection) -> String {
     let mut reasons: Vec<(String, usize)> = reasons.into_iter().collect();
     reasons.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
     let words: Vec<String> = reasons.iter().take(3).map(|(why, n)| format!("{n} because {why}")).collect();
-    format!("{} in the file, {}", selection.mismatches.len(), words.join(", "))
+    match selection.mismatches.len() {
+        0 => "the file and its sources have none".to_owned(),
+        n => format!("{n} in the file, {}", words.join(", ")),
+    }
 }
 
 #[cfg(test)]

@@ -10,16 +10,23 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::args::{RunArgs, RunOutput};
+#[cfg(feature = "queue")]
+use super::enqueue;
 use super::exit::{self, CliError};
 use super::inspect::{self, Planned, Planning};
 use super::session;
 use super::setup::Program;
-use super::{doctor, gates, goals, hold, origin, question, saved_plan};
+use super::{
+    doctor, gates, goals, hold, neighbours, origin, question, saved_plan, servers, sizes, sources, strata, unjudged,
+    way_back,
+};
 use crate::compile::{LazyScripts, MigrationSet};
 use crate::inputs::Settings;
 use crate::inputs::select::Selection;
 use crate::model::clock::now_ms;
+use crate::model::engine::Flavour;
 use crate::model::event::{PlannedTenant, RunHeader};
+use crate::model::observation::Observation;
 use crate::model::plan::{Goal, Target};
 use crate::model::program;
 use crate::model::run_kind::RunKind;
@@ -56,6 +63,8 @@ pub(super) struct Intent {
     pub(super) former: HashMap<String, Tally>,
     /// By wave, the tenants that the resumed run brought to their target, for the wave's gate.
     pub(super) done: HashMap<String, Vec<Arc<Tenant>>>,
+    /// The waves whose failure budgets the resumed run has used up, where others go on without them.
+    pub(super) closed: Vec<String>,
     /// The gates that the resumed run has not passed.
     pub(super) open_gates: Vec<OpenGate>,
     /// The failure budget of the whole run.
@@ -64,6 +73,8 @@ pub(super) struct Intent {
     pub(super) native: bool,
     /// The plan is only shown.
     pub(super) dry_run: bool,
+    /// It is handed out to runners.
+    pub(super) enqueue: bool,
     /// Lock holders older than this are terminated.
     pub(super) kill_blockers: Option<Duration>,
     pub(super) backup: Option<BackupPlan>,
@@ -79,6 +90,10 @@ pub(super) struct Intent {
     pub(super) quarantined: Vec<(TenantId, String)>,
     /// The versions that tenants must have when their turn comes.
     pub(super) starts: HashMap<TenantId, Option<String>>,
+    /// The tenants as they were read already, by a command that had to.
+    pub(super) seen: HashMap<TenantId, Observation>,
+    /// The flavours of the servers of tenants that were asked for them, to choose those of a stratified wave.
+    pub(super) flavours: HashMap<TenantId, Flavour>,
 }
 
 impl Intent {
@@ -94,9 +109,9 @@ impl Intent {
         set: &'a Arc<MigrationSet>,
         goal: &'a Goal,
     ) -> Planning<'a> {
-        let Intent { selection, native, recreate, targets, .. } = self;
+        let Intent { selection, native, recreate, targets, seen, flavours, .. } = self;
         let (native, recreate, undoes) = (*native, *recreate, self.kind.undoes());
-        Planning { program, set, selection, goal, native, recreate, targets, undoes }
+        Planning { program, set, selection, goal, native, recreate, targets, undoes, seen, flavours }
     }
 
     /// A task on these tenants.
@@ -110,10 +125,12 @@ impl Intent {
             resumes: None,
             former: HashMap::new(),
             done: HashMap::new(),
+            closed: Vec::new(),
             open_gates: Vec::new(),
-            max_failures: FailureBudget::Unlimited,
+            max_failures: FailureBudget::UNLIMITED,
             native: false,
             dry_run: false,
+            enqueue: false,
             kill_blockers: None,
             backup: None,
             restore: None,
@@ -124,6 +141,8 @@ impl Intent {
             left_at: HashMap::new(),
             quarantined: Vec::new(),
             starts: HashMap::new(),
+            seen: HashMap::new(),
+            flavours: HashMap::new(),
         }
     }
 }
@@ -141,7 +160,18 @@ pub(super) async fn start(
     mut intent: Intent,
     output: &RunOutput,
 ) -> Result<u8, CliError> {
+    sources::tell(program);
+    if !intent.dry_run {
+        sources::refuse_gone(program)?;
+    }
+    #[cfg(feature = "queue")]
+    if intent.enqueue {
+        enqueue::refuse(program, &intent)?;
+    }
     hold::set_aside(program, &mut intent)?;
+    if intent.kind.plan().is_none() {
+        strata::complete(program, set, &mut intent).await;
+    }
     if output.keep_going && intent.kind.plan().is_some() {
         let text =
             "--keep-going lifts the failure budgets that the plan was saved with; leave it out, or save a new plan";
@@ -149,7 +179,7 @@ pub(super) async fn start(
     }
     intent.max_failures = output.run_budget(program.settings());
     for wave in intent.selection.waves.iter_mut().filter(|_| output.keep_going) {
-        wave.max_failures = FailureBudget::Unlimited;
+        wave.max_failures = FailureBudget::UNLIMITED;
     }
     let may_ask = !output.yes && !intent.dry_run;
     let goal = intent.kind.goal();
@@ -157,21 +187,30 @@ pub(super) async fn start(
         intent.selection.waves.iter_mut().for_each(|wave| wave.gate = None);
     }
     gates::assertions(program, gates::of(&intent.selection))?;
+    if goal.is_some_and(|goal| goal.direction == Direction::Up)
+        && let Some(why) = gates::unguarded(program, &intent.selection)
+    {
+        return Err(CliError::CanNotStart(format!("{why}\nnothing was touched")));
+    }
+    servers::refuse_shut(program, &intent.selection)?;
+    neighbours::refuse(program, &intent)?;
+    unjudged::refuse(program, set, &intent).await?;
     if !intent.dry_run {
         session::refuse_tenant(program)?;
         session::refuse_held(program, &intent.selection).await?;
     }
     if may_ask {
-        let or = if goal.is_some() { ", or --dry-run to see the plan" } else { "" };
+        let or = if goal.is_some() && intent.resumes.is_none() { ", or --dry-run to see the plan" } else { "" };
         program.terminal.require_person("changes databases", or)?;
     }
     if !intent.dry_run {
         saved_plan::refuse_unapproved(program, set, &intent).await?;
     }
     if let Some(goal) = &goal {
-        goals::refuse_backwards(program, &intent.selection, goal.direction)?;
+        goals::order(program, &mut intent.selection, goal.direction)?;
         goals::refuse_unset(set, &intent.selection, goal)?;
     }
+    sizes::largest_first(program, set, &mut intent.selection).await;
     if !output.no_preflight && !intent.dry_run {
         let goes_up = goal.is_some_and(|goal| goal.direction == Direction::Up);
         doctor::preflight(program, set, &intent.selection, goes_up).await?;
@@ -186,14 +225,27 @@ pub(super) async fn start(
     // Reading first is needed to show a plan, to determine the target of steps, and to find a missing `down` before
     // anything is touched. Otherwise each tenant is read just before it is changed, over the same connection.
     let counts_steps = matches!(goal.target, Target::Steps(_));
-    if may_ask || intent.dry_run || counts_steps || goal.direction == Direction::Down {
+    let needs_plan = may_ask || intent.dry_run || counts_steps || goal.direction == Direction::Down;
+    // A wave that is taken back on a failure has to have a way back.
+    let due = way_back::due(&intent.selection).filter(|_| goal.direction == Direction::Up);
+    if let Some(waves) = due.as_ref().filter(|_| !needs_plan) {
+        let planning = Planning { selection: waves, ..intent.planning(program, set, &goal) };
+        way_back::refuse(&planning, &inspect::planned(&planning).await).await?;
+    }
+    if needs_plan {
         let planning = intent.planning(program, set, &goal);
         let planned = inspect::planned(&planning).await;
         if intent.dry_run {
             output.deliver(&planned.view(set, &goal, Detail::Summary).render(Format::Table, &output.style(program)))?;
-            if goal.direction == Direction::Down {
-                refuse_irreversible(program, set, &planned, intent.native).await?;
-            }
+        }
+        if due.is_some() {
+            way_back::refuse(&planning, &planned).await?;
+        }
+        if goal.direction == Direction::Down {
+            refuse_irreversible(program, set, &planned, intent.native).await?;
+        }
+        if intent.dry_run {
+            sources::refuse_gone(program)?;
             // As the run itself would: a tenant that it refuses, or can't read, fails.
             let fails = planned.rows().iter().any(|row| row.refusal.is_some() || row.error.is_some());
             let left_out = intent.kind.undoes().is_some() && intent.selection.held_back > 0;
@@ -202,9 +254,6 @@ pub(super) async fn start(
                 (false, true) => exit::code(Verdict::Outstanding, false),
                 (false, false) => 0,
             });
-        }
-        if goal.direction == Direction::Down {
-            refuse_irreversible(program, set, &planned, intent.native).await?;
         }
         let has_work = planned.rows().iter().any(|row| !row.is_done());
         if may_ask && has_work && !program.terminal.confirm(&question::text(&planning, &planned).await) {
@@ -220,6 +269,10 @@ pub(super) async fn start(
         session::refuse_tenant(program)?;
         let ids = intent.selection.tenants().map(|tenant| tenant.id.clone()).collect();
         intent.left_at = program.left_at(ids).await?;
+    }
+    #[cfg(feature = "queue")]
+    if intent.enqueue {
+        return enqueue::enqueue(program, plan(program, set, intent)).await;
     }
     session::drive(program, set, plan(program, set, intent), output).await
 }
@@ -261,6 +314,7 @@ pub(super) fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -
     let settings = program.settings();
     let (mut tenants, mut waves, mut planned) = (Vec::new(), Vec::new(), Vec::new());
     let held_back = intent.selection.held_back;
+    let is_up = intent.kind.goal().is_some_and(|goal| goal.direction == Direction::Up);
     for wave in intent.selection.waves {
         let places = (tenants.len()..tenants.len() + wave.tenants.len()).collect();
         for tenant in wave.tenants {
@@ -270,6 +324,7 @@ pub(super) fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -
                 server: tenant.server.to_string(),
                 wave: wave.name.clone(),
                 target: intent.targets.get(&tenant.id).copied(),
+                database: Some(program.place_of(&tenant)),
             });
             tenants.push(tenant);
         }
@@ -284,10 +339,16 @@ pub(super) fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -
             transaction: wave.transaction,
             window: Some(wave.window.unwrap_or_else(|| settings.window.clone())),
             done: intent.done.get(&wave.name).cloned().unwrap_or_default(),
+            // Only a migration knows waves that go on without others.
+            waits_for: match is_up {
+                true => wave.waits_for,
+                false => waves.iter().map(|wave: &PlannedWave| wave.name.clone()).collect(),
+            },
             gate: wave.gate,
         });
     }
     let freezes = hold::freezes(program, &catalog, &tenants);
+    let pacing = Pacing { servers: servers::windows(program, &tenants), ..pacing(settings) };
     let run = Uuid::now_v7();
     let goal = intent.kind.goal();
     let direction = goal.map_or(Direction::Up, |goal| goal.direction);
@@ -322,12 +383,14 @@ pub(super) fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -
         waves,
         max_failures: intent.max_failures,
         former: intent.former.values().copied().sum(),
+        closed: intent.closed,
         open_gates: intent.open_gates,
         gatekeeper: None,
-        scripts: LazyScripts::new(set.clone(), direction, wanted, intent.native),
+        runners: None,
+        scripts: Arc::new(LazyScripts::new(set.clone(), direction, wanted, intent.native)),
         held_back,
         concurrency: settings.concurrency(),
-        pacing: pacing(settings),
+        pacing,
         hooks: program.hooks(),
         retry: settings.retry(),
         timeouts: settings.timeouts(),

@@ -4,16 +4,21 @@
 use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::args::{NewTenantArgs, TenantEdit};
+use super::code::Code;
 use super::exit::CliError;
 use super::files;
+use super::sources;
 use super::terminal::{self, Terminal};
+use crate::engine;
 use crate::inputs::registry::{self, EditError, NewTenant, REST, Registry, places};
-use crate::inputs::{Overrides, Variables, expand};
+use crate::inputs::{Mistakes, Overrides, Variables, expand};
 use crate::model::clock::now_ms;
 use crate::model::hold::Quarantine;
 use crate::model::program;
+use crate::model::tenant::Tenant;
 use crate::report::clean;
 
 /// The tenant file, locked against other edits of this program until it is dropped.
@@ -52,10 +57,75 @@ impl TenantFile {
     /// Reads an edited text as the tenant file that it would be.
     pub(super) fn read(&self, text: String, overrides: &Overrides, terminal: Terminal) -> Result<Edited, CliError> {
         let read = Registry::parse(&text, &self.path, overrides, &Variables::of_process());
-        let registry = read.map_err(|mistakes| CliError::Mistakes {
-            rendered: format!("{}\nthe file was not changed", mistakes.render(terminal.err.colour)),
-        })?;
+        let registry = read.map_err(|mistakes| unchanged(&mistakes, terminal))?;
         Ok(Edited { text, registry })
+    }
+
+    /// Refuses an edited text that names a tenant, or a database, that a source of the file has.
+    pub(super) async fn compare_with_sources(
+        &self,
+        edited: &Edited,
+        overrides: &Overrides,
+        (terminal, code): (Terminal, &Code),
+    ) -> Result<(), CliError> {
+        if edited.registry.sources.is_empty() {
+            return Ok(());
+        }
+        let discovered = sources::ask(&edited.registry, terminal, code).await?;
+        let given = (overrides, &Variables::of_process());
+        let read = Registry::parse_with(&edited.text, &self.path, given, Some(&discovered));
+        read.map(drop).map_err(|mistakes| unchanged(&mistakes, terminal))
+    }
+
+    /// The file with what its sources give.
+    async fn whole(&self, overrides: &Overrides, (terminal, code): (Terminal, &Code)) -> Result<Registry, CliError> {
+        let given = (overrides, &Variables::of_process());
+        let wrong = |mistakes: Mistakes| unchanged(&mistakes, terminal);
+        let registry = Registry::parse_with(&self.text, &self.path, given, None).map_err(wrong)?;
+        if registry.sources.is_empty() {
+            return Ok(registry);
+        }
+        let discovered = sources::ask(&registry, terminal, code).await?;
+        Registry::parse_with(&self.text, &self.path, given, Some(&discovered)).map_err(wrong)
+    }
+
+    /// The tenant that a source of the file makes of the same database. Beside it the file can have no other.
+    pub(super) async fn given_by_source(
+        &self,
+        tenant: &Tenant,
+        overrides: &Overrides,
+        context: (Terminal, &Code),
+    ) -> Result<Option<Arc<Tenant>>, CliError> {
+        let registry = self.whole(overrides, context).await?;
+        let is_it = |given: &Arc<Tenant>| given.source.is_some() && engine::is_same_place(given, tenant);
+        Ok(registry.tenants.into_iter().find(is_it))
+    }
+
+    /// The error of an edit; that the tenant is a source's is told with which.
+    async fn explained(
+        &self,
+        error: &EditError,
+        overrides: &Overrides,
+        (terminal, code): (Terminal, &Code),
+    ) -> CliError {
+        let refused = self.refused(error);
+        let EditError::Unknown { id, .. } = error else { return refused };
+        let found = match self.whole(overrides, (terminal, code)).await {
+            Ok(registry) => registry.tenants.into_iter().find(|tenant| tenant.id.as_str() == id),
+            Err(error) => {
+                return CliError::Usage(format!(
+                    "{refused}\nwhether a source of the file has it is not known: {error}"
+                ));
+            }
+        };
+        let Some(source) = found.and_then(|tenant| tenant.source.clone()) else { return refused };
+        CliError::Usage(format!(
+            "tenant {id} comes from the source `{source}`, and {} was not changed: change it there, or leave it out with exclude = \
+             [\"{id}\"] of that [[source]]",
+            self.shown(),
+            id = clean(id),
+            source = clean(&source)
+        ))
     }
 
     /// Puts an edited text in the file's place, with the file's permissions. Dying in it: the old file is there, or the new
@@ -79,12 +149,17 @@ impl TenantFile {
     }
 }
 
+fn unchanged(mistakes: &Mistakes, terminal: Terminal) -> CliError {
+    let rendered = format!("{}\nthe file was not changed", mistakes.render(terminal.err.colour));
+    CliError::Mistakes { rendered }
+}
+
 /// Adds, removes or renames a tenant.
-pub(super) fn edit(
+pub(super) async fn edit(
     edit: &TenantEdit,
     named: Option<&PathBuf>,
     overrides: &Overrides,
-    terminal: Terminal,
+    (terminal, code): (Terminal, &Code),
 ) -> Result<u8, CliError> {
     let file = TenantFile::open(named)?;
     if let TenantEdit::Quarantine { id, until: Some(until), .. } = edit
@@ -103,7 +178,14 @@ pub(super) fn edit(
         TenantEdit::Quarantine { id, reason, until } => registry::quarantined(&file.text, id, reason, until.as_deref()),
         TenantEdit::Release { id } => registry::released(&file.text, id),
     };
-    let edited = file.read(text.map_err(|error| file.refused(&error))?, overrides, terminal)?;
+    let text = match text {
+        Ok(text) => text,
+        Err(error) => return Err(file.explained(&error, overrides, (terminal, code)).await),
+    };
+    let edited = file.read(text, overrides, terminal)?;
+    if matches!(edit, TenantEdit::Add(_) | TenantEdit::Rename { .. }) {
+        file.compare_with_sources(&edited, overrides, (terminal, code)).await?;
+    }
     let before = Registry::parse(&file.text, &file.path, overrides, &Variables::of_process()).ok();
     file.replace(&edited)?;
     let told = |warning: &&String| before.as_ref().is_none_or(|before| !before.warnings.contains(warning));

@@ -28,6 +28,8 @@ pub(super) struct Terminal {
     /// A confirmation can be asked for.
     pub(super) interactive: bool,
     pub(super) quiet: bool,
+    /// Whether warnings are left out, for a server told them when it began.
+    pub(super) mute: bool,
     /// The width given on the command line.
     width: Option<usize>,
 }
@@ -58,6 +60,7 @@ impl Terminal {
             live: err_tty && !dumb && !global.quiet,
             interactive: std::io::stdin().is_terminal() && err_tty,
             quiet: global.quiet,
+            mute: false,
             width: global.width,
         }
     }
@@ -82,7 +85,9 @@ impl Terminal {
 
     /// Prints a warning, also with --quiet. Text from a database or a file is made harmless.
     pub(super) fn warn(&self, text: &str) {
-        self.tell(&format!("warning: {}", clean_lines(text)));
+        if !self.mute {
+            self.tell(&format!("warning: {}", clean_lines(text)));
+        }
     }
 
     /// Prints an error; text from elsewhere in it is made harmless.

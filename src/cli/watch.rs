@@ -1,16 +1,40 @@
-//! `runs show --watch`: a run of another terminal, or of another machine, as it goes on.
+//! `--watch`: a run of another terminal, or of another machine, as it goes on, and lists that are read again and again.
 //!
-//! It reads the ledger now and then, and shows what is new in it in the way of the run itself.
+//! A run is read from the ledger now and then, and what is new in it is shown in the way of the run itself.
 
 use std::time::{Duration, Instant};
+
+use console::Term;
 
 use super::exit::{CliError, run_error};
 use super::session::{LiveView, usual_pace};
 use super::setup::Program;
+use super::terminal;
 use crate::ledger::{Followed, Ledger};
 use crate::model::clock::now_ms;
 use crate::model::event::Event;
 use crate::model::run_summary::RunStatus;
+use crate::policy::format_duration;
+use crate::report::moment;
+
+/// Shows the same on the terminal again and again. It ends with the process.
+///
+/// # Errors
+/// The error of `text`; and [`CliError::Usage`] without a terminal: a reader that goes away would not be noticed.
+pub(super) async fn repeat(every: Duration, text: impl AsyncFn() -> Result<String, CliError>) -> Result<u8, CliError> {
+    let terminal = Term::stdout();
+    if !terminal.is_term() {
+        let text = "--watch needs a terminal; where there is none, give the command again and again without it";
+        return Err(CliError::Usage(text.to_owned()));
+    }
+    let written = |error| CliError::Write { what: "to stdout".to_owned(), error };
+    loop {
+        let text = text().await?;
+        terminal.clear_screen().map_err(written)?;
+        terminal::print(&format!("{}, every {}; Ctrl-C ends it\n\n{text}", moment(now_ms()), format_duration(every)))?;
+        tokio::time::sleep(every).await;
+    }
+}
 
 /// The interval at which the ledger is read.
 const POLL: Duration = Duration::from_millis(500);

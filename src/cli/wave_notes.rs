@@ -1,10 +1,11 @@
 //! Notes on the waves of a plan: their gates, and the kinds of tenants that a stratified one has none of.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use indexmap::IndexMap;
 
 use super::inspect::Planning;
+use crate::model::engine::Flavour;
 use crate::model::observation::Observation;
 use crate::model::schema::Direction;
 use crate::model::tenant::TenantId;
@@ -20,25 +21,31 @@ pub(super) fn of(planning: &Planning<'_>, observations: &[Observation]) -> Vec<W
     waves
         .map(|wave| {
             end += wave.tenants.len();
-            let is_stratified = rules.iter().any(|rule| rule.name == wave.name && rule.members.stratified);
+            let rule = rules.iter().find(|rule| rule.name == wave.name);
+            let is_stratified = rule.is_some_and(|rule| rule.members.stratified);
             let (seen, later) = observations.split_at(end);
             WaveNote {
                 wave: wave.name.clone(),
+                waits_for: rule.and_then(|rule| rule.depends_on.clone()).filter(|_| is_up),
                 gate: wave.gate.clone().filter(|_| is_up),
-                uncovered: if is_stratified { uncovered(seen, later) } else { Vec::new() },
+                sizes: wave.tenants.iter().map(|tenant| tenant.id.clone()).zip(wave.sizes.iter().copied()).collect(),
+                uncovered: if is_stratified { uncovered(seen, later, planning.flavours) } else { Vec::new() },
             }
         })
         .collect()
 }
 
-/// The engines, servers and start versions of later tenants that none of those before them has.
-fn uncovered(seen: &[Observation], later: &[Observation]) -> Vec<String> {
-    type Kind = (&'static str, fn(&Observation) -> Option<String>);
-    let kinds: [Kind; 3] = [
-        ("engine", |o| Some(o.engine.to_string())),
-        ("server", |o| Some(o.server.clone())),
+/// The engines, flavours, servers and start versions of later tenants that none of those before them has.
+fn uncovered(seen: &[Observation], later: &[Observation], flavours: &HashMap<TenantId, Flavour>) -> Vec<String> {
+    type Kind<'a> = (&'static str, &'a dyn Fn(&Observation) -> Option<String>);
+    let flavour = |o: &Observation| o.flavour.or_else(|| flavours.get(&o.tenant).copied());
+    let kinds: [Kind<'_>; 4] = [
+        ("engine", &|o| Some(o.engine.to_string())),
+        // MariaDB and MySQL, as the server says it is.
+        ("flavour", &|o| flavour(o).map(|flavour| flavour.to_string())),
+        ("server", &|o| Some(o.server.clone())),
         // That of a tenant which can't be read is not known.
-        ("start version", |o| match &o.error {
+        ("start version", &|o| match &o.error {
             None => Some(o.version.clone().unwrap_or_else(|| "none".to_owned())),
             Some(_) => None,
         }),

@@ -249,22 +249,8 @@ mod tests {
     /// A tenant of the region "North Sea".
     fn tenant(engine: Engine) -> Tenant {
         Tenant {
-            id: "t".into(),
-            engine,
-            flavour: Arc::default(),
-            server: "s".into(),
             tags: [("region".to_owned(), "North Sea".to_owned())].into(),
-            schema: None,
-            shared_schemas: Vec::new(),
-            address: Address::Unusable(String::new()),
-            migration_address: None,
-            create_missing: false,
-            lock_timeout: None,
-            transaction: None,
-            online: None,
-            single_writer: false,
-            depends_on: Vec::new(),
-            hold: Default::default(),
+            ..Tenant::apart("t", engine, Address::Unusable(String::new()))
         }
     }
 

@@ -42,6 +42,32 @@ pub(crate) fn place(tenant: &Tenant) -> (String, String) {
     (server, database)
 }
 
+/// The schema that a PostgreSQL tenant's migrations run in, as far as the tenant file says it. A search path of the role or of
+/// the database is not known.
+pub(crate) fn home(url: &Url, schema: Option<&str>) -> String {
+    if let Some(schema) = schema {
+        return schema.to_owned();
+    }
+    let in_options = |value: &str| Some(value.split_once("search_path=")?.1.split_whitespace().next()?.to_owned());
+    let path = url.query_pairs().find_map(|(key, value)| match key.as_ref() {
+        "options[search_path]" => Some(value.into_owned()),
+        "options" => in_options(&value),
+        _ => None,
+    });
+    let first = path.as_deref().and_then(|path| path.split(',').next());
+    first.map_or("public", |name| name.trim().trim_matches('"')).to_owned()
+}
+
+/// As [`home`], of a tenant.
+pub(super) fn home_of(tenant: &Tenant) -> String {
+    parsed(tenant).map_or_else(|| tenant.schema.clone().unwrap_or_default(), |url| home(&url, tenant.schema.as_deref()))
+}
+
+/// Whether the migrations of two tenants go to the same file, database or schema, as far as the addresses say it.
+pub(crate) fn is_same_place(one: &Tenant, other: &Tenant) -> bool {
+    place(one) == place(other) && home_of(one) == home_of(other)
+}
+
 /// The URL of a tenant's migrations, with its password.
 pub(super) fn url(tenant: &Tenant) -> Result<&str, Fault> {
     match tenant.address_for_migrations() {
@@ -151,34 +177,17 @@ pub(crate) async fn resolves(tenant: &Tenant, limit: std::time::Duration) -> boo
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use secrecy::SecretString;
 
     use super::*;
-    use crate::model::tenant::{Engine, TenantId};
+    use crate::model::tenant::Engine;
 
     #[test]
     fn a_location_shows_neither_user_nor_password() {
+        let address = "postgres://app:s3cret@db7:5433/main?sslpassword=s3cret".to_owned();
         let mut tenant = Tenant {
-            id: TenantId::from("a"),
-            flavour: Default::default(),
-            engine: Engine::Postgres,
-            server: "db7".into(),
-            tags: BTreeMap::new(),
             schema: Some("acme".into()),
-            address: Address::Url(SecretString::from(
-                "postgres://app:s3cret@db7:5433/main?sslpassword=s3cret".to_owned(),
-            )),
-            migration_address: None,
-            create_missing: false,
-            single_writer: false,
-            lock_timeout: None,
-            transaction: None,
-            online: None,
-            shared_schemas: Vec::new(),
-            depends_on: Vec::new(),
-            hold: Default::default(),
+            ..Tenant::apart("a", Engine::Postgres, Address::Url(SecretString::from(address)))
         };
         assert_eq!(location(&tenant), "postgres://db7:5433/main schema acme");
         tenant.address = Address::Url(SecretString::from("postgres://app:s3cret@@[bad/".to_owned()));

@@ -25,7 +25,7 @@ const WORTH_IT: usize = 2;
 /// Reads the histories of tenants that can share a connection.
 pub(crate) async fn read(
     tenants: &[Arc<Tenant>],
-    set: &MigrationSet,
+    (set, asks_flavours): (&MigrationSet, bool),
     limit: Duration,
 ) -> HashMap<TenantId, Vec<String>> {
     let (catalog, has_flavours) = (set.catalog(), set.has_flavours());
@@ -40,8 +40,9 @@ pub(crate) async fn read(
         // The connection, and then every query, has the connect timeout: a hanging server must not delay the rest.
         match tokio::time::timeout(limit, driver(group[0].engine).reader(&group[0])).await {
             Ok(Some(mut connection)) => {
-                // A tenant whose flavour is not learned here is read by itself, and tells why.
-                if has_flavours && !learn(&group, &mut *connection, limit).await {
+                // A tenant whose flavour is not learned here is read by itself, and tells why, if it has to be known.
+                let asks = has_flavours || asks_flavours;
+                if asks && !learn(&group, &mut *connection, limit).await && has_flavours {
                     connection.close().await;
                     return HashMap::new();
                 }

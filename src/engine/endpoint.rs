@@ -23,6 +23,8 @@ use crate::policy::Timeouts;
 pub(crate) struct TenantEndpoint {
     pub(crate) tenant: Arc<Tenant>,
     pub(crate) migrations: Arc<MigrationSet>,
+    /// Whether its flavour is asked for also where no script differs by it.
+    pub(crate) asks_flavours: bool,
     pub(crate) timeouts: Timeouts,
     pub(crate) poolers: postgres::connect::Poolers,
     pub(crate) clusters: mysql::Clusters,

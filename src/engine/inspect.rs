@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 
+use super::provision::MARK_TABLE;
 use super::queries::TextRow;
 use super::{history, journal, literal};
 use crate::model::fault::{Fault, FaultClass};
@@ -55,7 +56,7 @@ pub(crate) trait Inspect: Send {
 }
 
 /// Fleet's own tables beside the history. Others may begin alike.
-const OWN: [&str; 3] = [journal::TABLE, history::SCRIPTS, history::REFRESHES];
+const OWN: [&str; 4] = [journal::TABLE, history::SCRIPTS, history::REFRESHES, MARK_TABLE];
 
 /// A shape under construction.
 #[derive(Default)]
@@ -63,6 +64,7 @@ pub(crate) struct Gathered {
     tables: BTreeMap<String, Table>,
     pub(crate) others: Vec<Other>,
     grants: Vec<Grant>,
+    pub(crate) defaults: Vec<(String, String)>,
 }
 
 impl Gathered {
@@ -113,11 +115,12 @@ impl Gathered {
             table.checks.sort();
             table.options.sort();
         }
-        Shape { tables, others: self.others, grants: self.grants }
+        Shape { tables, others: self.others, grants: self.grants, defaults: self.defaults }
     }
 }
 
-/// A role's name with `{tenant}` in place of a namespace that is a whole word of it.
+/// A role's name with [`Grant::TENANT`] in place of a namespace that is a whole word of it. Only a comparison with the other tenants
+/// can tell whether that is what it means.
 fn with_mark(role: &str, namespace: &str) -> String {
     let is_part = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
     let found = role.match_indices(namespace).find(|(at, found)| {
@@ -126,7 +129,7 @@ fn with_mark(role: &str, namespace: &str) -> String {
             && !is_part(role[at + found.len()..].chars().next())
     });
     match found {
-        Some((at, found)) => format!("{}{{tenant}}{}", &role[..at], &role[at + found.len()..]),
+        Some((at, found)) => format!("{}{}{}", &role[..at], Grant::TENANT, &role[at + found.len()..]),
         None => role.to_owned(),
     }
 }

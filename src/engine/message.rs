@@ -395,10 +395,6 @@ where
     for<'r> Vec<u8>: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
 {
     let mut sent = Sent::whole(parts.start);
-    if message.parts[parts.clone()].iter().any(|part| part.sql.contains('\0')) {
-        let text = "a statement holds a NUL character, which hides what follows from the engine; nothing was sent";
-        sent.error = Some(sqlx::Error::InvalidArgument(text.to_owned()));
-    }
     while sent.error.is_none() && sent.completed < parts.end {
         let text = sent.completed..message.text_end(sent.completed, parts.end);
         sent = sent.then(send_text(connection, message, text).await);

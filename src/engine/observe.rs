@@ -49,11 +49,19 @@ pub(crate) trait Observe: Send {
 /// Cancels a session's work on its server, from outside the session.
 pub(crate) type Canceller = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 
-/// Finds the holders and waiters of the lock that a session currently waits for; empty: none, or unknown. With a limit, a
-/// statement that the server still sees waiting, and that may have waited for longer, is ended on the server.
-///
-/// Dying behind that: the statement has failed on the server, as by a lock timeout of its own.
-pub(crate) type Watch = Box<dyn Fn(Option<Duration>) -> Pin<Box<dyn Future<Output = LockWait> + Send>> + Send + Sync>;
+/// Finds the holders and waiters of the lock that a session currently waits for; empty: none, or unknown.
+pub(crate) type Watch = Box<dyn Fn(Look) -> Pin<Box<dyn Future<Output = LockWait> + Send>> + Send + Sync>;
+
+/// One question of a [`Watch`].
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Look {
+    /// A statement that the server still sees waiting, and that may have waited for longer, is ended on the server.
+    ///
+    /// Dying behind that: the statement has failed on the server, as by a lock timeout of its own.
+    pub(crate) most: Option<Duration>,
+    /// Another look follows soon: it has no time to connect.
+    pub(crate) keep: bool,
+}
 
 /// Asks the server for the state of a session that waits for it, and on request ends that session unless it works. A
 /// session that has been waiting for us for less than the duration counts as working.

@@ -1,4 +1,4 @@
-//! A new tenant's database: made under a mark that says so, from a template where the engine can copy one.
+//! A new tenant's database: made under a mark that says so, from a template: a copy of a database, or the script of one.
 //!
 //! It drops and overwrites nothing that it has not made itself. The mark goes when the tenant is in the tenant file, so that
 //! provisioning can go on wherever it died.
@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use secrecy::SecretString;
 
-use super::{mysql, postgres, sqlite};
+use super::{Database, mysql, postgres, sqlite};
 use crate::model::engine::{Engine, EngineMap};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::tenant::Tenant;
@@ -24,6 +24,8 @@ pub(crate) struct Site {
     pub(crate) role: bool,
     /// The folder of templates that are files.
     pub(crate) cache: Option<PathBuf>,
+    /// Opens tenants and scratch databases, for the catalog of the fleet.
+    pub(crate) door: Arc<dyn Database>,
 }
 
 /// The present content of that place.
@@ -35,15 +37,31 @@ pub(crate) enum Ground {
     Empty,
     /// It was made for this tenant by an earlier provisioning that did not end.
     Ours,
+    /// As `Ours`, and the script that was to fill it did not come to its end: it is made anew.
+    Half,
     /// It has a content that nobody says is ours, in words.
     Taken(String),
 }
 
-/// A database at the newest version that is only copied.
+/// A database at the newest version, for copies.
 #[derive(Debug, Clone)]
 pub(crate) enum Template {
+    /// An SQLite file.
     File(PathBuf),
+    /// A database on the tenant's server.
     Database(String),
+    /// The file of a script that makes it.
+    Script(PathBuf),
+}
+
+impl Template {
+    /// A tenant made by it, in words.
+    pub(crate) fn in_words(&self) -> &'static str {
+        match self {
+            Template::File(_) | Template::Database(_) => "a copy of the template of this catalog",
+            Template::Script(_) => "made by the script of this catalog's final schema",
+        }
+    }
 }
 
 /// The name of a template: of one fleet's catalog on one engine. Another catalog has another name.
@@ -55,9 +73,12 @@ pub(crate) struct TemplateName {
     pub(crate) catalog: String,
 }
 
+/// The beginning of all names of templates.
+pub(super) const PREFIX: &str = "fleet_template_";
+
 impl TemplateName {
     pub(crate) fn prefix(&self) -> String {
-        format!("fleet_template_{}_", self.fleet)
+        format!("{PREFIX}{}_", self.fleet)
     }
 
     pub(crate) fn whole(&self) -> String {
@@ -81,7 +102,7 @@ pub(crate) trait Provisioner: Sync {
     /// Where nothing of a template or of it is there yet, dying in it leaves at most a scratch database, or an empty one.
     ///
     /// # Errors
-    /// A [`Fault`]; nothing that was there before has changed.
+    /// A [`Fault`]; nothing that was there before has changed. What a script that failed has made is gone again.
     async fn make(&self, site: &Site, template: Option<&Template>) -> Result<(), Fault>;
 
     /// Takes the mark away.
@@ -95,15 +116,16 @@ pub(crate) trait Provisioner: Sync {
     ///
     /// # Errors
     /// A [`Fault`]: there is no template, and nothing half-made under its name.
-    async fn template(&self, _site: &Site, _name: &TemplateName, _fill: &Fill<'_>) -> Result<Template, Fault> {
-        Err(no_copies("this engine copies no databases"))
-    }
+    async fn template(&self, site: &Site, name: &TemplateName, fill: &Fill<'_>) -> Result<Template, Fault>;
 }
 
 /// The fault of a place where no template can be used.
 pub(crate) fn no_copies(why: &str) -> Fault {
     Fault::new(FaultClass::Other, why)
 }
+
+/// The table that marks a database where nothing else can.
+pub(super) const MARK_TABLE: &str = "fleet_provision";
 
 /// The text that marks what is being made for a tenant.
 pub(super) fn mark(tenant: &Tenant) -> String {

@@ -4,7 +4,7 @@
 //! It does not know a query's purpose. Messages use the simple protocol, in which servers send each value as text.
 
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use sqlx::{AssertSqlSafe, Column as _, ConnectOptions, Connection, Database, Executor, Row as _};
@@ -157,4 +157,38 @@ where
     O::Connection: SideConnection + Sized + 'static,
 {
     Ok(Box::new(options.connect().await.map_err(|error| errors::connecting(&error))?))
+}
+
+/// A connection beside a session, for one question after another.
+pub(crate) struct KeptAside<O> {
+    options: O,
+    kept: Mutex<Option<Box<dyn SideConnection>>>,
+}
+
+impl<O> KeptAside<O>
+where
+    O: ConnectOptions,
+    O::Connection: SideConnection + Sized + 'static,
+{
+    pub(crate) fn of(options: O) -> Self {
+        KeptAside { options, kept: Mutex::default() }
+    }
+
+    /// The connection that the question before this one left, or a new one.
+    pub(crate) async fn take(&self) -> Result<Box<dyn SideConnection>, Fault> {
+        let kept = self.kept.lock().expect("nobody panics while holding it").take();
+        match kept {
+            Some(connection) => Ok(connection),
+            None => connect_aside(self.options.clone()).await,
+        }
+    }
+
+    /// Keeps the connection for the next question, or closes it.
+    pub(crate) async fn leave(&self, connection: Box<dyn SideConnection>, keep: bool) {
+        if keep {
+            *self.kept.lock().expect("nobody panics while holding it") = Some(connection);
+        } else {
+            connection.close().await;
+        }
+    }
 }

@@ -4,7 +4,6 @@
 //! process dies its database stays, with nobody connected to it; the next process that creates a scratch database on that
 //! server a minute later removes it.
 
-use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File};
 use std::future::Future;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -25,7 +24,7 @@ use crate::engine::mysql;
 use crate::model::clock::unix_now;
 use crate::model::engine::{Engine, Variant};
 use crate::model::fault::{Fault, FaultClass};
-use crate::model::tenant::{Address, Tenant, TenantId};
+use crate::model::tenant::{Address, Tenant};
 
 /// An engine's servers, on which databases can be created and dropped.
 #[async_trait]
@@ -46,7 +45,7 @@ pub(crate) trait ScratchServer: Sync {
 }
 
 /// The prefix of scratch database names; the creation time in seconds since 1970 and a number follow.
-const PREFIX: &str = "fleet_scratch_";
+pub(super) const PREFIX: &str = "fleet_scratch_";
 
 /// The age from which an unused scratch database counts as left behind: it is used from its creation on.
 const LEFT_BEHIND: Duration = Duration::from_secs(60);
@@ -144,6 +143,12 @@ impl ScratchPlace {
             tell(format!("the scratch database {name} of {} could not be dropped: {fault}", self.engine()));
         }
         result.map_or_else(|panic| std::panic::resume_unwind(panic), Ok)
+    }
+
+    /// Whether a file is a scratch database.
+    pub(crate) fn is_one(file: &Path) -> bool {
+        let folder = file.parent().and_then(|folder| folder.file_name()?.to_str());
+        folder.is_some_and(|name| made_at(name).is_some())
     }
 
     /// A new name of a scratch database.
@@ -263,25 +268,9 @@ impl ScratchPlace {
             ScratchPlace::Folder(folder) => Address::File(folder.join(name).join("scratch.db")),
             ScratchPlace::Server(..) => Address::Url(self.url(name)?),
         };
-        Ok(Tenant {
-            id: TenantId::from(name),
-            flavour: Arc::default(),
-            engine: self.engine(),
-            server: "scratch".into(),
-            tags: BTreeMap::new(),
-            schema: None,
-            address,
-            migration_address: None,
-            create_missing: true,
-            // Nobody else knows its name.
-            single_writer: true,
-            lock_timeout: None,
-            transaction: None,
-            online: None,
-            shared_schemas: Vec::new(),
-            depends_on: Vec::new(),
-            hold: Default::default(),
-        })
+        // Nobody else knows its name, so that it has a single writer.
+        let apart = Tenant::apart(name, self.engine(), address);
+        Ok(Tenant { server: "scratch".into(), create_missing: true, single_writer: true, ..apart })
     }
 }
 

@@ -15,6 +15,7 @@ use crate::policy::Timeouts;
 /// Access to the real databases.
 pub(crate) struct Servers {
     migrations: Arc<MigrationSet>,
+    asks_flavours: bool,
     timeouts: Timeouts,
     poolers: postgres::connect::Poolers,
     clusters: mysql::Clusters,
@@ -25,7 +26,12 @@ impl Servers {
     /// Access to real databases, for the migrations of one program.
     pub(crate) fn new(migrations: Arc<MigrationSet>, timeouts: Timeouts) -> Self {
         let (poolers, clusters, kept) = Default::default();
-        Servers { migrations, timeouts, poolers, clusters, kept }
+        Servers { migrations, asks_flavours: false, timeouts, poolers, clusters, kept }
+    }
+
+    /// The same, which asks each server for its flavour also where no script differs by it.
+    pub(crate) fn asking_flavours(self) -> Self {
+        Servers { asks_flavours: true, ..self }
     }
 }
 
@@ -38,13 +44,13 @@ impl Database for Servers {
     async fn connect_within(&self, tenant: &Arc<Tenant>, timeouts: Timeouts) -> Result<Box<dyn Session>, Fault> {
         let (migrations, poolers, clusters) = (self.migrations.clone(), self.poolers.clone(), self.clusters.clone());
         let ((tape, now), kept) = (Default::default(), self.kept.clone());
-        let tenant = tenant.clone();
-        let door = TenantEndpoint { tenant, migrations, timeouts, poolers, clusters, kept, tape, now };
+        let (tenant, asks_flavours) = (tenant.clone(), self.asks_flavours);
+        let door = TenantEndpoint { tenant, asks_flavours, migrations, timeouts, poolers, clusters, kept, tape, now };
         driver(door.tenant.engine).open(door).await
     }
 
     async fn read_together(&self, tenants: &[Arc<Tenant>]) -> HashMap<TenantId, Vec<String>> {
         self.kept.expect(tenants);
-        bulk_history::read(tenants, &self.migrations, self.timeouts.connect).await
+        bulk_history::read(tenants, (&self.migrations, self.asks_flavours), self.timeouts.connect).await
     }
 }

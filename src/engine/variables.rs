@@ -6,7 +6,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::dialect::literal;
-use super::{ApplyError, Work};
+use super::message::stopped_at_statement;
+use super::{ApplyError, Step, Work};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::Script;
 use crate::model::tenant::Tenant;
@@ -17,7 +18,11 @@ const LONGEST_NAME: usize = 63;
 
 impl Work {
     /// The same work with the tenant's values in its scripts. Nothing was sent yet.
+    ///
+    /// # Errors
+    /// A value that can't stand where it is asked for, and a NUL character in a statement.
     pub(crate) fn bound_to(&self, tenant: &Tenant) -> Result<Cow<'_, Work>, Box<ApplyError>> {
+        self.check_for_nul()?;
         if !self.steps.iter().any(|step| step.script.has_variables) {
             return Ok(Cow::Borrowed(self));
         }
@@ -32,6 +37,18 @@ impl Work {
             step.script = Arc::new(Script { statements, ..Script::clone(&step.script) });
         }
         Ok(Cow::Owned(work))
+    }
+
+    /// Refuses a NUL character, behind which an engine reads nothing: neither the history row nor the commit.
+    fn check_for_nul(&self) -> Result<(), Box<ApplyError>> {
+        for (index, Step { script, .. }) in self.steps.iter().enumerate() {
+            let Some(statement) = script.statements.iter().position(|sql| sql.contains('\0')) else { continue };
+            let text = "the statement holds a NUL character, which hides what follows from the engine; nothing was sent; \
+                        remove it";
+            let stop = ApplyError::before(0, Fault::new(FaultClass::Migration, text));
+            return Err(Box::new(ApplyError { at: stopped_at_statement(self, index, statement), ..stop }));
+        }
+        Ok(())
     }
 }
 

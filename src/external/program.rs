@@ -1,12 +1,12 @@
 //! A program that is run to its end, with all that it starts.
 
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
 /// The end of a program's output that is kept, in bytes.
@@ -36,38 +36,76 @@ impl Program<'_> {
     /// # Errors
     /// The reason, without the name: it can't be started, ends with another code than 0, or not in time.
     pub(crate) async fn run(self) -> Result<(), String> {
-        let Some((name, arguments)) = self.words.split_first() else { return Err("names no program".to_owned()) };
-        let mut command = Command::new(name);
-        command.args(arguments).current_dir(self.folder).envs(self.variables).process_group(0);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(|error| format!("can't be started: {error}"))?;
-        let mut group = Group(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)));
+        let (mut child, mut group) = self.start()?;
         let said = [said(child.stderr.take()), said(child.stdout.take())];
-        let stdin = child.stdin.take();
-        let ended = async {
-            if let Some(mut stdin) = stdin {
-                // A program that does not read it closes it.
-                let _ = stdin.write_all(self.input.as_bytes()).await;
-            }
-            child.wait().await
-        };
-        let ended = tokio::time::timeout(self.timeout, ended).await;
-        let ended = ended
-            .map_err(|_| format!("did not end within {} and was killed", humantime::format_duration(self.timeout)))?;
+        let status = self.in_time(ended(&mut child, &self.input)).await??;
         // It may have left a service behind on purpose.
         group.0 = None;
-        let status = ended.map_err(|error| format!("was lost: {error}"))?;
-        if status.success() {
-            return Ok(());
-        }
-        for said in said {
-            let said = tokio::time::timeout(REST, said).await.ok().and_then(Result::ok).unwrap_or_default();
-            if !said.is_empty() {
-                return Err(format!("failed ({status}): {said}"));
-            }
-        }
-        Err(format!("failed ({status}): it said nothing"))
+        if status.success() { Ok(()) } else { Err(failure(status, said).await) }
     }
+
+    /// As [`Program::run`], with all that it writes to stdout, to the end of that stream. One that writes more than `most`
+    /// bytes is killed. Its errors say nothing of stdout, which may hold secrets.
+    ///
+    /// # Errors
+    /// As [`Program::run`]; that it writes too much.
+    pub(crate) async fn output(self, most: u64) -> Result<Vec<u8>, String> {
+        let (mut child, mut group) = self.start()?;
+        let (stderr, stdout) = (said(child.stderr.take()), child.stdout.take());
+        let answer = async {
+            let read = async {
+                let mut bytes = Vec::new();
+                if let Some(stdout) = stdout {
+                    let read = stdout.take(most.saturating_add(1)).read_to_end(&mut bytes).await;
+                    read.map_err(|error| format!("can't be read: {error}"))?;
+                }
+                match bytes.len() as u64 > most {
+                    true => Err(format!("printed more than {most} bytes and was killed")),
+                    false => Ok(bytes),
+                }
+            };
+            futures_util::future::try_join(read, ended(&mut child, &self.input)).await
+        };
+        let (bytes, status) = self.in_time(answer).await??;
+        group.0 = None;
+        if status.success() { Ok(bytes) } else { Err(failure(status, [stderr]).await) }
+    }
+
+    fn start(&self) -> Result<(Child, Group), String> {
+        let Some((name, arguments)) = self.words.split_first() else { return Err("names no program".to_owned()) };
+        let mut command = Command::new(name);
+        let variables = self.variables.iter().map(|(name, value)| (name, value));
+        command.args(arguments).current_dir(self.folder).envs(variables).process_group(0);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().map_err(|error| format!("can't be started: {error}"))?;
+        let group = Group(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)));
+        Ok((child, group))
+    }
+
+    async fn in_time<T>(&self, work: impl Future<Output = T>) -> Result<T, String> {
+        let late = |_| format!("did not end within {} and was killed", humantime::format_duration(self.timeout));
+        tokio::time::timeout(self.timeout, work).await.map_err(late)
+    }
+}
+
+/// Waits for the end of a program that gets this text on its stdin.
+async fn ended(child: &mut Child, input: &str) -> Result<ExitStatus, String> {
+    if let Some(mut stdin) = child.stdin.take() {
+        // A program that does not read it closes it.
+        let _ = stdin.write_all(input.as_bytes()).await;
+    }
+    child.wait().await.map_err(|error| format!("was lost: {error}"))
+}
+
+/// The error of a program that ended with this status, with the first of these that says anything.
+async fn failure(status: ExitStatus, said: impl IntoIterator<Item = JoinHandle<String>>) -> String {
+    for said in said {
+        let said = tokio::time::timeout(REST, said).await.ok().and_then(Result::ok).unwrap_or_default();
+        if !said.is_empty() {
+            return format!("failed ({status}): {said}");
+        }
+    }
+    format!("failed ({status}): it said nothing")
 }
 
 /// The processes of a program, killed when this is dropped.
@@ -125,6 +163,25 @@ mod tests {
         );
         assert_eq!(run("echo out; exit 1", 10).await.unwrap_err(), "failed (exit status: 1): out");
         assert_eq!(run("exit 1", 10).await.unwrap_err(), "failed (exit status: 1): it said nothing");
+    }
+
+    #[tokio::test]
+    async fn an_output_is_whole_or_an_error_that_tells_nothing_of_it() {
+        let output = async |script: &str, seconds: u64| {
+            let words = ["sh", "-c", script].map(str::to_owned);
+            let (folder, timeout) = (std::env::temp_dir(), Duration::from_secs(seconds));
+            Program { words: &words, folder: &folder, variables: Vec::new(), input: String::new(), timeout }
+                .output(10)
+                .await
+        };
+        assert_eq!(output("echo 123456789; echo err >&2", 10).await.unwrap(), b"123456789\n");
+        assert_eq!(output("echo 1234567890", 10).await.unwrap_err(), "printed more than 10 bytes and was killed");
+        assert_eq!(output("yes", 30).await.unwrap_err(), "printed more than 10 bytes and was killed");
+        assert_eq!(output("echo s3cret; exit 1", 10).await.unwrap_err(), "failed (exit status: 1): it said nothing");
+        assert_eq!(output("echo a; echo why >&2; exit 1", 10).await.unwrap_err(), "failed (exit status: 1): why");
+        // Its end is not that of its answer while something else can write into it.
+        let late = output("sleep 30 & echo a", 1).await.unwrap_err();
+        assert_eq!(late, "did not end within 1s and was killed");
     }
 
     #[tokio::test]

@@ -12,6 +12,7 @@ use subst::VariableMap;
 use url::Url;
 
 use super::{Variables, url_parameters};
+use crate::engine::home;
 use crate::model::tenant::Engine;
 use crate::model::text::{suggestion, unprintable};
 
@@ -232,6 +233,11 @@ pub(crate) struct ServerUrl {
 }
 
 impl ServerUrl {
+    /// The schema that its scripts run in; only PostgreSQL has any.
+    pub(crate) fn home(&self, schema: Option<&str>) -> String {
+        home(&self.url, schema)
+    }
+
     /// Takes a URL apart.
     ///
     /// # Errors
@@ -289,6 +295,13 @@ impl ServerUrl {
         // `Url::set_password` leaves `%` alone, so that a password such as `p%41` would change.
         let encoded = utf8_percent_encode(password, NON_ALPHANUMERIC).to_string();
         url.set_password(Some(&encoded)).expect("a URL with a host can have a password");
+        SecretString::from(String::from(url))
+    }
+
+    /// The URL of another database of the same server, with the same user and parameters.
+    pub(crate) fn with_database(&self, name: &str) -> SecretString {
+        let mut url = self.url.clone();
+        url.set_path(&utf8_percent_encode(name, NON_ALPHANUMERIC).to_string());
         SecretString::from(String::from(url))
     }
 

@@ -201,6 +201,18 @@ impl Diagnostics {
         self.0.last_mut().expect("it was just pushed")
     }
 
+    /// Number of mistakes collected so far.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Puts a name in front of the mistakes collected since there were `before`.
+    pub(crate) fn name_since(&mut self, before: usize, name: impl Fn() -> String) {
+        for draft in self.0.iter_mut().skip(before) {
+            draft.message = format!("{}: {}", name(), draft.message);
+        }
+    }
+
     /// Whether nothing has been collected.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use crate::model::text::unprintable;
 
 use super::document::{Item, article, integer};
-use crate::policy::{Deadline, FailureBudget, Rate, Window, parse_duration};
+use crate::policy::{BadFailureBudget, Deadline, FailureBudget, Rate, Window, parse_duration};
 
 const RATE: &str = "a number of tenants and a unit of time: \"10/min\", \"2/s\" or \"100/h\"";
 const DEADLINE: &str = "a duration (\"90m\"), a time of the day with its zone (\"04:00 Europe/Berlin\") or a moment (\"2026-11-29T04:00:00Z\")";
@@ -63,7 +63,12 @@ impl Form {
                 Err(_) => (false, "a duration of at most a day with its unit, such as \"500ms\", \"5s\" or \"2m\""),
             },
             Form::Percent => (matches!(percent(text), Some(1..=100)), "a share from \"1%\" to \"100%\""),
-            Form::Budget => (text.parse::<FailureBudget>().is_ok(), "a count (3), a share (\"5%\") or \"unlimited\""),
+            Form::Budget => match text.parse::<FailureBudget>() {
+                Err(BadFailureBudget::Kind { known, .. }) => {
+                    return Err(format!("a failure budget with only these kinds behind `without`: {known}").into());
+                }
+                read => (read.is_ok(), "a count (3), a share (\"5%\") or \"unlimited\""),
+            },
             Form::Rate => (text.parse::<Rate>().is_ok(), RATE),
             Form::Deadline => (text.parse::<Deadline>().is_ok(), DEADLINE),
             Form::Window => (text.parse::<Window>().is_ok(), WINDOW),

@@ -12,7 +12,7 @@ use url::Url;
 use super::document::{Document, Item, Reader};
 use super::{Diagnostics, Variables};
 use crate::model::hook::HookPoint;
-use crate::policy::format_duration;
+use crate::policy::{format_duration, program_of};
 
 /// The time limit of a hook without one of its own.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -42,7 +42,7 @@ impl Hook {
     /// The hook as it may be shown.
     pub(crate) fn shown(&self) -> String {
         let what = match &self.action {
-            HookAction::Command(words) => words.join(" "),
+            HookAction::Command(words) => program_of(words),
             HookAction::Post(url) => {
                 let url = Url::parse(url.expose_secret()).ok();
                 format!("POST to {}", url.as_ref().and_then(Url::host_str).unwrap_or("an address"))

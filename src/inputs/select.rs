@@ -10,7 +10,10 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::inputs::registry::{BadPattern, Patterns, REST, Registry, bucket, places, smallest_percent};
+use crate::inputs::Origin;
+use crate::inputs::registry::{
+    BadPattern, Patterns, REST, Registry, WaveOrder, bucket, places, smallest_percent, waits_for,
+};
 use crate::model::tenant::{Tenant, TenantId};
 use crate::model::text::suggestion;
 use crate::model::transaction::TransactionScope;
@@ -38,10 +41,11 @@ pub(crate) struct Filter {
     /// Tenants of a wave (repeatable)
     #[arg(long, value_name = "WAVE")]
     pub(crate) wave: Vec<String>,
-    /// Only the wave named "canary"
+    /// Only the wave named "canary": no failure is allowed there, unless its max_failures says so, or --max-failures
     #[arg(long)]
     pub(crate) canary: bool,
-    /// Only this share of the selected tenants, picked by a hash of their ids: the same ones each time
+    /// Only this share of the selected tenants, picked by a hash of their ids: the same ones each time. No failure is allowed
+    /// among them, unless --max-failures says so
     #[arg(long, value_name = "PERCENT", conflicts_with = "canary")]
     pub(crate) canary_percent: Option<u8>,
     /// At most this many tenants, in plan order
@@ -53,6 +57,17 @@ pub(crate) struct Filter {
     /// Only these, for a run that continues or repeats another; no flag.
     #[arg(skip)]
     pub(crate) only: Option<BTreeSet<TenantId>>,
+    /// Whether it goes on with a run of a canary alone; no flag.
+    #[arg(skip)]
+    pub(crate) of_canary: bool,
+}
+
+impl Filter {
+    /// Whether the canary is all that is taken.
+    fn is_canary(&self) -> bool {
+        let is_named = !self.wave.is_empty() && self.wave.iter().all(|name| name == CANARY);
+        self.canary || self.canary_percent.is_some() || is_named || self.of_canary
+    }
 }
 
 pub(crate) fn parse_tag(text: &str) -> Result<(String, String), String> {
@@ -182,6 +197,10 @@ pub(crate) struct Wave {
     pub(crate) name: String,
     /// Its tenants, in its own order, or that of the file.
     pub(crate) tenants: Vec<Arc<Tenant>>,
+    /// Whether the largest databases come first; they are asked for their sizes.
+    pub(crate) largest_first: bool,
+    /// The sizes of its databases in bytes, in the same order, once they were asked for; `None`: not known.
+    pub(crate) sizes: Vec<Option<u64>>,
     /// Its own cap.
     pub(crate) concurrency: Option<NonZeroUsize>,
     /// Its own cap on the tenants of one server.
@@ -194,6 +213,8 @@ pub(crate) struct Wave {
     pub(crate) transaction: Option<TransactionScope>,
     /// Its maintenance window, if different from the fleet.
     pub(crate) window: Option<Window>,
+    /// The waves that it waits for, with those that they wait for themselves.
+    pub(crate) waits_for: BTreeSet<String>,
     /// The gate between it and the next one.
     pub(crate) gate: Option<Gate>,
 }
@@ -400,8 +421,10 @@ fn gather(registry: &Registry, filter: &Filter, rules: &Rules<'_>, matches: Vec<
         mismatches.extend(found.err().map(|why| (tenant.id.clone(), why)));
     }
     let mut waves: Vec<(Wave, Option<FailureBudget>)> = Vec::new();
+    let waits_for = waits_for(&registry.waves);
     let make = |name: &str, mut tenants: Vec<Arc<Tenant>>| {
-        let rule = registry.waves.iter().find(|rule| rule.name == name);
+        let place = registry.waves.iter().position(|rule| rule.name == name);
+        let rule = place.map(|place| &registry.waves[place]);
         let online = rule.and_then(|rule| rule.online).unwrap_or(registry.settings.online);
         // Each tenant is told of its wave's setting: a task on it knows no wave.
         for tenant in tenants.iter_mut().filter(|tenant| online && tenant.online.is_none()) {
@@ -410,12 +433,15 @@ fn gather(registry: &Registry, filter: &Filter, rules: &Rules<'_>, matches: Vec<
         let wave = Wave {
             name: name.to_owned(),
             tenants,
+            largest_first: rule.is_some_and(|rule| rule.order == Some(WaveOrder::Largest)),
+            sizes: Vec::new(),
             concurrency: rule.and_then(|rule| rule.concurrency),
             per_server: rule.and_then(|rule| rule.per_server),
             max_failures: registry.settings.max_failures,
             lock_timeout: rule.and_then(|rule| rule.lock_timeout),
             transaction: rule.and_then(|rule| rule.transaction),
             window: rule.and_then(|rule| rule.window.clone()),
+            waits_for: waits_for[place.unwrap_or(registry.waves.len())].clone(),
             gate: rule.and_then(|rule| rule.gate.clone()),
         };
         (wave, rule.and_then(|rule| rule.max_failures))
@@ -427,9 +453,13 @@ fn gather(registry: &Registry, filter: &Filter, rules: &Rules<'_>, matches: Vec<
     }
     waves.retain(|(wave, _)| !wave.tenants.is_empty());
     let last = waves.len().saturating_sub(1);
+    // A canary is an early wave also where the others are left for another run.
+    let is_flag = |(key, _, origin): &(String, String, Origin)| key == "max_failures" && *origin == Origin::Flag;
+    let is_strict = filter.is_canary() && !registry.settings.origins.iter().any(is_flag);
     let budgeted = waves.into_iter().enumerate().map(|(i, (mut wave, own))| {
         // A failure in an early wave stops the rollout unless the file says otherwise: that is the purpose of waves.
-        wave.max_failures = own.unwrap_or(if i < last { FailureBudget::Count(0) } else { wave.max_failures });
+        let is_strict = i < last || is_strict;
+        wave.max_failures = own.unwrap_or(if is_strict { FailureBudget::NONE } else { wave.max_failures });
         wave
     });
     Selection {

@@ -11,6 +11,7 @@ use super::migrations::version_of_approvals;
 use super::open::Ledger;
 use super::reader::READ;
 use super::writer::{insert_all, json};
+use crate::crash;
 use crate::model::approval::Approval;
 
 impl Ledger {
@@ -28,7 +29,10 @@ impl Ledger {
             plan: approval.plan.clone(),
         };
         let store = &self.store;
-        insert_all(&store.db, [&row], |_| 0).await.map_err(store.explain("record an approval in"))
+        crash::at("unwritten", "approval");
+        insert_all(&store.db, [&row], |_| 0).await.map_err(store.explain("record an approval in"))?;
+        crash::at("written", "approval");
+        Ok(())
     }
 
     /// The approvals of the plan with this digest, oldest first.

@@ -10,6 +10,7 @@ use url::Url;
 
 use super::Location;
 use super::error::LedgerError;
+use super::fence::TAKEN_OVER;
 use crate::engine;
 use crate::model::fault::{Fault, FaultClass};
 
@@ -81,6 +82,7 @@ impl LedgerDatabase {
                 self.unreachable(action, &text)
             }
             DbErr::ConnectionAcquire(_) => self.unreachable(action, error),
+            DbErr::Custom(text) if text == TAKEN_OVER => LedgerError::TakenOver { site: self.name() },
             other => LedgerError::Refused { action, site: self.name(), reason: self.scrub(other) },
         }
     }

@@ -117,6 +117,14 @@ pub(crate) enum LedgerError {
         /// The driver's text, without secrets.
         reason: String,
     },
+    /// Another runner has the tenant, or leads the run: this one was silent for longer than its lease.
+    #[error(
+        "write to the {site}: another runner has taken over, because this one gave no sign for longer than the lease"
+    )]
+    TakenOver {
+        /// The ledger.
+        site: String,
+    },
     /// The engine refused.
     #[error("{action} the {site}: {reason}")]
     Refused {

@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
+use uuid::Uuid;
 
 use super::entity::{run, tenant};
 use super::error::LedgerError;
@@ -24,20 +25,21 @@ impl Ledger {
         if self.store.version < 2 {
             return Ok(());
         }
-        self.store.refuse_held(&self.store.db, tenants).await
+        self.store.refuse_held(&self.store.db, tenants, None).await
     }
 }
 
 impl Store {
-    /// As [`Ledger::refuse_held`], within a transaction.
+    /// As [`Ledger::refuse_held`], within a transaction; `own` is no other run.
     pub(super) async fn refuse_held(
         &self,
         db: &impl ConnectionTrait,
         tenants: &HashSet<&TenantId>,
+        own: Option<Uuid>,
     ) -> Result<(), LedgerError> {
         let unfinished = newest_first().filter(run::Column::FinishedAtMs.is_null());
         for holder in self.summaries_over(db, unfinished).await? {
-            if holder.status() != RunStatus::Running {
+            if holder.status() != RunStatus::Running || Some(holder.run) == own {
                 continue;
             }
             let rows = tenant::Entity::find().select_only().column(tenant::Column::Tenant);

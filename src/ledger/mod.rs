@@ -27,23 +27,34 @@
 //! | `fleet_event` | start and end of a wave, and moment at which the run was asked to stop |
 //! | `fleet_progress` | tenant in flight for longer than a heartbeat, or that told how far a long statement had come: the latest only |
 //! | `fleet_approval` | approval of a saved plan |
+//! | `fleet_source` | source of the tenant file whose tenants were noted |
+//! | `fleet_source_tenant` | tenant that a source had then |
+//! | `fleet_shared_run` | run that several runners share: who leads it |
+//! | `fleet_claim` | tenant of such a run that was handed out and has no outcome yet |
+//! | `fleet_runner` | runner that took part in such a run |
 //! | `fleet_attempt` | attempt that failed, and the last attempt where there were several |
 
 mod approvals;
+mod claims;
 mod database;
 mod ends;
 mod entity;
 mod error;
+mod fence;
 mod follow;
 mod holders;
 mod look;
 mod migrations;
 mod open;
 mod process;
+#[cfg(feature = "queue")]
+mod queue;
 mod reader;
 mod recorder;
+mod retention;
 mod rollout;
 mod run_selector;
+mod sources;
 mod writer;
 
 #[cfg(test)]
@@ -52,7 +63,10 @@ mod tests;
 pub(crate) use crate::inputs::LedgerLocation as Location;
 pub(crate) use ends::Ends;
 pub(crate) use error::LedgerError;
+pub(crate) use fence::Fence;
 pub(crate) use follow::Followed;
 pub(crate) use open::Ledger;
 pub(crate) use process::current as current_process;
+#[cfg(feature = "queue")]
+pub(crate) use queue::{Queue, Take};
 pub(crate) use recorder::Recorder;

@@ -28,7 +28,7 @@ use super::migrations::LedgerMigrator;
 use super::recorder::Recorder;
 
 /// The version of the tables that this program creates and knows.
-pub(super) const VERSION: i32 = 3;
+pub(super) const VERSION: i32 = 6;
 
 /// Wait limit for a lock or a server.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -236,7 +236,8 @@ impl Store {
         }
         let sql = "SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite@_%' ESCAPE '@' AND name NOT IN \
                    ('fleet_ledger', 'fleet_ledger_migrations', 'fleet_run', 'fleet_tenant', 'fleet_outcome', \
-                    'fleet_attempt', 'fleet_event', 'fleet_progress', 'fleet_approval') LIMIT 1";
+                    'fleet_attempt', 'fleet_event', 'fleet_progress', 'fleet_approval', 'fleet_source', \
+                    'fleet_source_tenant', 'fleet_shared_run', 'fleet_claim', 'fleet_runner') LIMIT 1";
         let read = async {
             let row = self.db.query_one_raw(Statement::from_string(DbBackend::Sqlite, sql)).await?;
             row.map(|row| row.try_get::<String>("", "name")).transpose()

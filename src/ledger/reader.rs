@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::entity::{attempt, event, outcome, progress, run, tenant};
 use super::error::LedgerError;
+use super::migrations::version_of_databases;
 use super::open::{Ledger, Store};
 use super::process;
 use super::run_selector::RunSelector;
@@ -165,25 +166,42 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`] when the ledger can't be read. An unknown tenant has none.
     pub(crate) async fn commits_of(&self, id: &TenantId) -> Result<Vec<Commits>, LedgerError> {
+        let outcomes = self.outcomes_of(id, None).await?.into_iter();
+        let commits = outcomes.filter(|(run, _)| run.direction == Direction::Up).filter_map(|(run, record)| {
+            Some(Commits { run: run.run, by: run.started_by, migrations: record?.committed })
+        });
+        Ok(commits.collect())
+    }
+
+    /// The newest runs that took a tenant, newest first, each with the outcome that it has there; at most `most`.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the ledger can't be read. An unknown tenant has none.
+    pub(crate) async fn outcomes_of(
+        &self,
+        id: &TenantId,
+        most: impl Into<Option<u64>>,
+    ) -> Result<Vec<(RunSummary, Option<TenantRecord>)>, LedgerError> {
         let store = &self.store;
-        let places = tenant::Entity::find().filter(tenant::Column::Tenant.eq(id.as_str())).all(&store.db);
+        let places = store.tenant_rows().filter(tenant::Column::Tenant.eq(id.as_str())).all(&store.db);
         let places: HashMap<String, i64> =
             places.await.map_err(store.explain(READ))?.into_iter().map(|row| (row.run, row.place)).collect();
         let of_it = newest_first().filter(run::Column::Run.is_in(places.keys().cloned()));
-        let mut commits = Vec::new();
-        for summary in store.summaries(of_it).await?.into_iter().filter(|run| run.direction == Direction::Up) {
+        let of_it = of_it.limit(most);
+        let mut outcomes = Vec::new();
+        for summary in store.summaries(of_it).await? {
             let key = (summary.run.to_string(), places[&summary.run.to_string()]);
             let row = outcome::Entity::find_by_id(key).one(&store.db).await.map_err(store.explain(READ))?;
-            let Some(row) = row else { continue };
             let what = || format!("the outcome of tenant '{id}' in run {}", summary.run);
-            let record: TenantRecord = store.parse(&row.record, what)?;
-            commits.push(Commits { run: summary.run, by: summary.started_by, migrations: record.committed });
+            let record = store.parse_some(&row.map(|row| row.record), what)?;
+            outcomes.push((summary, record));
         }
-        Ok(commits)
+        Ok(outcomes)
     }
 
     /// The versions at which the last runs that knew it left these tenants. A tenant that a run emptied has none: rolled
-    /// back, stamped or restored so. One on which nothing was found, and nothing done, is as the run before left it.
+    /// back, stamped or restored so. One on which nothing was found, and nothing done, is as the run before left it. Of one
+    /// that has no outcome in a rollback, because that was killed, it is not known whether it was emptied.
     ///
     /// # Errors
     /// [`LedgerError`] when the ledger can't be read.
@@ -198,13 +216,13 @@ impl Ledger {
         mut ids: BTreeSet<TenantId>,
     ) -> Result<HashMap<TenantId, LeftAt>, LedgerError> {
         let store = &self.store;
-        let runs = newest_first().select_only().column(run::Column::Run).into_tuple().all(&store.db);
-        let runs: Vec<String> = runs.await.map_err(store.explain(READ))?;
+        let columns = newest_first().select_only().columns([run::Column::Run, run::Column::Direction]);
+        let runs: Vec<(String, String)> = columns.into_tuple().all(&store.db).await.map_err(store.explain(READ))?;
         let before = before.map(|run| run.to_string());
         let first =
-            before.map_or(0, |before| runs.iter().position(|run| *run == before).map_or(runs.len(), |at| at + 1));
+            before.map_or(0, |before| runs.iter().position(|(run, _)| *run == before).map_or(runs.len(), |at| at + 1));
         let (mut found, mut with_them) = (HashMap::new(), None);
-        for run in runs.into_iter().skip(first) {
+        for (run, direction) in runs.into_iter().skip(first) {
             if ids.is_empty() {
                 break;
             }
@@ -215,7 +233,11 @@ impl Ledger {
             if with_them.as_ref().is_some_and(|runs| !runs.contains(&run)) {
                 continue;
             }
+            let may_empty = direction == Direction::Down.to_string();
             for (planned, record) in self.records(store.id(&run, || format!("run {run}"))?).await? {
+                if may_empty && record.is_none() {
+                    ids.remove(&planned.tenant);
+                }
                 let Some(record) = record.filter(|record| ids.contains(&planned.tenant) && record.tells_version())
                 else {
                     continue;
@@ -375,16 +397,24 @@ impl Store {
 
     /// The selected tenants with their places, in plan order.
     async fn tenants(&self, run: Uuid) -> Result<Vec<(i64, PlannedTenant)>, LedgerError> {
-        let rows =
-            tenant::Entity::find().filter(tenant::Column::Run.eq(run.to_string())).order_by_asc(tenant::Column::Place);
+        let of_it = self.tenant_rows().filter(tenant::Column::Run.eq(run.to_string()));
+        let rows = of_it.order_by_asc(tenant::Column::Place);
         let rows = rows.all(&self.db).await.map_err(self.explain(READ))?;
         let read = |row: tenant::Model| {
             let what = || format!("tenant '{}' of run {run}", row.tenant);
             let (engine, target) = (self.word(&row.engine, what)?, self.parse_some(&row.target, what)?);
-            let tenant = TenantId::from(row.tenant.as_str());
-            Ok((row.place, PlannedTenant { tenant, engine, server: row.server, wave: row.wave, target }))
+            let (tenant, database) = (TenantId::from(row.tenant.as_str()), row.database_at);
+            Ok((row.place, PlannedTenant { tenant, engine, server: row.server, wave: row.wave, target, database }))
         };
         rows.into_iter().map(read).collect()
+    }
+
+    /// A query of selected tenants; those of an older ledger lack their databases.
+    fn tenant_rows(&self) -> Select<tenant::Entity> {
+        match self.version < version_of_databases() {
+            true => without(tenant::Entity::find(), &[tenant::Column::DatabaseAt]),
+            false => tenant::Entity::find(),
+        }
     }
 
     pub(super) fn parse<T: DeserializeOwned>(&self, text: &str, what: impl Fn() -> String) -> Result<T, LedgerError> {
@@ -402,7 +432,7 @@ impl Store {
         serde_json::from_value(Value::from(text)).map_err(|e| self.unreadable(what(), &e))
     }
 
-    fn id(&self, text: &str, what: impl Fn() -> String) -> Result<Uuid, LedgerError> {
+    pub(super) fn id(&self, text: &str, what: impl Fn() -> String) -> Result<Uuid, LedgerError> {
         Uuid::parse_str(text).map_err(|e| self.unreadable(what(), &e))
     }
 
@@ -422,9 +452,13 @@ impl Store {
 /// A query of runs in a ledger of version 1, whose table lacks the columns of later ones.
 fn before_live_runs(query: Select<run::Entity>) -> Select<run::Entity> {
     use run::Column::{HeartbeatAtMs, Selection, StartedBy};
-    let later = [HeartbeatAtMs, StartedBy, Selection];
+    without(query, &[HeartbeatAtMs, StartedBy, Selection])
+}
+
+/// A query of rows in a table that has not got these columns yet: they are NULL.
+fn without<E: EntityTrait>(query: Select<E>, later: &[E::Column]) -> Select<E> {
     let mut query = query.select_only();
-    for column in run::Column::iter() {
+    for column in E::Column::iter() {
         query = match later.iter().any(|other| other.as_str() == column.as_str()) {
             true => query.column_as(Expr::cust("NULL"), column.as_str()),
             false => query.column(column),

@@ -5,17 +5,22 @@
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
-use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, QuerySelect};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, QueryFilter, QuerySelect,
+};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
-use super::entity::{run, tenant, version};
+use super::entity::{event, run, tenant, version};
 use super::error::{LedgerError, LedgerLost};
+use super::fence::Fence;
 use super::open::Store;
 use super::writer::{QUEUE, Timed, Writer, insert_all, json, place};
+use crate::crash;
 use crate::model::event::{Event, RunHeader};
+use crate::model::gate::{GateEnd, GateRecord};
 use crate::model::sink::{EventSink, SinkLost};
 
 /// Records one run. Dropped without [`Recorder::finish`], it still writes the queued events as long as the runtime
@@ -40,8 +45,8 @@ struct Writing {
 #[async_trait]
 impl EventSink for &Recorder {
     async fn take(&mut self, event: &Event, at_ms: i64) -> Result<(), SinkLost> {
-        // The plan was written before the run began.
-        if matches!(event, Event::RunStarted(_)) {
+        // They were written before the run began.
+        if matches!(event, Event::RunStarted(_)) || is_approval(event) {
             return Ok(());
         }
         self.record(event.clone(), at_ms).await.map_err(|_| SinkLost)
@@ -60,15 +65,47 @@ impl Recorder {
     /// [`LedgerError::Held`]: a living run has some of the tenants. Others: nothing was recorded, or the answer was lost; do
     /// not start the run.
     pub(crate) async fn begin(&mut self, header: &RunHeader) -> Result<(), LedgerError> {
+        self.begin_approved(header, &[]).await
+    }
+
+    /// As [`Recorder::begin`], with the gates that a person has approved for it: nobody's approval is lost, and no tenant
+    /// moves by one that is not recorded.
+    ///
+    /// # Errors
+    /// As [`Recorder::begin`].
+    pub(crate) async fn begin_approved(
+        &mut self,
+        header: &RunHeader,
+        approved: &[GateRecord],
+    ) -> Result<(), LedgerError> {
         self.durably(true).await?;
-        let written = self.write_plan(header).await;
+        let written = self.write_plan(header, approved).await;
         let restored = self.durably(false).await;
         let began_at_ms = written.and_then(|began| restored.map(|()| began))?;
         self.store.check_place("begin a run in")?;
+        let moved_ms = began_at_ms.saturating_sub(header.started_at_ms);
+        self.write(header.run, moved_ms, |writer| writer.behind(place(approved.len())));
+        Ok(())
+    }
 
+    /// Goes on with a run that several processes share, under this right.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the ledger can't be read.
+    pub(crate) async fn join(&mut self, run: Uuid, fence: Fence) -> Result<(), LedgerError> {
+        let last = event::Entity::find().select_only().column_as(event::Column::Seq.max(), "last");
+        let last = last.filter(event::Column::Run.eq(run.to_string())).into_tuple().one(&self.store.db).await;
+        let last: Option<Option<i64>> = last.map_err(self.store.explain("read"))?;
+        let next = last.flatten().map_or(0, |last| last + 1);
+        self.write(run, 0, |writer| writer.behind(next).under(fence));
+        Ok(())
+    }
+
+    /// Starts the writer task.
+    fn write(&mut self, run: Uuid, moved_ms: i64, with: impl FnOnce(Writer) -> Writer) {
         let (inbox, outbox) = mpsc::channel(QUEUE);
         let ending = CancellationToken::new();
-        let writer = Writer::new(Arc::clone(&self.store), header.run.to_string(), outbox, ending.clone());
+        let writer = with(Writer::new(Arc::clone(&self.store), run.to_string(), outbox, ending.clone()));
         let (lost, failure) = (self.lost.clone(), Arc::clone(&self.failure));
         let task = tokio::spawn(async move {
             // The guard signals a panic, too.
@@ -78,9 +115,7 @@ impl Recorder {
                 Err(error) => drop(failure.set(Arc::new(error))),
             }
         });
-        let moved_ms = began_at_ms.saturating_sub(header.started_at_ms);
         self.writing = Some(Writing { inbox, task, moved_ms, ending: ending.drop_guard() });
-        Ok(())
     }
 
     /// Hands an event to the writer task, which begins to write it within about 50 ms. It waits only when the disk is
@@ -147,20 +182,28 @@ impl Recorder {
     /// recorded at the same moment may have the same time; their ids decide then.
     ///
     /// Dying in it: nothing is recorded, and no tenant was touched.
-    async fn write_plan(&self, header: &RunHeader) -> Result<i64, LedgerError> {
+    async fn write_plan(&self, header: &RunHeader, approved: &[GateRecord]) -> Result<i64, LedgerError> {
         let explain = || self.store.explain("begin a run in");
         let tx = self.store.begin().await.map_err(explain())?;
         // One run begins at a time: of two that are started together, the second finds the first. SQLite's transaction has
         // the lock already.
         version::Entity::find().lock_exclusive().all(&tx).await.map_err(explain())?;
-        self.store.refuse_held(&tx, &header.tenants.iter().map(|planned| &planned.tenant).collect()).await?;
-        let began = self.write_rows(header, &tx).await.map_err(explain())?;
+        let tenants = header.tenants.iter().map(|planned| &planned.tenant).collect();
+        self.store.refuse_held(&tx, &tenants, None).await?;
+        let began = self.write_rows(header, approved, &tx).await.map_err(explain())?;
+        crash::at("unwritten", "run_started");
         tx.commit().await.map_err(explain())?;
+        crash::at("written", "run_started");
         Ok(began)
     }
 
     /// Dying in it: as [`Recorder::write_plan`].
-    async fn write_rows(&self, header: &RunHeader, tx: &DatabaseTransaction) -> Result<i64, DbErr> {
+    async fn write_rows(
+        &self,
+        header: &RunHeader,
+        approved: &[GateRecord],
+        tx: &DatabaseTransaction,
+    ) -> Result<i64, DbErr> {
         let run = header.run.to_string();
         let newest = run::Entity::find().select_only().column_as(run::Column::StartedAtMs.max(), "newest");
         let newest: Option<Option<i64>> = newest.into_tuple().one(tx).await?;
@@ -190,11 +233,25 @@ impl Recorder {
             server: planned.server.clone(),
             wave: planned.wave.clone(),
             target: planned.target.as_ref().map(json),
+            database_at: planned.database.clone(),
         };
         let tenants: Vec<tenant::Model> = header.tenants.iter().enumerate().map(tenant).collect();
         insert_all(tx, [&row], |_| 0).await?;
         self.store.sign_of_life(&run, tx).await?;
-        insert_all(tx, &tenants, |row| row.tenant.len() + row.server.len() + 64).await?;
+        insert_all(tx, &tenants, |row| row.tenant.len() + row.server.len() + 128).await?;
+        let event = |(seq, gate): (usize, &GateRecord)| event::Model {
+            run: run.clone(),
+            seq: place(seq),
+            at_ms: began_at_ms,
+            event: json(&Event::GateFinished(gate.clone())),
+        };
+        let events: Vec<event::Model> = approved.iter().enumerate().map(event).collect();
+        insert_all(tx, &events, |row| row.event.len()).await?;
         Ok(began_at_ms)
     }
+}
+
+/// Whether an event tells of a gate that a person approved, which happens before a run alone.
+fn is_approval(event: &Event) -> bool {
+    matches!(event, Event::GateFinished(GateRecord { end: GateEnd::Approved, .. }))
 }

@@ -5,14 +5,30 @@
 use std::collections::{BTreeSet, HashMap};
 
 use indexmap::IndexMap;
+use uuid::Uuid;
 
 use super::error::LedgerError;
 use super::open::Ledger;
 use crate::model::event::Event;
+use crate::model::run_summary::RunSummary;
 use crate::model::tenant::TenantId;
-use crate::model::undo::{Rollout, Stage, Trail};
+use crate::model::undo::{Rollout, Stage, TakenBack, Trail};
 
 impl Ledger {
+    /// The runs since that took back what a run, or one of its rollout, had moved, oldest first.
+    ///
+    /// # Errors
+    /// As [`Ledger::run`], also where a run that it resumes is not in the ledger.
+    pub(crate) async fn taken_back(&self, run: Uuid) -> Result<Vec<TakenBack>, LedgerError> {
+        let mut first = self.run(&run.to_string()).await?;
+        while let Some(parent) = first.resumes {
+            first = self.run(&parent.to_string()).await?;
+        }
+        let is_its = |later: &RunSummary| later.kind.undoes() == Some(first.run);
+        let later = self.later_than(run).await?.into_iter().rev().filter(is_its);
+        Ok(later.map(|of| TakenBack { run: of.run, stats: of.counts, status: of.status() }).collect())
+    }
+
     /// The rollout that a run belongs to: `last`, an id, or its beginning or end.
     ///
     /// # Errors
@@ -28,11 +44,14 @@ impl Ledger {
         let (mut runs, mut trails, mut budgets) = (Vec::new(), IndexMap::<TenantId, Trail>::new(), HashMap::new());
         for run in std::iter::once(first).chain(later.into_iter().rev()) {
             let is_own = run.run == root || run.resumes.is_some_and(|parent| own.contains(&parent));
+            let takes_back = run.kind.undoes() == Some(root);
             for (planned, record) in self.records(run.run).await? {
-                let stage = Stage { run: run.run, is_own, record };
+                let stage = Stage { run: run.run, is_own, takes_back, record };
                 if is_own {
                     let new = || Trail { wave: planned.wave, ..Trail::default() };
-                    trails.entry(planned.tenant).or_insert_with(new).stages.push(stage);
+                    let trail = trails.entry(planned.tenant).or_insert_with(new);
+                    trail.stages.push(stage);
+                    trail.database = planned.database;
                 } else if let Some(trail) = trails.get_mut(&planned.tenant) {
                     trail.stages.push(stage);
                 }

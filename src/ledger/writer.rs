@@ -17,7 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::entity::{attempt, event, outcome, progress, run};
 use super::error::LedgerError;
+use super::fence::Fence;
 use super::open::Store;
+use crate::crash;
 use crate::model::event::Event;
 use crate::model::outcome::TenantRecord;
 
@@ -46,6 +48,9 @@ const PAUSES: [Duration; 3] = [Duration::from_millis(200), Duration::from_secs(1
 /// The heartbeat interval.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
+/// The low bits of the number of an attempt in a shared run, which are its tenant's place.
+const PLACE_BITS: u32 = 20;
+
 const WRITE: &str = "write";
 
 /// An event and its time, in milliseconds since 1970-01-01 UTC.
@@ -63,6 +68,8 @@ pub(super) struct Writer {
     next_seq: i64,
     next_event: i64,
     heartbeat: Interval,
+    /// The right to write of a run that several processes share.
+    fence: Option<Fence>,
 }
 
 /// A tenant in flight.
@@ -94,7 +101,18 @@ impl Writer {
     ) -> Writer {
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Writer { store, run, inbox, ending, started: HashMap::new(), next_seq: 0, next_event: 0, heartbeat }
+        let (started, fence) = (HashMap::new(), None);
+        Writer { store, run, inbox, ending, started, next_seq: 0, next_event: 0, heartbeat, fence }
+    }
+
+    /// Writes as one of several, under this right.
+    pub(super) fn under(self, fence: Fence) -> Self {
+        Writer { fence: Some(fence), ..self }
+    }
+
+    /// Counts events behind those that were written with the plan.
+    pub(super) fn behind(self, written: i64) -> Self {
+        Writer { next_event: written, ..self }
     }
 
     /// Writes until the inbox is closed and empty.
@@ -102,10 +120,16 @@ impl Writer {
         let mut events = Vec::with_capacity(BATCH);
         while self.gather(&mut events).await? {
             let mut batch = Batch::default();
+            let mut moments: Vec<&'static str> = Vec::new();
+            if crash::ARE_ARMED {
+                moments.extend(events.iter().map(|(event, _)| <&str>::from(event)));
+            }
             for (event, now_ms) in events.drain(..) {
                 self.add(&mut batch, event, now_ms);
             }
+            moments.iter().for_each(|event| crash::at("unwritten", event));
             self.write(&batch).await?;
+            moments.iter().for_each(|event| crash::at("written", event));
         }
         Ok(())
     }
@@ -190,9 +214,12 @@ impl Writer {
             Event::WaveStarted { .. }
             | Event::GateStarted { .. }
             | Event::GateFinished(_)
+            | Event::RollbackDue { .. }
+            | Event::WaveClosed { .. }
             | Event::WaveFinished { .. }
             | Event::HookFinished { .. }
             | Event::OutsideWindow { .. }
+            | Event::LeftOut { .. }
             | Event::Draining { .. }
             | Event::Cancelling { .. } => {
                 let seq = self.next_event;
@@ -205,6 +232,10 @@ impl Writer {
 
     /// An attempt that ended now, successful unless the caller adds a fault.
     fn attempt(&mut self, index: usize, attempt: u32, now_ms: i64) -> attempt::Model {
+        // Readers go on behind the last that they saw, whichever process wrote it: among several, the time leads.
+        if self.fence.is_some() {
+            self.next_seq = self.next_seq.max((now_ms << PLACE_BITS) | (place(index) & ((1 << PLACE_BITS) - 1)));
+        }
         let seq = self.next_seq;
         self.next_seq += 1;
         attempt::Model {
@@ -255,6 +286,11 @@ impl Writer {
             return Ok(());
         }
         let tx = self.store.begin().await?;
+        if let Some(fence) = self.fence
+            && !fence.pass(&tx, &self.run, batch.outcomes.values()).await?
+        {
+            return Ok(());
+        }
         insert_all(&tx, batch.outcomes.values(), |row| row.record.len()).await?;
         insert_all(&tx, &batch.attempts, |row| row.fault.as_ref().map_or(0, String::len)).await?;
         insert_all(&tx, &batch.events, |row| row.event.len()).await?;

@@ -2,6 +2,8 @@
 //!
 //! Plain data: only the dispatcher creates them; the ledger and the report only read them.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -17,8 +19,9 @@ use crate::model::stats::RunStats;
 use crate::model::tenant::{Engine, TenantId};
 
 /// An event of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr)]
 #[serde(tag = "event", rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub(crate) enum Event {
     /// The run begins. It is in the ledger before any tenant is touched.
     RunStarted(RunHeader),
@@ -87,6 +90,28 @@ pub(crate) enum Event {
     },
     /// A gate came to its end.
     GateFinished(GateRecord),
+    /// Failures stopped the run at a wave whose gate says that it is taken back then: by a run of its own, behind this one.
+    RollbackDue {
+        /// The wave.
+        wave: String,
+        /// The gate's own failure, or the failure budget that was used up before it.
+        reason: NotStarted,
+    },
+    /// A wave failed, or paused behind its gate: nothing new of it is started from here on, nor of waves that wait for it, while
+    /// others go on.
+    WaveClosed {
+        /// The wave.
+        wave: String,
+        /// The reason.
+        reason: NotStarted,
+        /// Tenants still in flight.
+        in_flight: usize,
+    },
+    /// Tenants that a run would have taken, and that are in quarantine.
+    LeftOut {
+        /// Each with the reason.
+        tenants: BTreeMap<TenantId, String>,
+    },
     /// From here on nothing new is started.
     Draining {
         /// The reason.
@@ -108,10 +133,13 @@ pub(crate) enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<String>,
     },
-    /// The maintenance window of a wave is closed: the run waits for it.
+    /// The maintenance window of a wave, or of a server, is closed: its tenants wait for it.
     OutsideWindow {
         /// The wave's name.
         wave: String,
+        /// The server, if it is its window.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        server: Option<String>,
         /// The window.
         window: String,
         /// The time at which it opens, in milliseconds since 1970-01-01 UTC.
@@ -165,6 +193,23 @@ impl RunHeader {
     pub(crate) fn command(&self) -> Option<&str> {
         self.kind.is_task().then_some(&*self.goal)
     }
+
+    /// All of it but its tenants, which may be many.
+    pub(crate) fn without_tenants(&self) -> Self {
+        RunHeader {
+            run: self.run,
+            direction: self.direction,
+            goal: self.goal.clone(),
+            kind: self.kind.clone(),
+            resumes: self.resumes,
+            catalog: self.catalog.clone(),
+            tenants: Vec::new(),
+            started_at_ms: self.started_at_ms,
+            program: self.program.clone(),
+            started_by: self.started_by.clone(),
+            selection: self.selection.clone(),
+        }
+    }
 }
 
 /// A tenant in the plan, as events and the ledger keep it.
@@ -180,4 +225,8 @@ pub(crate) struct PlannedTenant {
     /// planned. It keeps a resumed run from taking the steps twice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) target: Option<Target>,
+    /// The place of its database, without user and password, for the ledger alone: where an id is given to another database,
+    /// what a run did on the former is not taken back on it. `None`: recorded before it was kept.
+    #[serde(skip)]
+    pub(crate) database: Option<String>,
 }

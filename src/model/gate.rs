@@ -19,6 +19,8 @@ pub(crate) enum GateAction {
     Pause,
     /// The rollout is stopped.
     Stop,
+    /// The rollout is stopped, and what it moved in this wave is taken back.
+    RollbackWave,
 }
 
 /// The end of a gate.
@@ -73,8 +75,10 @@ impl GateRecord {
         match self.then {
             GateAction::Continue => None,
             GateAction::Pause => Some(NotStarted::Paused),
-            GateAction::Stop if self.end == GateEnd::Interrupted => Some(NotStarted::Interrupted),
-            GateAction::Stop => Some(NotStarted::GateFailed),
+            GateAction::Stop | GateAction::RollbackWave if self.end == GateEnd::Interrupted => {
+                Some(NotStarted::Interrupted)
+            }
+            GateAction::Stop | GateAction::RollbackWave => Some(NotStarted::GateFailed),
         }
     }
 

@@ -28,6 +28,8 @@ pub(crate) use fleet_shape as shape;
 
 pub(crate) mod outcome;
 
+pub(crate) mod shared;
+
 pub(crate) mod gate;
 
 pub(crate) mod timings;
@@ -59,6 +61,7 @@ pub(crate) mod started_by;
 
 pub(crate) mod run_summary;
 
+pub(crate) mod retention;
 pub(crate) mod undo;
 
 pub(crate) mod saved_plan;
@@ -66,3 +69,4 @@ pub(crate) mod saved_plan;
 pub(crate) mod approval;
 
 pub(crate) mod sink;
+pub(crate) mod source;

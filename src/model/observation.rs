@@ -34,6 +34,9 @@ pub(crate) struct Observation {
     /// Its quarantine, and the version at which it is frozen, if it is not at the target because of that.
     #[serde(default)]
     pub(crate) hold: Hold,
+    /// The source of the tenant file that it comes from, unless the file lists it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) source: Option<Arc<str>>,
 }
 
 impl Observation {
@@ -54,6 +57,7 @@ impl Observation {
             history,
             error: None,
             hold: Hold::default(),
+            source: tenant.source.clone(),
         }
     }
 

@@ -160,6 +160,11 @@ impl NotStarted {
         )
     }
 
+    /// Whether failures, or a gate that failed, stopped the run.
+    pub(crate) fn is_failure(self) -> bool {
+        self.is_budget() || self == NotStarted::GateFailed
+    }
+
     /// Whether failures stopped the run.
     pub(crate) fn is_budget(self) -> bool {
         matches!(self, NotStarted::FailureBudget | NotStarted::RunFailureBudget)
@@ -276,6 +281,9 @@ pub(crate) struct TenantRecord {
     /// The division of its time, if that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) timings: Option<Timings>,
+    /// The runner that had it, in a run that several share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) runner: Option<String>,
 }
 
 impl StoppedAt {
@@ -385,6 +393,7 @@ mod tests {
             stopped_at: None,
             error: Some(Fault::with_code(FaultClass::ConnectionLost, "2013", "lost connection")),
             timings: None,
+            runner: None,
         };
         let json = serde_json::to_string(&record).unwrap();
         assert!(json.contains(r#""outcome":"in_doubt""#) && json.contains(r#""duration_ms":1234"#), "{json}");

@@ -15,6 +15,22 @@ pub(crate) struct StartedBy {
     pub(crate) command: String,
 }
 
+impl StartedBy {
+    /// The mark, in place of a boot, of a run that several runners share: only its heartbeat says whether it lives.
+    const SHARED: &str = "enqueued";
+
+    /// As the origin of a run that its process hands out to runners.
+    pub(crate) fn shared(self) -> Self {
+        let process = Process { space: Self::SHARED.to_owned(), ..self.process };
+        StartedBy { process, ..self }
+    }
+
+    /// Whether the run was handed out to runners.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.process.space == Self::SHARED
+    }
+}
+
 /// A process, distinguishable from a later one with the same id.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Process {

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -61,6 +62,8 @@ pub(crate) struct Tenant {
     pub(crate) flavour: Arc<OnceLock<Flavour>>,
     /// Tenants with the same key share one concurrency cap. Default: `host:port`; for SQLite `local`.
     pub(crate) server: Arc<str>,
+    /// The cap of its server on tenants in flight, where it has one of its own.
+    pub(crate) per_server: Option<NonZeroUsize>,
     /// Free labels for selection and waves.
     pub(crate) tags: BTreeMap<String, String>,
     /// PostgreSQL only: the tenant's schema; without it the tenant is the whole database.
@@ -88,9 +91,35 @@ pub(crate) struct Tenant {
     pub(crate) depends_on: Vec<TenantId>,
     /// Whether it is in quarantine, or frozen at a version; over the fleet's own.
     pub(crate) hold: Hold,
+    /// The source of the tenant file that it comes from; `None`: the file itself.
+    pub(crate) source: Option<Arc<str>>,
 }
 
 impl Tenant {
+    /// A database that is no tenant of the fleet and is reached like one.
+    pub(crate) fn apart(id: &str, engine: Engine, address: Address) -> Self {
+        Tenant {
+            id: TenantId::from(id),
+            engine,
+            flavour: Arc::default(),
+            server: "".into(),
+            per_server: None,
+            tags: BTreeMap::new(),
+            schema: None,
+            shared_schemas: Vec::new(),
+            address,
+            migration_address: None,
+            create_missing: false,
+            single_writer: false,
+            lock_timeout: None,
+            transaction: None,
+            online: None,
+            depends_on: Vec::new(),
+            hold: Hold::default(),
+            source: None,
+        }
+    }
+
     /// The part of a script that it is sent. Without a connection so far, the one that its engine has for all servers.
     pub(crate) fn variant(&self) -> Variant {
         Variant::new(self.engine, self.flavour.get().copied())

@@ -3,16 +3,18 @@
 //! A pure decision. A tenant whose version before is not certain, or that something else has moved since, is refused with
 //! the reason: nothing is guessed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use indexmap::IndexMap;
 use uuid::Uuid;
 
+use crate::model::event::Event;
 use crate::model::observation::Observation;
 use crate::model::outcome::{Outcome, Standing, TenantRecord};
 use crate::model::plan::Target;
-use crate::model::run_summary::{LeftAt, RunSummary};
+use crate::model::run_summary::{LeftAt, RunStatus, RunSummary};
 use crate::model::schema::{Catalog, State};
+use crate::model::stats::{RunStats, Verdict};
 use crate::model::tenant::TenantId;
 
 /// A run with those that it resumed and those that resumed it: one rollout.
@@ -35,6 +37,8 @@ pub(crate) struct Trail {
     pub(crate) before: Option<LeftAt>,
     /// Oldest first.
     pub(crate) stages: Vec<Stage>,
+    /// The place of its database in the last run of the rollout; `None`: not recorded.
+    pub(crate) database: Option<String>,
 }
 
 /// A run in the trail of a tenant.
@@ -43,8 +47,52 @@ pub(crate) struct Stage {
     pub(crate) run: Uuid,
     /// Whether it is one of the rollout.
     pub(crate) is_own: bool,
+    /// Whether it is a rollback of the rollout, begun before.
+    pub(crate) takes_back: bool,
     /// `None`: its outcome was not recorded.
     pub(crate) record: Option<TenantRecord>,
+}
+
+impl Stage {
+    /// Whether nobody knows how far the run came with the tenant.
+    fn is_uncertain(&self) -> bool {
+        self.record.as_ref().is_none_or(|record| matches!(record.outcome, Outcome::InDoubt(_)))
+    }
+}
+
+/// The rollback of a run, or of a wave of it, as far as it is known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Undoing {
+    /// The waves that are taken back by themselves, because they failed and their gates say so.
+    pub(crate) due: Vec<String>,
+    /// The runs that took back what this one had moved, oldest first.
+    pub(crate) runs: Vec<TakenBack>,
+}
+
+/// A run that took back what another one had moved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TakenBack {
+    pub(crate) run: Uuid,
+    pub(crate) stats: RunStats,
+    pub(crate) status: RunStatus,
+}
+
+impl Undoing {
+    /// By the events of a run, and the runs since that took back what it had moved.
+    pub(crate) fn of(events: &[(i64, Event)], runs: Vec<TakenBack>) -> Self {
+        let due = events.iter().filter_map(|(_, event)| match event {
+            Event::RollbackDue { wave, .. } => Some(wave.clone()),
+            _ => None,
+        });
+        Undoing { due: due.collect(), runs }
+    }
+}
+
+impl TakenBack {
+    /// Whether everything that it was to take back is back.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.status == RunStatus::Finished && self.stats.verdict() == Verdict::AllAtTarget
+    }
 }
 
 /// The way back of a tenant.
@@ -62,20 +110,29 @@ pub(crate) enum WayBack {
 
 impl Trail {
     /// The version at which the rollout left it, as far as that was recorded; `Some(None)`: none.
-    pub(crate) fn left_at(&self) -> Option<Option<String>> {
-        let mut own = self.stages.iter().filter(|stage| stage.is_own).filter_map(|stage| stage.record.as_ref());
-        own.rfind(|record| record.version_known).map(|record| record.version.clone())
+    pub(crate) fn left_by_rollout(&self) -> Option<Option<String>> {
+        self.left_at(|stage| stage.is_own)
     }
 
-    /// Whether a run of the rollout has no outcome for it.
+    fn left_at(&self, is_wanted: impl Fn(&Stage) -> bool) -> Option<Option<String>> {
+        let mut records = self.stages.iter().filter(|stage| is_wanted(stage)).filter_map(|stage| stage.record.as_ref());
+        records.rfind(|record| record.version_known).map(|record| record.version.clone())
+    }
+
+    /// Whether a run of the rollout has no outcome for it, or one that does not say how far it came.
     pub(crate) fn has_gap(&self) -> bool {
-        self.stages.iter().any(|stage| stage.is_own && stage.record.is_none())
+        self.stages.iter().any(|stage| stage.is_own && stage.is_uncertain())
     }
 
     /// Whether a run of the rollout moved it by a migration, failed on it, or has no outcome for it.
     pub(crate) fn may_have_moved(&self) -> bool {
         let is_moved = |r: &TenantRecord| !r.committed.is_empty() || r.outcome.standing() == Standing::Failed;
         self.stages.iter().any(|stage| stage.is_own && stage.record.as_ref().is_none_or(is_moved))
+    }
+
+    /// Whether the rollout may have moved it, and no other run has since.
+    pub(crate) fn is_unsettled(&self) -> bool {
+        self.may_have_moved() && self.moved_by().is_none()
     }
 
     /// The way back of a tenant that was read just now.
@@ -88,7 +145,7 @@ impl Trail {
         match unreadable(now) {
             // A tenant that is in the middle of a migration is one of the rollout, although it has none of it whole.
             Some(why) if !committed.is_empty() || self.has_gap() || is_half_way(now) => return WayBack::Refused(why),
-            _ if committed.is_empty() && !self.has_gap() => return WayBack::Untouched,
+            _ if committed.is_empty() && !self.has_gap() => return self.untouched(now),
             _ => {}
         }
         if let Some(name) = committed.iter().find(|name| catalog.position(name).is_none()) {
@@ -103,18 +160,51 @@ impl Trail {
         if let Some(run) = self.moved_by() {
             return WayBack::Refused(format!("run {run} has moved it since"));
         }
-        let left = self.left_at();
+        let left = self.left_at(|stage| stage.is_own || stage.takes_back);
         if !committed.is_empty()
-            && let Some(left) = left.filter(|left| *left != now.version)
+            && let Some(left) = left.filter(|left| !self.may_be_at(catalog, left.as_ref(), now))
         {
             let (left, now) = (named(left.as_ref()), named(now.version.as_ref()));
             return WayBack::Refused(format!("it is at {now}, where no run has brought it: the run left it at {left}"));
         }
-        if let Some(place) = steps.iter().find(|place| !applied.contains(place)) {
+        let (still, gone): (Vec<usize>, Vec<usize>) = steps.into_iter().partition(|place| applied.contains(place));
+        let may_be_gone = |place: &usize| {
+            self.may_have_taken_back(&catalog.migrations[*place]) && still.iter().all(|below| below < place)
+        };
+        if let Some(place) = gone.iter().find(|place| !may_be_gone(place)) {
             let name = &catalog.migrations[*place];
             return WayBack::Refused(format!("{name}, which the run applied, is not applied any more"));
         }
-        self.target(catalog, (&steps, &places), now)
+        self.target(catalog, (&still, &places), now)
+    }
+
+    /// A tenant that the rollout failed on without a migration that is recorded: it is where it was left, or something is wrong.
+    fn untouched(&self, now: &Observation) -> WayBack {
+        let is_others = |stage: &Stage| !stage.is_own && stage.record.as_ref().is_some_and(moves);
+        match self.left_by_rollout() {
+            Some(left) if !self.stages.iter().any(is_others) && left != now.version => {
+                let (left, now) = (named(left.as_ref()), named(now.version.as_ref()));
+                WayBack::Refused(format!("it is at {now}, where no run has brought it: the run left it at {left}"))
+            }
+            _ => WayBack::Untouched,
+        }
+    }
+
+    /// Whether it can be where it is now, by the last version that is recorded: there, or further down where a rollback of the
+    /// rollout has not recorded how far it came.
+    fn may_be_at(&self, catalog: &Catalog, left: Option<&String>, now: &Observation) -> bool {
+        let place = |version: Option<&String>| version.map(|name| catalog.position(name));
+        left == now.version.as_ref() || self.is_half_taken_back() && place(now.version.as_ref()) < place(left)
+    }
+
+    /// Whether a rollback of the rollout has not recorded how far it came.
+    fn is_half_taken_back(&self) -> bool {
+        self.stages.iter().any(|stage| stage.takes_back && stage.is_uncertain())
+    }
+
+    fn may_have_taken_back(&self, name: &str) -> bool {
+        let records = self.stages.iter().filter(|stage| stage.takes_back).filter_map(|stage| stage.record.as_ref());
+        self.is_half_taken_back() || records.flat_map(|record| &record.committed).any(|committed| committed == name)
     }
 
     /// The target of a tenant that is where the rollout left it.
@@ -136,7 +226,7 @@ impl Trail {
                 let known = known.map(|left| format!("run {} left it at {}", left.run, left.version));
                 let known = known.unwrap_or_else(|| "no run before has recorded one".to_owned());
                 return WayBack::Refused(format!(
-                    "a run died without an outcome for it, so that its version before is not certain: {known}"
+                    "a run ended without a certain outcome for it, so that its version before is not certain: {known}"
                 ));
             }
         }
@@ -158,10 +248,20 @@ impl Trail {
         }
     }
 
-    /// The last run of others that moved it after the rollout had.
+    /// The last run that moved it after a rollback of these runs had begun, other than they.
+    pub(crate) fn moved_behind(&self, rollback: &BTreeSet<Uuid>) -> Option<Uuid> {
+        let is_its = |stage: &Stage| rollback.contains(&stage.run);
+        self.moved_after(is_its, is_its)
+    }
+
+    /// The last run that moved it after the rollout had, other than rollbacks of it.
     fn moved_by(&self) -> Option<Uuid> {
         let is_begun = |stage: &Stage| stage.is_own && stage.record.as_ref().is_none_or(|r| !r.committed.is_empty());
-        let others = self.stages.iter().skip_while(|stage| !is_begun(stage)).filter(|stage| !stage.is_own);
+        self.moved_after(is_begun, |stage| stage.is_own || stage.takes_back)
+    }
+
+    fn moved_after(&self, is_begun: impl Fn(&Stage) -> bool, is_its: impl Fn(&Stage) -> bool) -> Option<Uuid> {
+        let others = self.stages.iter().skip_while(|stage| !is_begun(stage)).filter(|stage| !is_its(stage));
         others.filter(|stage| stage.record.as_ref().is_some_and(moves)).map(|stage| stage.run).last()
     }
 }
@@ -202,7 +302,7 @@ fn named(version: Option<&String>) -> &str {
 mod tests {
     use super::*;
     use crate::model::fault::FaultClass;
-    use crate::model::outcome::Moved;
+    use crate::model::outcome::{InDoubt, Moved};
     use crate::model::tenant::Engine;
 
     const ALL: [&str; 4] = ["m1", "m2", "m3", "m4"];
@@ -225,6 +325,7 @@ mod tests {
             stopped_at: None,
             error: None,
             timings: None,
+            runner: None,
         }
     }
 
@@ -234,7 +335,11 @@ mod tests {
     }
 
     fn stage(run: u128, is_own: bool, record: Option<TenantRecord>) -> Stage {
-        Stage { run: Uuid::from_u128(run), is_own, record }
+        Stage { run: Uuid::from_u128(run), is_own, takes_back: false, record }
+    }
+
+    fn rollback(run: u128, record: Option<TenantRecord>) -> Stage {
+        Stage { takes_back: true, ..stage(run, false, record) }
     }
 
     fn trail(stages: Vec<Stage>) -> Trail {
@@ -254,6 +359,7 @@ mod tests {
             history: history.into(),
             error: None,
             hold: Default::default(),
+            source: None,
         };
         trail.way_back(&catalog, &now)
     }
@@ -277,6 +383,10 @@ mod tests {
         assert_eq!(way(&failed, &ALL[..3]), WayBack::To(Target::Migration(1)));
         let nothing = own(record(Outcome::Failed { class: FaultClass::Other }, Some("m2"), &[]));
         assert_eq!(way(&nothing, &ALL[..2]), WayBack::Untouched);
+        refused(way(&nothing, &ALL[..3]), "it is at m3, where no run has brought it");
+        let by_others = stage(2, false, Some(migrated(Some("m2"), "m3", &["m3"])));
+        let failed = || stage(1, true, Some(record(Outcome::Failed { class: FaultClass::Other }, Some("m2"), &[])));
+        assert_eq!(way(&trail(vec![failed(), by_others]), &ALL[..3]), WayBack::Untouched);
     }
 
     #[test]
@@ -299,6 +409,33 @@ mod tests {
         assert_eq!(way(&seeded, &ALL[..3]), WayBack::To(Target::Migration(0)));
         let before = vec![stage(2, false, Some(migrated(None, "m1", &["m1"]))), own()];
         assert_eq!(way(&trail(before), &ALL[..3]), WayBack::To(Target::Migration(0)));
+    }
+
+    #[test]
+    fn a_rollback_that_stopped_half_way_is_gone_on_with_where_it_stopped() {
+        let own = || stage(1, true, Some(migrated(Some("m1"), "m4", &["m2", "m3", "m4"])));
+        let with = |record| trail(vec![own(), rollback(2, record)]);
+        let goes_on = WayBack::To(Target::Migration(0));
+        // It died, and nobody knows how far it came.
+        assert_eq!(way(&with(None), &ALL), goes_on);
+        assert_eq!(way(&with(None), &ALL[..3]), goes_on);
+        assert_eq!(way(&with(None), &ALL[..1]), WayBack::Done);
+        refused(way(&with(None), &["m1", "m2", "m4"]), "m3, which the run applied, is not applied any more");
+        // It did not get to it, so that somebody else has moved it.
+        let unreached = || Some(TenantRecord { version_known: false, ..record(Outcome::Interrupted, None, &[]) });
+        assert_eq!(way(&with(unreached()), &ALL), goes_on);
+        refused(way(&with(unreached()), &ALL[..3]), "no run has brought it");
+        // It failed, and left it there.
+        let failed = || Some(record(Outcome::Failed { class: FaultClass::Other }, Some("m3"), &["m4"]));
+        assert_eq!(way(&with(failed()), &ALL[..3]), goes_on);
+        refused(way(&with(failed()), &ALL[..2]), "no run has brought it");
+        refused(way(&with(failed()), &ALL), "no run has brought it");
+        // Somebody moved it between.
+        let again = || stage(3, false, Some(migrated(Some("m3"), "m4", &["m4"])));
+        refused(way(&trail(vec![own(), rollback(2, failed()), again()]), &ALL), "has moved it since");
+        // It was above where the rollout left it.
+        let lower = stage(1, true, Some(migrated(Some("m1"), "m3", &["m2", "m3"])));
+        refused(way(&trail(vec![lower, rollback(2, None)]), &ALL), "no run has brought it");
     }
 
     #[test]
@@ -328,5 +465,16 @@ mod tests {
         assert_eq!(way(&knows(died(Some(found())), "m4"), &ALL), WayBack::Untouched);
         assert_eq!(way(&died(None), &[]), WayBack::Untouched);
         refused(way(&died(None), &ALL[..2]), "not certain");
+        // Nobody knows how far a tenant in doubt came, whatever has been found out since.
+        let in_doubt =
+            || TenantRecord { version_known: false, ..record(Outcome::InDoubt(InDoubt::Unanswered), None, &[]) };
+        let doubted = |then: Option<TenantRecord>| {
+            let mut stages = vec![stage(1, true, Some(in_doubt()))];
+            stages.extend(then.map(|record| stage(2, true, Some(record))));
+            trail(stages)
+        };
+        refused(way(&knows(doubted(None), "m1"), &ALL[..2]), "run 00000000-0000-0000-0000-000000000009 left it at m1");
+        refused(way(&knows(doubted(Some(found())), "m3"), &ALL), "not certain");
+        assert_eq!(way(&knows(doubted(None), "m2"), &ALL[..2]), WayBack::Untouched);
     }
 }

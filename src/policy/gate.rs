@@ -76,10 +76,7 @@ impl fmt::Display for Check {
         match self {
             Check::Verify(names) if names.is_empty() => f.write_str("verify"),
             Check::Verify(names) => write!(f, "verify {}", names.join(", ")),
-            Check::Command(words) => {
-                let rest = if words.len() > 1 { " …" } else { "" };
-                write!(f, "command {}{rest}", words.first().map_or("", String::as_str))
-            }
+            Check::Command(words) => write!(f, "command {}", program_of(words)),
             Check::Http(url) => write!(f, "http {}", bare(url)),
             Check::Prometheus(Query { query, min, max, .. }) => {
                 write!(f, "prometheus {query}")?;
@@ -89,6 +86,12 @@ impl fmt::Display for Check {
             }
         }
     }
+}
+
+/// A command without its arguments, which may be secret.
+pub(crate) fn program_of(words: &[String]) -> String {
+    let rest = if words.len() > 1 { " …" } else { "" };
+    format!("{}{rest}", words.first().map_or("", String::as_str))
 }
 
 /// An address without user, password, query and fragment.

@@ -51,7 +51,7 @@ impl StopCause {
 
     /// Whether a gate failed, and nobody is waited for.
     pub(crate) fn is_failed_gate(&self) -> bool {
-        matches!(self, StopCause::Gate(gate) if gate.end == GateEnd::Failed && gate.then == GateAction::Stop)
+        matches!(self, StopCause::Gate(gate) if gate.end == GateEnd::Failed && gate.then != GateAction::Pause)
     }
 }
 

@@ -34,6 +34,16 @@ impl Window {
     }
 }
 
+impl Window {
+    /// Whether there is a time within a day from now on at which both are open.
+    pub(crate) fn meets(&self, other: &Window, now_ms: i64) -> bool {
+        const MINUTE_MS: i64 = 60_000;
+        // From whole minutes to whole minutes, so that none is between two of these; a day may have 25 hours.
+        let mut times = (0..25 * 60).map(|minute| now_ms - now_ms.rem_euclid(MINUTE_MS) + minute * MINUTE_MS);
+        times.any(|at_ms| self.opens_at(at_ms).is_none() && other.opens_at(at_ms).is_none())
+    }
+}
+
 impl std::fmt::Display for Window {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.text)
@@ -182,6 +192,22 @@ mod tests {
         {
             assert!(bad.parse::<Window>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn two_windows_meet_where_they_share_a_minute() {
+        let meet = |one: &str, other: &str| {
+            let (one, other): (Window, Window) = (one.parse().unwrap(), other.parse().unwrap());
+            assert_eq!(one.meets(&other, NOON), other.meets(&one, NOON));
+            one.meets(&other, NOON)
+        };
+        const NOON: i64 = 1_795_867_217_000;
+        assert!(meet("22:00-04:00 Europe/Berlin", "always") && meet("22:00-04:00 UTC", "03:59-05:00 UTC"));
+        assert!(!meet("22:00-04:00 UTC", "04:00-22:00 UTC"));
+        assert!(
+            !meet("22:00-04:00 Europe/Berlin", "22:00-04:00 America/New_York")
+                || meet("22:00-04:30 Europe/Berlin", "22:00-04:00 America/New_York")
+        );
     }
 
     #[test]

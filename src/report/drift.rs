@@ -91,7 +91,8 @@ impl DriftView<'_> {
         }
         for Unmade { engine, version, tenants, why } in &self.drift.grants_not_compared {
             let (count, version) = (label::count(*tenants, "tenant"), clean(version));
-            let text = format!("grants of {count} at {version} ({engine}) were not compared: {}", clean(why));
+            let text =
+                format!("grants and defaults of {count} at {version} ({engine}) were not compared: {}", clean(why));
             out.push_str(&paragraph(&text, "", 8, style));
         }
         if !self.drift.other_schemas.is_empty() {
@@ -162,7 +163,7 @@ fn name(reference: Reference) -> &'static str {
 /// One line; with a style, forms are cut to the part in which they differ.
 fn words(difference: &Difference, group: &Group, cut: Option<&Style>) -> String {
     let there = match group.compared_with {
-        Reference::Version if !difference.is_of_grants() => "in its version",
+        Reference::Version if !difference.is_of_most() => "in its version",
         Reference::Version | Reference::Majority => "on most tenants",
     };
     let title = difference.title();

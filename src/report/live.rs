@@ -135,6 +135,18 @@ impl Live {
                 let text = format!("gate of wave {} {} ({took})", gate.wave, end_of(gate));
                 Some(self.style.paint(tone, clean(&text)))
             }
+            Event::WaveClosed { wave, reason, in_flight } => {
+                let (why, wave) = (why_not_started(*reason, None), clean(wave));
+                let what = format!(
+                    "wave {wave} ends: {why}; nothing new of it is started, nor of waves that wait for it; {in_flight} in flight \
+                     will finish"
+                );
+                Some(self.style.paint(Tone::Warning, what))
+            }
+            Event::RollbackDue { wave, .. } => {
+                let what = format!("wave {} is taken back behind this run, by a run of its own", clean(wave));
+                Some(self.style.paint(Tone::Warning, what))
+            }
             Event::Draining { reason, in_flight } => {
                 let why = match (&self.wave, &self.budget, reason) {
                     (Some(wave), Some(budget), NotStarted::FailureBudget) => {
@@ -153,11 +165,17 @@ impl Live {
                     None => format!("hook {of} {}", took(Duration::from_millis(*took_ms))),
                 })
             }
-            Event::OutsideWindow { wave, window, opens_at_ms } => {
+            Event::OutsideWindow { wave, server, window, opens_at_ms } => {
                 let opens = label::moment(*opens_at_ms);
-                let what = format!("wave {} waits until {opens}: its window is {}", clean(wave), clean(window));
+                let of = match server {
+                    Some(server) => format!("server {} of wave {}", clean(server), clean(wave)),
+                    None => format!("wave {}", clean(wave)),
+                };
+                let what = format!("{of} waits until {opens}: its window is {}", clean(window));
                 Some(self.style.paint(Tone::Warning, what))
             }
+            // The command has told them before the run.
+            Event::LeftOut { .. } => None,
             Event::Cancelling { in_flight } => {
                 Some(self.style.paint(Tone::Bad, format!("cancelling {in_flight} in flight")))
             }
@@ -372,6 +390,19 @@ fn started(h: &RunHeader) -> String {
 fn so_far(stats: &RunStats) -> String {
     let (at_target, failures, outstanding) = (stats.at_target(), stats.failures(), stats.outstanding());
     format!("{at_target} of {} at target, {failures} failed, {outstanding} outstanding", stats.selected)
+}
+
+/// An event's name, and the event as one line of JSON.
+#[cfg(feature = "serve")]
+pub(crate) fn named(event: &Event) -> (String, String) {
+    let name = json::value(event)["event"].as_str().unwrap_or_default().to_owned();
+    (name, jsonl(event))
+}
+
+/// The line behind the last event of a run that is not at work any more: how its row in the ledger stands.
+#[cfg(feature = "serve")]
+pub(crate) fn ended(status: &str) -> String {
+    json::line(serde_json::json!({ "event": "ended", "status": status }))
 }
 
 /// An event as one line of JSON, with `schema_version`. The list of all tenants that begins a run is left out: each of

@@ -72,7 +72,10 @@ impl<'a> MatrixView<'a> {
             true => rows
                 .column(Column::new("Tenant").at_least(12), |row| &row.tenants[0].tenant)
                 .column(Column::new("Engine").expendable(2), |row| row.tenants[0].engine)
-                .column(Column::new("Server").expendable(1), |row| &row.tenants[0].server),
+                .column(Column::new("Server").expendable(1), |row| &row.tenants[0].server)
+                .column_if(self.has_sources(), Column::new("Source").expendable(3), |row| {
+                    Cell::maybe(row.tenants[0].source.as_ref())
+                }),
             false => rows
                 .column("Tenants", |row| label::names(row.tenants.iter().map(|o| &o.tenant), layout.names, style))
                 .column(Column::new("N").right(), |row| row.tenants.len()),
@@ -102,7 +105,7 @@ impl<'a> MatrixView<'a> {
         Sheet::new([Column::new(""), Column::new("").at_least(20)]).indent(2).rows(layout.shown.iter().map(row))
     }
 
-    fn fields(&self) -> Value {
+    pub(super) fn fields(&self) -> Value {
         let tenants: Vec<Value> = self.observations.par_iter().map(|o| tenant_json(self.catalog, o)).collect();
         json!({
             "catalog": self.catalog.migrations.iter().map(|m| &**m).collect::<Vec<&str>>(),
@@ -126,7 +129,12 @@ impl<'a> MatrixView<'a> {
         }
         rows.column("Unknown", |(o, _)| unknown(o).join(" "))
             .column("Error", |(o, _)| Cell::maybe(o.error.as_ref()))
+            .column_if(self.has_sources(), Column::data("Source"), |(o, _)| Cell::maybe(o.source.as_ref()))
             .sheet()
+    }
+
+    fn has_sources(&self) -> bool {
+        self.observations.iter().any(|o| o.source.is_some())
     }
 
     fn markdown(&self) -> String {
@@ -160,7 +168,7 @@ impl<'a> Row<'a> {
 
 /// The state of one migration in a tenant's history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Mark {
+pub(super) enum Mark {
     Applied,
     Pending,
     Gap,
@@ -171,7 +179,7 @@ enum Mark {
 }
 
 impl Mark {
-    const ALL: [Mark; 7] =
+    pub(super) const ALL: [Mark; 7] =
         [Mark::Applied, Mark::Pending, Mark::Gap, Mark::Edited, Mark::Stopped, Mark::InDoubt, Mark::Unread];
 
     /// Its name, its sign with and without drawing characters, and its colour. All signs are one column wide and
@@ -188,7 +196,7 @@ impl Mark {
         }
     }
 
-    fn word(self) -> &'static str {
+    pub(super) fn word(self) -> &'static str {
         self.look().0
     }
 
@@ -205,7 +213,7 @@ impl Mark {
     }
 }
 
-fn marks(catalog: &Catalog, o: &Observation) -> Vec<Mark> {
+pub(super) fn marks(catalog: &Catalog, o: &Observation) -> Vec<Mark> {
     if o.state == State::Unreachable {
         return vec![Mark::Unread; catalog.migrations.len()];
     }
@@ -227,7 +235,7 @@ fn unknown(o: &Observation) -> &[String] {
     if let State::Ahead { unknown } = &o.state { unknown } else { &[] }
 }
 
-fn tenant_json(catalog: &Catalog, o: &Observation) -> Value {
+pub(super) fn tenant_json(catalog: &Catalog, o: &Observation) -> Value {
     let read = o.state != State::Unreachable;
     let marks = marks(catalog, o);
     // Nothing is said of the history of a tenant that could not be read: null is not an empty list.
@@ -235,7 +243,7 @@ fn tenant_json(catalog: &Catalog, o: &Observation) -> Value {
         let chosen = catalog.migrations.iter().zip(&marks).filter(|(_, m)| wanted.contains(m));
         read.then(|| chosen.map(|(name, _)| &**name).collect())
     };
-    json!({
+    let mut tenant = json!({
         "id": o.tenant, "engine": o.engine, "server": o.server,
         "state": o.state.name(), "version": o.version,
         "applied": named(&[Mark::Applied, Mark::Edited]), "pending": named(&[Mark::Pending, Mark::Gap]), "out_of_order": named(&[Mark::Gap]),
@@ -244,7 +252,11 @@ fn tenant_json(catalog: &Catalog, o: &Observation) -> Value {
         "in_doubt": if let State::InDoubt(u) = &o.state { Some(u) } else { None },
         "partially_applied": if let State::Stopped(u) = &o.state { Some(u) } else { None },
         "error": o.error, "quarantine": o.hold.quarantine, "frozen_at": o.hold.freeze_at,
-    })
+    });
+    if let Some(source) = &o.source {
+        tenant["source"] = json!(source);
+    }
+    tenant
 }
 
 fn legend(rows: &[Row<'_>], style: &Style) -> String {

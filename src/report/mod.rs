@@ -14,6 +14,7 @@ pub(crate) mod lint;
 pub(crate) mod live;
 pub(crate) mod locks;
 pub(crate) mod matrix;
+pub(crate) mod metrics;
 pub(crate) mod outcome;
 pub(crate) mod plan;
 pub(crate) mod prove;
@@ -21,6 +22,9 @@ pub(crate) mod refreshes;
 pub(crate) mod runs;
 pub(crate) mod scripts;
 pub(crate) mod settings;
+#[cfg(feature = "serve")]
+pub(crate) mod site;
+pub(crate) mod sources;
 pub(crate) mod status;
 pub(crate) mod style;
 pub(crate) mod tenants;
@@ -38,7 +42,7 @@ mod waves;
 
 pub(crate) use format::Format;
 pub(crate) use label::{approximately, count, first, moment, names, towards};
-pub(crate) use style::{Style, clean};
+pub(crate) use style::{Style, clean, paragraph};
 pub(crate) use summary::edited_text;
 
 #[cfg(test)]

@@ -6,6 +6,8 @@ pub(crate) mod by_hand;
 mod scripts;
 mod wire;
 
+use std::num::NonZeroUsize;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -36,6 +38,8 @@ pub(crate) struct PlanView<'a> {
     pub(crate) waves: &'a [(String, Vec<PlanRow>)],
     /// The gates of waves, and what stratified waves do not cover.
     pub(crate) notes: &'a [WaveNote],
+    /// The limits of servers that have their own.
+    pub(crate) servers: &'a [ServerNote],
     /// The scripts that any tenant of the plan needs.
     pub(crate) scripts: &'a [Script],
     /// The scripts that make way for them and are made again behind them.
@@ -65,12 +69,19 @@ pub(crate) enum Detail {
     Sql,
 }
 
+/// Maximum number of tenants named with their sizes.
+const SIZES: usize = 6;
+
 /// More about a wave.
 #[derive(Debug, Clone)]
 pub(crate) struct WaveNote {
     pub(crate) wave: String,
+    /// The waves that it waits for, where the file says which.
+    pub(crate) waits_for: Option<Vec<String>>,
     /// The gate between it and the next one.
     pub(crate) gate: Option<Gate>,
+    /// The tenants of a wave whose largest databases come first, with their sizes in bytes, as far as they are known.
+    pub(crate) sizes: Vec<(TenantId, Option<u64>)>,
     /// Of a stratified wave: the kinds of tenants that come later and that it has none of.
     pub(crate) uncovered: Vec<String>,
 }
@@ -78,7 +89,50 @@ pub(crate) struct WaveNote {
 impl WaveNote {
     fn lines(&self) -> impl Iterator<Item = String> {
         let gate = self.gate.as_ref().map(|gate| format!("gate: {gate}"));
-        gate.into_iter().chain(self.uncovered.iter().map(|kind| format!("not covered by it: {kind}")))
+        let waits_for = self.waits_for.as_ref().map(|waves| match waves.is_empty() {
+            true => "waits for no other wave".to_owned(),
+            false => format!("waits for: {}", waves.join(", ")),
+        });
+        let size = |(id, size): &(TenantId, Option<u64>)| match size {
+            Some(size) => format!("{id} {}", label::bytes(*size)),
+            None => format!("{id} not known"),
+        };
+        let sizes: Vec<String> = self.sizes.iter().map(size).collect();
+        let sizes = (!sizes.is_empty()).then(|| format!("largest first: {}", label::first(&sizes, SIZES)));
+        waits_for
+            .into_iter()
+            .chain(gate)
+            .chain(sizes)
+            .chain(self.uncovered.iter().map(|kind| format!("not covered by it: {kind}")))
+    }
+}
+
+/// The limits of a server that has its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct ServerNote {
+    pub(crate) server: String,
+    /// The number of its tenants in the plan.
+    pub(crate) tenants: usize,
+    /// Its maintenance window.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) window: Option<String>,
+    /// The time at which the window opens, in milliseconds since 1970-01-01 UTC; `None`: it is open, or there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) opens_at_ms: Option<i64>,
+    /// The most of its tenants in flight.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) per_server: Option<NonZeroUsize>,
+}
+
+impl ServerNote {
+    fn text(&self) -> String {
+        let window = self.window.as_ref().map(|window| match self.opens_at_ms {
+            Some(at_ms) => format!("window {window}, closed until {}", label::moment(at_ms)),
+            None => format!("window {window}"),
+        });
+        let cap = self.per_server.map(|cap| format!("per_server {cap}"));
+        let limits: Vec<String> = window.into_iter().chain(cap).collect();
+        format!("{} ({}): {}", self.server, label::count(self.tenants, "tenant"), limits.join("; "))
     }
 }
 
@@ -111,6 +165,9 @@ pub(crate) struct PlanRow {
     pub(crate) flavour: Option<Flavour>,
     /// Its server key.
     pub(crate) server: String,
+    /// The source that it comes from, unless the file lists it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) source: Option<String>,
     /// Its state in words.
     pub(crate) state: String,
     /// The migrations that would be run on it, in order.
@@ -178,6 +235,10 @@ impl PlanView<'_> {
         self.waves.iter().flat_map(|(_, rows)| rows)
     }
 
+    fn has_sources(&self) -> bool {
+        self.rows().any(|row| row.source.is_some())
+    }
+
     fn counts(&self) -> Counts {
         let mut counts = Counts::default();
         for row in self.rows() {
@@ -221,11 +282,13 @@ impl PlanView<'_> {
         };
         let lines = |lines: &[String], most| lines.iter().map(|line| paragraph(line, "  ", most, style)).collect();
         let limits: Vec<String> = self.limits.iter().map(LimitNote::text).collect();
+        let servers: Vec<String> = self.servers.iter().map(ServerNote::text).collect();
         let changes = if self.detail == Detail::Summary { "Changes" } else { "Migrations" };
         let rest = [
             ("Order", lines(&self.order(style), 2)),
             (changes, self.scripts_text(style)),
             ("Time limits that are not the fleet's", lines(&limits, 4)),
+            ("Limits of servers", lines(&servers, 4)),
             ("Hooks", lines(self.hooks, 2)),
         ];
         let rest = rest.into_iter().filter(|(_, text): &(_, String)| !text.is_empty());
@@ -296,6 +359,9 @@ impl PlanView<'_> {
             .column(Column::screen("Server").at_least(10).expendable(1), |group| &group.first().server)
             .column(Column::new("State").at_least(10), |group| summary::words(&group.first().state))
             .column(Column::new("Steps").at_least(10), steps)
+            .column_if(self.has_sources(), Column::new("Source").at_least(8).expendable(2), |group| {
+                Cell::maybe(group.first().source.as_ref())
+            })
             .sheet()
             .indent(2)
     }
@@ -310,6 +376,13 @@ impl PlanView<'_> {
                     "soak": humantime::format_duration(gate.soak).to_string(), "checks": checks,
                     "then": gate.then, "on_failure": gate.on_failure,
                 });
+            }
+            if let Some(note) = note.filter(|note| !note.sizes.is_empty()) {
+                let sizes = note.sizes.iter().map(|(id, size)| (id.to_string(), json!(size)));
+                wave["sizes"] = sizes.collect::<serde_json::Map<_, _>>().into();
+            }
+            if let Some(waves) = note.and_then(|note| note.waits_for.as_ref()) {
+                wave["waits_for"] = json!(waves);
             }
             if let Some(note) = note.filter(|note| !note.uncovered.is_empty()) {
                 wave["uncovered"] = json!(note.uncovered);
@@ -332,7 +405,7 @@ impl PlanView<'_> {
             "waves": self.waves.iter().map(wave).collect::<Vec<Value>>(),
             "scripts": self.scripts.iter().map(script).collect::<Vec<Value>>(),
             "aside": self.aside.iter().map(script).collect::<Vec<Value>>(),
-            "limits": self.limits, "hooks": self.hooks, "wire": self.wires.iter().map(wire).collect::<Vec<Value>>(), "summary": self.counts(),
+            "limits": self.limits, "servers": self.servers, "hooks": self.hooks, "wire": self.wires.iter().map(wire).collect::<Vec<Value>>(), "summary": self.counts(),
         })
     }
 
@@ -348,6 +421,7 @@ impl PlanView<'_> {
             .column("Refusal", |(_, r)| Cell::maybe(r.refusal.as_ref()))
             .column("Error", |(_, r)| Cell::maybe(r.error.as_ref()))
             .column("After", |(_, r)| r.after.iter().map(TenantId::as_str).collect::<Vec<_>>().join(" "))
+            .column_if(self.has_sources(), Column::data("Source"), |(_, r)| Cell::maybe(r.source.as_ref()))
             .sheet()
     }
 
@@ -359,7 +433,8 @@ impl PlanView<'_> {
         if self.detail >= Detail::Scripts {
             out.push_str(&format!("\n{}", self.script_sheet(&style).markdown()));
         }
-        let settings = self.limits.iter().map(LimitNote::text).chain(self.hooks.iter().cloned());
+        let limits = self.limits.iter().map(LimitNote::text).chain(self.servers.iter().map(ServerNote::text));
+        let settings = limits.chain(self.hooks.iter().cloned());
         for note in self.order(&style).into_iter().chain(self.notes()).chain(settings) {
             out.push_str(&format!("\n- {}", markdown::text(&note)));
         }
@@ -377,7 +452,7 @@ struct Group<'a> {
 }
 
 fn groups<'a>(wave: &'a str, rows: &'a [PlanRow]) -> Vec<Group<'a>> {
-    let key = |r: &&'a PlanRow| (r.engine, &r.server, &r.state, &r.steps, r.trouble(true));
+    let key = |r: &&'a PlanRow| (r.engine, (&r.server, &r.source), &r.state, &r.steps, r.trouble(true));
     group_by(rows, key).into_iter().map(|(_, rows)| Group { wave, rows }).collect()
 }
 

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::sheet::{Cell, Column, Sheet};
 use super::style::Tone;
 use super::{Format, Style, clean, label};
-use crate::check::prove::{EngineProof, Proof, Verdict};
+use crate::check::prove::{EngineProof, OtherPart, Proof, Verdict};
 
 /// All engines.
 #[derive(Debug, Clone, Copy)]
@@ -72,6 +72,13 @@ impl ProofView<'_> {
     fn why(&self) -> Vec<String> {
         let mut out = Vec::new();
         for engine in self.engines {
+            for OtherPart { migration, product } in &engine.other_parts {
+                out.push(format!(
+                    "{} on {product}: not proven\n  its part for {product} was not sent: the scratch server is the other \
+                     product; prove it on a scratch server of {product}, too\n",
+                    clean(migration)
+                ));
+            }
             for proof in &engine.proofs {
                 let why = why(proof);
                 if !why.is_empty() {
@@ -100,6 +107,8 @@ impl ProofView<'_> {
             let count = all().filter(|proof| self.result(&proof.verdict).0 == name).count();
             parts.extend((count > 0).then(|| format!("{count} {name}")));
         }
+        let others: usize = self.engines.iter().map(|engine| engine.other_parts.len()).sum();
+        parts.extend((others > 0).then(|| format!("{} for another product not proven", label::count(others, "part"))));
         parts.join(", ")
     }
 }
@@ -138,8 +147,13 @@ mod tests {
             proof(Engine::Postgres, "m2_second", Verdict::Irreversible { reason: "not written".to_owned() }),
         ];
         vec![
-            EngineProof { engine: Engine::Sqlite, could_not: None, proofs: sqlite },
-            EngineProof { engine: Engine::Postgres, could_not: Some("interrupted".to_owned()), proofs: postgres },
+            EngineProof { engine: Engine::Sqlite, could_not: None, proofs: sqlite, other_parts: Vec::new() },
+            EngineProof {
+                engine: Engine::Postgres,
+                could_not: Some("interrupted".to_owned()),
+                proofs: postgres,
+                other_parts: Vec::new(),
+            },
             EngineProof::none(Engine::Mysql, "no scratch server".to_owned()),
         ]
     }

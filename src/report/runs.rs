@@ -10,6 +10,7 @@ use crate::model::approval::Approval;
 use crate::model::event::Event;
 use crate::model::outcome::TenantRecord;
 use crate::model::run_summary::{AttemptRow, RunStatus, RunSummary};
+use crate::model::shared::RunnerRow;
 use crate::model::stats::Verdict;
 use crate::model::tenant::TenantId;
 use crate::policy::format_duration;
@@ -23,13 +24,13 @@ use super::waves::{self, WaveRow};
 use super::{Format, Style, json, label, live, summary};
 
 /// A run with its known counts.
-struct Row<'a> {
-    run: &'a RunSummary,
-    status: &'static str,
+pub(super) struct Row<'a> {
+    pub(super) run: &'a RunSummary,
+    pub(super) status: &'static str,
 }
 
 impl Row<'_> {
-    fn goal(&self) -> String {
+    pub(super) fn goal(&self) -> String {
         label::aim(self.run.direction, &self.run.goal, self.run.kind.is_task())
     }
 
@@ -38,11 +39,11 @@ impl Row<'_> {
         self.run.finished_at_ms.and(self.run.stats).map(|stats| stats.verdict())
     }
 
-    fn verdict_text(&self) -> Option<String> {
+    pub(super) fn verdict_text(&self) -> Option<String> {
         Some(summary::words(json::value(self.verdict()?).as_str()?))
     }
 
-    fn tone(&self) -> Tone {
+    pub(super) fn tone(&self) -> Tone {
         match self.verdict() {
             Some(Verdict::AllAtTarget) => Tone::Good,
             _ if self.run.counts.failures() > 0 => Tone::Bad,
@@ -50,7 +51,7 @@ impl Row<'_> {
         }
     }
 
-    fn fields(&self) -> Value {
+    pub(super) fn fields(&self) -> Value {
         let r = self.run;
         json!({
             "run": r.run, "direction": r.direction, "goal": r.goal,
@@ -64,8 +65,8 @@ impl Row<'_> {
     }
 }
 
-/// The list of runs, in the order given.
-pub(crate) fn list(runs: &[RunSummary], format: Format, style: &Style) -> String {
+/// The runs with their words, in the order given.
+pub(super) fn rows(runs: &[RunSummary]) -> Vec<Row<'_>> {
     let resumed = |run: &RunSummary| runs.iter().any(|other| other.resumes == Some(run.run));
     let row = |run| Row {
         run,
@@ -74,7 +75,12 @@ pub(crate) fn list(runs: &[RunSummary], format: Format, style: &Style) -> String
             status => status.into(),
         },
     };
-    let rows: Vec<Row<'_>> = runs.iter().map(row).collect();
+    runs.iter().map(row).collect()
+}
+
+/// The list of runs, in the order given.
+pub(crate) fn list(runs: &[RunSummary], format: Format, style: &Style) -> String {
+    let rows = rows(runs);
     let table = || if rows.is_empty() { "no runs yet\n".to_owned() } else { sheet(&rows).table(style) };
     format.write(table, || json!({ "runs": rows.iter().map(Row::fields).collect::<Vec<_>>() }), || sheet(&rows))
 }
@@ -121,6 +127,8 @@ pub(crate) struct RunView<'a> {
     pub(crate) heirs: &'a [RunSummary],
     /// The tenants that it left and a later run has settled.
     pub(crate) settled: &'a BTreeMap<TenantId, Uuid>,
+    /// The runners that took part, in the order in which they came.
+    pub(crate) runners: &'a [RunnerRow],
     /// The present time, in milliseconds since 1970-01-01 UTC.
     pub(crate) now_ms: i64,
     /// Whether each tenant has a row.
@@ -133,7 +141,7 @@ impl RunView<'_> {
         match format {
             Format::Table => self.text(style),
             Format::Csv | Format::Md | Format::Junit => self.outcome.render(format, style),
-            Format::Html => self.page(),
+            Format::Html => self.page_of().render(),
             _ => self.json(),
         }
     }
@@ -142,9 +150,10 @@ impl RunView<'_> {
         Row { run: self.run, status: self.run.status().into() }
     }
 
-    fn page(&self) -> String {
+    /// The run as a page for a browser.
+    pub(super) fn page_of(&self) -> Page<'_> {
         let &RunView { outcome, events, ended_at_ms, .. } = self;
-        Page { outcome, events, ended_at_ms, status: self.run.status() }.render()
+        Page { outcome, events, ended_at_ms, status: self.run.status() }
     }
 
     fn waves(&self) -> Vec<WaveRow<'_>> {
@@ -210,14 +219,33 @@ impl RunView<'_> {
             Some((name, format!("{} {text}", label::moment(*at_ms))))
         });
         let head = head.into_iter().filter(|(_, value)| !value.is_empty());
+        let head = head.chain(self.runners());
         let lines = head.chain(self.heirs.iter().map(heir)).chain(settled).chain(approved).chain(events);
         let row = |(name, value): (_, String)| [Cell::fixed(name).tone(Tone::Dim), value.into()];
-        let sheet = Sheet::new([Column::new(""), Column::new("").at_least(20)]).rows(lines.map(row));
+        let sheet = Sheet::new([Column::new(""), Column::new("").at_least(20).whole()]).rows(lines.map(row));
         let waves = waves::sheet(&self.waves()).table(style);
         let tenants = if self.all { self.tenants().table(style) } else { String::new() };
         let (attempts, outcome) = (self.failed_attempts(style), self.outcome.render(Format::Table, style));
         let parts = [sheet.table(style), waves, tenants, attempts, outcome];
         parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
+    }
+
+    /// The runners of a run that several share, a line each.
+    fn runners(&self) -> Vec<(&'static str, String)> {
+        let goes_on = self.run.finished_at_ms.is_none();
+        if self.runners.is_empty() && goes_on && self.run.started_by.is_shared() {
+            return vec![("runner", "none has come yet".to_owned())];
+        }
+        let line = |of: &RunnerRow| {
+            let mut text = format!("{}: {}", clean(&of.runner), label::count(of.tenants, "tenant"));
+            if goes_on {
+                let age = Duration::from_secs(u64::try_from(of.silent_ms).unwrap_or(0) / 1_000);
+                let leads = if of.leads { ", leads the run" } else { "" };
+                text += &format!(", {} in flight{leads}, last sign {} ago", of.in_flight, format_duration(age));
+            }
+            ("runner", text)
+        };
+        self.runners.iter().map(line).collect()
     }
 
     fn json(&self) -> String {
@@ -236,6 +264,9 @@ impl RunView<'_> {
             tenant["finished_at_ms"] = self.ended_at_ms.get(&record.index).copied().into();
         }
         fields["waves"] = self.waves().iter().map(WaveRow::fields).collect();
+        if self.run.started_by.is_shared() {
+            fields["runners"] = json!(self.runners);
+        }
         fields["resumed_by"] = self.heirs.iter().map(|heir| json!(heir.run)).collect();
         fields["settled_by"] = json!(self.settled);
         if let Some(digest) = self.run.kind.plan() {
@@ -301,6 +332,11 @@ fn moment_of_run(event: &Event) -> (&'static str, String) {
             ("gate", format!("behind wave {wave}: {}", live::gate_text(*soak_ms, checks)))
         }
         Event::GateFinished(gate) => ("gate", format!("behind wave {} {}", gate.wave, live::end_of(gate))),
+        Event::WaveClosed { wave, in_flight, .. } => (
+            "stop",
+            format!("nothing new of wave {wave} was started, nor of waves that wait for it; {in_flight} in flight"),
+        ),
+        Event::RollbackDue { wave, .. } => ("rollback", format!("wave {wave} is taken back, because it failed")),
         Event::Progress { tenant, migration, rows, .. } => ("progress", format!("{tenant}: {migration}, {rows} rows")),
         Event::HookFinished { hook, wave, tenant, took_ms, error } => {
             let of = label::of_hook(*hook, wave.as_deref(), tenant.as_ref());
@@ -309,8 +345,13 @@ fn moment_of_run(event: &Event) -> (&'static str, String) {
                 .map_or_else(|| took(Duration::from_millis(*took_ms)), |error| format!("failed: {error}"));
             ("hook", format!("{of} {end}"))
         }
-        Event::OutsideWindow { wave, window, opens_at_ms } => {
-            ("window", format!("{wave} waited for {window}, which opens {}", label::moment(*opens_at_ms)))
+        Event::OutsideWindow { wave, server, window, opens_at_ms } => {
+            let of = server.as_ref().map(|server| format!("server {server} of wave ")).unwrap_or_default();
+            ("window", format!("{of}{wave} waited for {window}, which opens {}", label::moment(*opens_at_ms)))
+        }
+        Event::LeftOut { tenants } => {
+            let each = tenants.iter().map(|(id, why)| format!("{id} ({why})"));
+            ("left out", format!("in quarantine: {}", each.collect::<Vec<_>>().join(", ")))
         }
         Event::Draining { in_flight, .. } => ("stop", format!("nothing new was started; {in_flight} in flight")),
         Event::Cancelling { in_flight } => ("stop", format!("{in_flight} in flight were cancelled")),

@@ -60,6 +60,7 @@ pub(super) struct Column {
     no_table: bool,
     no_data: bool,
     right: bool,
+    whole: bool,
     least: Option<usize>,
     rank: u8,
 }
@@ -95,6 +96,12 @@ impl Column {
     /// Aligns the column to the right, for numbers.
     pub(super) fn right(mut self) -> Self {
         self.right = true;
+        self
+    }
+
+    /// Its cells are never cut, however long they are.
+    pub(super) fn whole(mut self) -> Self {
+        self.whole = true;
         self
     }
 
@@ -145,6 +152,11 @@ impl<R> Rows<R> {
         self
     }
 
+    /// As [`Rows::column`], for a column that only some sheets have.
+    pub(super) fn column_if<C: Into<Cell>>(self, is_there: bool, column: Column, cell: impl Fn(&R) -> C) -> Self {
+        if is_there { self.column(column, cell) } else { self }
+    }
+
     pub(super) fn sheet(self) -> Sheet {
         self.sheet
     }
@@ -184,6 +196,22 @@ const MOST_CELL_UNBOUND: usize = 60_000;
 /// The separator between the columns of a layout, before output: no text contains it, as `clean` escapes it.
 const EDGE: char = '\u{1f}';
 const EDGES: ContentLineStyle = ContentLineStyle::none().junction(EDGE);
+
+/// The notes on hidden content, and where to find it.
+fn notes(hidden: &[Fit<'_>], are_cut: bool, all_need: usize, style: &Style) -> Vec<String> {
+    let mut notes = Vec::new();
+    if !hidden.is_empty() {
+        let names: Vec<&str> = hidden.iter().map(|fit| fit.heading.as_str()).collect();
+        notes.push(format!(
+            "not shown for want of room: {}; --width {all_need} shows all columns, --format json has all values",
+            names.join(", ")
+        ));
+    }
+    if are_cut {
+        notes.push(format!("cells that end in {} are cut; --format json has them whole", style.ellipsis()));
+    }
+    notes
+}
 
 impl Sheet {
     pub(super) fn new(columns: impl IntoIterator<Item = Column>) -> Self {
@@ -227,11 +255,14 @@ impl Sheet {
     /// The lines, each ended by a line break. A column without a single character in its cells is left out; a column
     /// hidden for lack of room, or a cut cell, is noted below.
     pub(super) fn table(&self, style: &Style) -> String {
-        let most = style.room().map_or(MOST_CELL_UNBOUND, |_| MOST_CELL);
+        let most = |at: usize| match self.columns.get(at).is_some_and(|column| column.whole) {
+            true => MOST_CELL_UNBOUND,
+            false => style.room().map_or(MOST_CELL_UNBOUND, |_| MOST_CELL),
+        };
         let mut texts: Vec<Vec<Cow<'_, str>>> = self
             .rows
             .iter()
-            .map(|row| row.iter().map(|c| shorten(cleaned(&c.text), most, style.ellipsis())).collect())
+            .map(|row| (0..row.len()).map(|at| shorten(cleaned(&row[at].text), most(at), style.ellipsis())).collect())
             .collect();
         let mut shown = self.fits(&texts);
         let all_need = self.indent + needed(&shown);
@@ -255,27 +286,12 @@ impl Sheet {
             let indent = if line.is_empty() { 0 } else { self.indent };
             out.push_str(&format!("{:indent$}{line}\n", ""));
         }
-        for note in self.notes(&hidden, most, all_need, style) {
+        let is_cut = |(at, cell): (usize, &Cell)| cell.text.len() > most(at) && width(&clean(&cell.text)) > most(at);
+        let are_cut = self.rows.iter().any(|row| row.iter().enumerate().any(is_cut));
+        for note in notes(&hidden, are_cut, all_need, style) {
             out.push_str(&paragraph(&note, &" ".repeat(self.indent), 4, style));
         }
         out
-    }
-
-    /// The notes on hidden content, and where to find it.
-    fn notes(&self, hidden: &[Fit<'_>], most: usize, all_need: usize, style: &Style) -> Vec<String> {
-        let is_cut = |c: &Cell| c.text.len() > most && width(&clean(&c.text)) > most;
-        let mut notes = Vec::new();
-        if !hidden.is_empty() {
-            let names: Vec<&str> = hidden.iter().map(|fit| fit.heading.as_str()).collect();
-            notes.push(format!(
-                "not shown for want of room: {}; --width {all_need} shows all columns, --format json has all values",
-                names.join(", ")
-            ));
-        }
-        if self.rows.iter().flatten().any(is_cut) {
-            notes.push(format!("cells that end in {} are cut; --format json has them whole", style.ellipsis()));
-        }
-        notes
     }
 
     fn fits(&self, texts: &[Vec<Cow<'_, str>>]) -> Vec<Fit<'_>> {

@@ -94,7 +94,7 @@ impl StatusView<'_> {
         })
     }
 
-    fn fields(&self) -> Value {
+    pub(super) fn fields(&self) -> Value {
         let server = |(server, tenants): (&str, Vec<&Observation>)| {
             let states = summary::by_state(tenants.iter().copied());
             let states: Map<String, Value> = states.into_iter().map(|(s, n)| (s.to_owned(), n.into())).collect();
@@ -109,7 +109,7 @@ impl StatusView<'_> {
             .map(|o| {
                 json!({
                     "id": o.tenant, "state": o.state.name(), "version": o.version, "error": o.error,
-                    "quarantine": o.hold.quarantine, "frozen_at": o.hold.freeze_at,
+                    "quarantine": o.hold.quarantine, "frozen_at": o.hold.freeze_at, "source": o.source,
                 })
             })
             .collect();

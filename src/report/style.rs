@@ -162,7 +162,7 @@ pub(super) fn fold(text: &str, columns: usize) -> String {
 
 /// Sets one paragraph: lines of at most the style's width, each after `indent`, the last one marked when more than
 /// `most` lines would be needed. The text is cleaned.
-pub(super) fn paragraph(text: &str, indent: &str, most: usize, style: &Style) -> String {
+pub(crate) fn paragraph(text: &str, indent: &str, most: usize, style: &Style) -> String {
     use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
     let room = style.columns().saturating_sub(width(indent)).max(20);
     let cleaned = clean(text);

@@ -67,7 +67,9 @@ pub(super) fn tone(state: &State) -> Tone {
 }
 
 /// All states in their order, with the number of tenants in each.
-fn states<'a>(observations: impl IntoIterator<Item = &'a Observation>) -> impl Iterator<Item = (&'static str, usize)> {
+pub(super) fn states<'a>(
+    observations: impl IntoIterator<Item = &'a Observation>,
+) -> impl Iterator<Item = (&'static str, usize)> {
     let mut counts = STATES.map(|name| (name, 0));
     for o in observations {
         counts[rank(&o.state).0].1 += 1;
@@ -161,14 +163,14 @@ pub(super) fn fields(catalog: &Catalog, observations: &[Observation]) -> Value {
 }
 
 /// Tenants that need attention for the same reason.
-struct Attention<'a> {
-    state: String,
-    why: String,
-    tenants: Vec<&'a TenantId>,
+pub(super) struct Attention<'a> {
+    pub(super) state: String,
+    pub(super) why: String,
+    pub(super) tenants: Vec<&'a TenantId>,
 }
 
 /// The tenants that are not simply at target, behind or empty, grouped by the reason.
-fn concerns(observations: &[Observation]) -> Vec<Attention<'_>> {
+pub(super) fn concerns(observations: &[Observation]) -> Vec<Attention<'_>> {
     let held = group_by(observations.iter().filter(|o| o.is_held()), |o| &o.hold);
     let held = held.into_iter().flat_map(|(hold, members)| {
         let tenants: Vec<&TenantId> = members.iter().map(|o| &o.tenant).collect();
@@ -193,6 +195,12 @@ fn concerns(observations: &[Observation]) -> Vec<Attention<'_>> {
         })
         .chain(held)
         .collect()
+}
+
+/// The reason why a tenant needs attention, if it does.
+#[cfg(feature = "serve")]
+pub(super) fn why_of(o: &Observation) -> Option<String> {
+    Some(why(o, false)).filter(|why| !why.is_empty())
 }
 
 /// The reason why a tenant needs attention; without tenant names when it is shared.

@@ -4,6 +4,7 @@
 //! the outside.
 
 mod between;
+mod windows;
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -27,6 +28,7 @@ use super::queue::Queue;
 use super::unit::{Assignment, Attempt, AttemptEnd};
 use super::wave::{Budget, WaveRun};
 use super::{PlannedWave, RunPlan, log};
+use crate::crash;
 use crate::engine::{Database, Notice, Notifier, PartialState, Stopwatch};
 use crate::model::event::Event;
 use crate::model::fault::{Fault, FaultClass};
@@ -72,19 +74,20 @@ async fn every_wave(
         hooks: Hooking::new(plan.clone(), token),
         pacer: Pacer::new(plan.pacing.clone()),
         budget: Budget::new(plan.max_failures, plan.tenants.len(), plan.former),
+        closed: plan.closed.iter().map(|wave| (wave.clone(), NotStarted::FailureBudget)).collect(),
+        place: 0,
         notifier,
         notices,
     };
     dispatcher.emit(Event::RunStarted(plan.header.clone())).await;
-    let is_begun = dispatcher.hook(HookPoint::BeforeRun, None).await;
-    for open in &plan.open_gates {
-        match &open.approved_by {
-            Some(by) => dispatcher.emit(Event::GateFinished(gate::approved(&open.wave, by))).await,
-            None => dispatcher.gate((&open.wave, &open.gate), &open.tenants).await,
-        }
+    if !plan.quarantined.is_empty() {
+        dispatcher.emit(Event::LeftOut { tenants: plan.quarantined.iter().cloned().collect() }).await;
     }
+    let is_begun = dispatcher.hook(HookPoint::BeforeRun, None).await;
+    dispatcher.open_gates().await;
     for (place, planned) in plan.waves.iter().enumerate() {
-        match gate::before_wave(dispatcher.cancel.reason()) {
+        dispatcher.place = place;
+        match gate::before_wave(dispatcher.stopping(planned)) {
             Passage::Open => {
                 let wave = dispatcher.wave(planned).await;
                 if let Some(gate) = &planned.gate
@@ -92,11 +95,12 @@ async fn every_wave(
                 {
                     dispatcher.gate((&planned.name, gate), &wave.at_target).await;
                 }
+                dispatcher.tell_rollback(&planned.name, planned.gate.as_ref()).await;
             }
             Passage::Closed(reason) => dispatcher.skip(planned, reason).await,
         }
     }
-    if let Some(reason) = dispatcher.cancel.reason()
+    if let Some(reason) = dispatcher.stop_reason()
         && (!reason.needs_a_tenant() || dispatcher.stats.outcomes[OutcomeKind::NotStarted] > 0)
     {
         dispatcher.stats.stopped = Some(reason);
@@ -115,8 +119,8 @@ struct Dispatcher {
     cancel: Cancel,
     events: mpsc::Sender<Event>,
     stats: RunStats,
-    /// The attempts in flight; each ends with the tenant's index in the plan.
-    running: JoinSet<(usize, Attempt)>,
+    /// The tenants in flight; each ends with its index in the plan.
+    running: JoinSet<(usize, Turn)>,
     /// The started tenants without an outcome yet.
     tenants: HashMap<usize, InFlight>,
     announced: Level,
@@ -125,16 +129,28 @@ struct Dispatcher {
     pacer: Pacer,
     /// The failure budget of the whole run.
     budget: Budget,
+    /// The waves that failed, or paused, while others go on.
+    closed: Vec<(String, NotStarted)>,
+    /// The present wave's place in the plan.
+    place: usize,
     /// Notices of the units, by the tenant's index in the plan.
     notifier: mpsc::UnboundedSender<(usize, Notice)>,
     notices: mpsc::UnboundedReceiver<(usize, Notice)>,
+}
+
+/// The end of a tenant's turn.
+enum Turn {
+    /// An attempt of this process.
+    Attempt(Attempt),
+    /// All of it, in another process.
+    Elsewhere(TenantRecord),
 }
 
 struct InFlight {
     history: AttemptHistory,
     since: Instant,
     stopwatch: Stopwatch,
-    /// Whether an attempt was begun.
+    /// Whether an attempt was begun, with the hook before it called to its end.
     is_begun: bool,
 }
 
@@ -148,6 +164,7 @@ impl InFlight {
 impl Dispatcher {
     async fn emit(&self, event: Event) {
         log::event(&event);
+        crash::at("told", (&event).into());
         if self.events.send(event).await.is_err() {
             self.cancel.drain(NotStarted::Ledger);
         }
@@ -170,7 +187,7 @@ impl Dispatcher {
         loop {
             self.announce_level().await;
             self.follow(&mut wave).await;
-            let next = match self.cancel.reason() {
+            let next = match self.stopping(planned) {
                 Some(reason) => {
                     self.not_started(&mut wave, reason).await;
                     None
@@ -194,14 +211,9 @@ impl Dispatcher {
                 biased;
                 Some((index, notice)) = self.notices.recv() => self.notice(index, notice).await,
                 Some(joined) = self.running.join_next() => {
-                    let (index, attempt) = joined.expect("a task catches its panic, and none is aborted");
+                    let (index, turn) = joined.expect("a task catches its panic, and none is aborted");
                     wave.queue.release(index);
-                    match attempt.room() {
-                        Some(true) => wave.queue.relax(index),
-                        Some(false) => wave.queue.throttle(index),
-                        None => {}
-                    }
-                    self.record(&mut wave, index, attempt).await;
+                    self.turned(&mut wave, index, turn).await;
                 }
                 Some(event) = self.hooks.ended() => self.hook_ended(event).await,
                 _ = level.changed() => {}
@@ -214,8 +226,28 @@ impl Dispatcher {
         if is_begun {
             self.hook(HookPoint::AfterWave, Some(&planned.name)).await;
         }
+        if wave.is_outside {
+            self.close(&planned.name, NotStarted::Window).await;
+        }
         self.wave_finished(&wave).await;
         wave
+    }
+
+    async fn turned(&mut self, wave: &mut WaveRun<'_>, index: usize, turn: Turn) {
+        match turn {
+            Turn::Attempt(attempt) => {
+                match attempt.room() {
+                    Some(true) => wave.queue.relax(index),
+                    Some(false) => wave.queue.throttle(index),
+                    None => {}
+                }
+                self.record(wave, index, attempt).await;
+            }
+            Turn::Elsewhere(record) => {
+                self.tenants.remove(&index);
+                self.count(wave, record).await;
+            }
+        }
     }
 
     /// Whether the budgets of the wave and of the run let another tenant start.
@@ -229,6 +261,7 @@ impl Dispatcher {
     async fn start_some(&mut self, wave: &mut WaveRun<'_>) -> Result<Option<Instant>, NotStarted> {
         loop {
             let (now, mut wake) = (Instant::now(), None);
+            let server_opens = self.close_servers(wave, now).await;
             if wave.queue.is_waiting() {
                 let opening = self.pacer.opening(wave.planned, now);
                 if let Opening::Never(reason) = opening {
@@ -239,23 +272,12 @@ impl Dispatcher {
             }
             let is_open = wake.is_none_or(|(opening, _)| opening == Opening::Now);
             let Some(index) = wave.queue.pop(now, is_open && self.admits(wave) && !self.hooks.is_full()) else {
-                return Ok(wake.and_then(|(_, wake)| wake));
+                return Ok([wake.and_then(|(_, wake)| wake), server_opens].into_iter().flatten().min());
             };
             if !self.tenants.contains_key(&index) {
                 self.pacer.started(now);
             }
             self.start(wave, index).await;
-        }
-    }
-
-    /// Tells once that the window of a wave is closed.
-    async fn tell_opening(&self, wave: &mut WaveRun<'_>, opening: Opening) {
-        if let Opening::At { opens_at_ms: Some(opens_at_ms), .. } = opening
-            && wave.told_opening != Some(opens_at_ms)
-        {
-            wave.told_opening = Some(opens_at_ms);
-            let window = wave.planned.window.as_ref().map(ToString::to_string).unwrap_or_default();
-            self.emit(Event::OutsideWindow { wave: wave.planned.name.clone(), window, opens_at_ms }).await;
         }
     }
 
@@ -277,7 +299,9 @@ impl Dispatcher {
 
     /// The histories that can be read over shared connections.
     async fn read_together(&self, planned: &PlannedWave) -> HashMap<TenantId, Vec<String>> {
-        let tenants: Vec<_> = planned.tenants.iter().map(|&i| self.plan.tenants[i].clone()).collect();
+        // Runners read their tenants themselves.
+        let here = planned.tenants.iter().filter(|_| self.plan.runners.is_none());
+        let tenants: Vec<_> = here.map(|&i| self.plan.tenants[i].clone()).collect();
         let token = self.cancel.token();
         tokio::select! {
             read = self.database.read_together(&tenants) => read,
@@ -301,7 +325,7 @@ impl Dispatcher {
                 in_flight.history.record(&attempt, self.plan.header.direction);
                 self.conclude(wave, index, in_flight, Conclusion::of(Outcome::UpToDate)).await;
             } else {
-                waiting.push((index, tenant.server.clone()));
+                waiting.push((index, tenant));
             }
         }
         let places: Vec<usize> = waiting.iter().map(|(index, _)| *index).collect();
@@ -309,7 +333,7 @@ impl Dispatcher {
         let least = |own: Option<NonZeroUsize>, cap: NonZeroUsize| own.map_or(cap, |own| own.min(cap)).get();
         let (global, per_server) =
             (least(wave.planned.concurrency, caps.global), least(wave.planned.per_server, caps.per_server));
-        wave.queue = Queue::new(waiting, global, per_server);
+        wave.queue = Queue::new(waiting.iter().map(|(index, tenant)| (*index, tenant)), global, per_server);
         for &index in places.iter().filter(|&&index| self.order.readiness(index) != Readiness::Ready) {
             wave.queue.hold(index);
         }
@@ -328,7 +352,7 @@ impl Dispatcher {
             for &index in changed.iter().filter(|&&index| self.order.readiness(index) == Readiness::Ready) {
                 wave.queue.admit(index);
             }
-            if self.cancel.reason().is_none() {
+            if self.stopping(wave.planned).is_none() {
                 self.dismiss(wave, changed).await;
             }
         }
@@ -347,6 +371,11 @@ impl Dispatcher {
     }
 
     async fn start(&mut self, wave: &mut WaveRun<'_>, index: usize) {
+        if let Some(runners) = self.plan.runners.clone() {
+            self.tenants.insert(index, InFlight::fresh());
+            self.running.spawn(async move { (index, Turn::Elsewhere(runners.outcome(index).await)) });
+            return;
+        }
         let teller = self.notifier(index);
         let stopwatch = if self.plan.timings { Stopwatch::on() } else { Stopwatch::default() };
         let is_new = !self.tenants.contains_key(&index);
@@ -369,6 +398,7 @@ impl Dispatcher {
             teller,
             touched: history.touched,
             stopwatch: stopwatch.clone(),
+            is_unseen: history.locks.tries > 0 && history.locked.holders.is_empty(),
             last_try: attempt - history.waits.times >= self.plan.retry.attempts,
             tenant,
         };
@@ -379,14 +409,14 @@ impl Dispatcher {
             let begun = Instant::now();
             // Dying in it, or behind it: the tenant was not touched, and its hook is called again by the next run.
             if let Some(before) = before
-                && let Err(fault) = before.await
+                && let Err(end) = before.await
             {
-                return (index, Attempt::without_work(None, AttemptEnd::stopped(fault, PartialState::Nothing)));
+                return (index, Turn::Attempt(Attempt { is_unhooked: true, ..Attempt::without_work(None, end) }));
             }
             let attempt = AssertUnwindSafe(assignment.attempt()).catch_unwind().await;
             let attempt = attempt.unwrap_or_else(|panic| panicked(panic.as_ref()));
             log::ended(&attempt, begun.elapsed());
-            (index, attempt)
+            (index, Turn::Attempt(attempt))
         };
         self.running.spawn(attempted.instrument(span));
     }
@@ -418,6 +448,7 @@ impl Dispatcher {
     async fn record(&mut self, wave: &mut WaveRun<'_>, index: usize, attempt: Attempt) {
         let mut in_flight = self.tenants.remove(&index).expect("a task's tenant is in flight");
         let plan = self.plan.clone();
+        in_flight.is_begun &= !attempt.is_unhooked;
         in_flight.history.record(&attempt, plan.header.direction);
         let rules = Rules {
             direction: plan.header.direction,
@@ -425,7 +456,7 @@ impl Dispatcher {
             retry: &plan.retry,
             jitter: fastrand::f64(),
             may_be_repeated: plan.header.kind.may_be_repeated(),
-            final_try: self.cancel.reason().is_some(),
+            final_try: self.stopping(wave.planned).is_some(),
         };
         let end = attempt.reread.map_or(attempt.end, |reread| reread.end);
         match decide::decide(&in_flight.history, end, &rules) {
@@ -474,20 +505,30 @@ impl Dispatcher {
             stopped_at: at,
             error: fault,
             timings: in_flight.stopwatch.read(),
+            runner: None,
             outcome,
         };
+        if in_flight.is_begun {
+            self.hooks.after(&record);
+        }
+        self.count(wave, record).await;
+    }
+
+    /// Counts an outcome, acts on the budgets, and tells of it.
+    async fn count(&mut self, wave: &mut WaveRun<'_>, record: TenantRecord) {
+        let index = record.index;
+        let tenant = &self.plan.tenants[index];
         self.stats.add(&record.outcome, record.attempts);
         self.order.concluded(index, record.outcome.standing() == Standing::AtTarget);
         // Both count it; the wave's budget is the one that is told.
         wave.note(tenant, &record.outcome);
         let (of_wave, of_run) = (wave.budget.count(&record.outcome), self.budget.count(&record.outcome));
-        if of_wave {
-            self.cancel.drain(NotStarted::FailureBudget);
-        } else if of_run {
-            self.cancel.drain(NotStarted::RunFailureBudget);
-        }
-        if in_flight.is_begun {
-            self.hooks.after(&record);
+        match (of_wave, of_run) {
+            (true, false) => self.close(&wave.planned.name, NotStarted::FailureBudget).await,
+            // No other wave goes on, also none that does not wait for this one.
+            (true, true) => self.cancel.drain(NotStarted::FailureBudget),
+            (false, true) => self.cancel.drain(NotStarted::RunFailureBudget),
+            (false, false) => {}
         }
         self.emit(Event::TenantFinished(record)).await;
     }

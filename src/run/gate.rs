@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::cancel::{Cancel, Level};
+use crate::crash;
 use crate::model::event::Event;
 use crate::model::gate::{CheckAnswer, GateAction, GateEnd, GateRecord};
 use crate::model::outcome::NotStarted;
@@ -59,6 +60,20 @@ pub(crate) struct OpenGate {
     pub(crate) approved_by: Option<String>,
 }
 
+impl OpenGate {
+    /// Its end, if a person approved it.
+    pub(crate) fn approval(&self) -> Option<GateRecord> {
+        Some(GateRecord {
+            wave: self.wave.clone(),
+            end: GateEnd::Approved,
+            then: GateAction::Continue,
+            answers: Vec::new(),
+            took_ms: 0,
+            by: Some(self.approved_by.clone()?),
+        })
+    }
+}
+
 /// A gate that is watched.
 pub(super) struct Watch<'a> {
     pub(super) wave: &'a str,
@@ -98,6 +113,7 @@ impl Watch<'_> {
             if moment == Moment::End {
                 break GateEnd::Passed;
             }
+            crash::at("soaking", "gate");
             let next = until.min(Instant::now() + self.gate.every);
             tokio::select! {
                 biased;
@@ -128,18 +144,6 @@ impl Watch<'_> {
                 return;
             }
         }
-    }
-}
-
-/// A gate that a person approved.
-pub(super) fn approved(wave: &str, by: &str) -> GateRecord {
-    GateRecord {
-        wave: wave.to_owned(),
-        end: GateEnd::Approved,
-        then: GateAction::Continue,
-        answers: Vec::new(),
-        took_ms: 0,
-        by: Some(by.to_owned()),
     }
 }
 

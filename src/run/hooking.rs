@@ -14,6 +14,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::RunPlan;
+use super::unit::AttemptEnd;
+use crate::crash;
+use crate::engine::PartialState;
 use crate::model::event::Event;
 use crate::model::fault::{Fault, FaultClass, bounded};
 use crate::model::hook::{HookCall, HookPoint, HookTenant};
@@ -57,7 +60,7 @@ impl Hooking {
         &self,
         index: usize,
         wave: &str,
-    ) -> Option<impl Future<Output = Result<(), Fault>> + Send + use<>> {
+    ) -> Option<impl Future<Output = Result<(), AttemptEnd>> + Send + use<>> {
         let tenant = &self.plan.tenants[index];
         let of = HookTenant {
             tenant: tenant.id.clone(),
@@ -67,22 +70,26 @@ impl Hooking {
             version: None,
         };
         let call = HookCall { tenant: Some(of), ..self.at(HookPoint::BeforeTenant, Some(wave))? };
-        let calling = called(self.plan.clone(), call, self.cancel.clone());
+        let cancel = self.cancel.clone();
+        let calling = called(self.plan.clone(), call, cancel.clone());
         Some(async move {
             match calling.await {
+                // The tenant was not touched, so that a run which goes on with it calls the hook again.
+                Event::HookFinished { error: Some(_), .. } if cancel.is_cancelled() => {
+                    Err(AttemptEnd::Cancelled { at: None, residue: PartialState::Nothing })
+                }
                 Event::HookFinished { error: Some(error), .. } => {
                     let text = format!("the hook before_tenant failed, and nothing was touched: {error}");
-                    Err(Fault::new(FaultClass::Hook, text))
+                    Err(AttemptEnd::stopped(Fault::new(FaultClass::Hook, text), PartialState::Nothing))
                 }
                 _ => Ok(()),
             }
         })
     }
 
-    /// Begins the call behind a tenant that has its outcome. One whose before hook failed has none.
+    /// Begins the call behind a tenant that has its outcome, and whose before hook was called to its end.
     pub(super) fn after(&mut self, record: &TenantRecord) {
-        let failed_before = record.error.as_ref().is_some_and(|error| error.class == FaultClass::Hook);
-        let Some(call) = self.at(HookPoint::AfterTenant, Some(&record.wave)).filter(|_| !failed_before) else { return };
+        let Some(call) = self.at(HookPoint::AfterTenant, Some(&record.wave)) else { return };
         let call = HookCall { tenant: Some(HookTenant::after(record)), ..call };
         let (plan, cancel, room) = (self.plan.clone(), self.cancel.clone(), self.room.clone());
         self.after.spawn(async move {
@@ -110,6 +117,7 @@ impl Hooking {
 /// Calls a hook to its end.
 async fn called(plan: Arc<RunPlan>, call: HookCall, cancel: CancellationToken) -> Event {
     let begun = Instant::now();
+    crash::at("calling", call.hook.into());
     let done = match &plan.hooks {
         None => Ok(()),
         // One that ends a maintenance mode has to come to its own end.
@@ -119,6 +127,7 @@ async fn called(plan: Arc<RunPlan>, call: HookCall, cancel: CancellationToken) -
             () = cancel.cancelled() => Err("it was not waited for: the run was cancelled".to_owned()),
         },
     };
+    crash::at("called", call.hook.into());
     Event::HookFinished {
         hook: call.hook,
         wave: call.wave,

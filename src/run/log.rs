@@ -76,6 +76,10 @@ pub(super) fn event(event: &Event) {
         Event::GateFinished(gate) => {
             info!(target: "fleet::run", wave = gate.wave, took_ms = gate.took_ms, "{gate}");
         }
+        Event::WaveClosed { wave, in_flight, .. } => {
+            warn!(target: "fleet::run", wave, in_flight, "nothing new of the wave starts");
+        }
+        Event::RollbackDue { wave, .. } => warn!(target: "fleet::run", wave, "the wave is to be taken back"),
         Event::WaveFinished { wave, .. } => info!(target: "fleet::run", wave, "wave finished"),
         Event::RunFinished { stats } => {
             info!(target: "fleet::run", finished = stats.finished(), failed = stats.failures(), "run finished");
@@ -85,9 +89,10 @@ pub(super) fn event(event: &Event) {
         Event::HookFinished { hook, took_ms, error: Some(error), .. } => {
             warn!(target: "fleet::run", %hook, took_ms, error, "hook failed");
         }
-        Event::OutsideWindow { wave, window, .. } => {
-            info!(target: "fleet::run", wave, window, "waiting for the window")
+        Event::OutsideWindow { wave, server, window, .. } => {
+            info!(target: "fleet::run", wave, server, window, "waiting for the window")
         }
+        Event::LeftOut { tenants } => info!(target: "fleet::run", tenants = tenants.len(), "in quarantine, left out"),
         Event::Cancelling { in_flight } => warn!(target: "fleet::run", in_flight, "cancelling"),
         Event::AttemptStarted { .. } => {}
     }

@@ -20,15 +20,16 @@ mod pacing;
 mod queue;
 mod reread;
 mod schemas;
+mod share;
 mod tasks;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod unit;
 mod verify;
 mod wave;
 mod wire;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,9 +49,10 @@ use crate::seed::SeedRequest;
 pub(crate) use cancel::{Cancel, Level};
 pub(crate) use dispatcher::execute;
 pub(crate) use gate::{Gatekeeper, OpenGate, Question};
-pub(crate) use observe::{Pace, answers, estimate_rows, examine, observe, observe_applied, observe_refreshes};
+pub(crate) use observe::{Pace, answers, estimate_rows, examine, observe, observe_applied, observe_refreshes, sizes};
 pub(crate) use pacing::Pacing;
 pub(crate) use schemas::observe_schemas;
+pub(crate) use share::Runners;
 pub(crate) use tasks::{AdoptPlan, BackupPlan, Foreseen, RestorePlan, foresee};
 pub(crate) use verify::{count_rows, observe_assertions};
 pub(crate) use wire::{Wires, wires};
@@ -68,11 +70,15 @@ pub(crate) struct RunPlan {
     pub(crate) former: Tally,
     /// The waves in order; together they contain every index in `tenants` once.
     pub(crate) waves: Vec<PlannedWave>,
+    /// The waves whose failure budgets the resumed run has used up: nothing of them is started, nor of those that wait for them.
+    pub(crate) closed: Vec<String>,
     /// Gates of earlier waves that the resumed run has not passed: they come before the first wave.
     pub(crate) open_gates: Vec<OpenGate>,
     /// Asks the checks of the gates; there is one where there are gates.
     pub(crate) gatekeeper: Option<Arc<dyn Gatekeeper>>,
-    pub(crate) scripts: LazyScripts,
+    /// The other processes that take its tenants; `None`: this one does.
+    pub(crate) runners: Option<Arc<dyn Runners>>,
+    pub(crate) scripts: Arc<LazyScripts>,
     /// The number of matching tenants held back (`--limit`, `--canary`): outstanding work.
     pub(crate) held_back: usize,
     /// The concurrency caps.
@@ -154,7 +160,9 @@ pub(crate) struct PlannedWave {
     pub(crate) max_failures: FailureBudget,
     /// The tenants of this wave that the resumed run is done with: its failures that are still open use up the budget.
     pub(crate) former: Tally,
-    /// The gate between it and the next one.
+    /// The waves that have to have ended well before it, with those that they wait for themselves.
+    pub(crate) waits_for: BTreeSet<String>,
+    /// The gate between it and the waves that wait for it.
     pub(crate) gate: Option<Gate>,
     /// The tenants of this wave that the resumed run brought to their target.
     pub(crate) done: Vec<Arc<Tenant>>,

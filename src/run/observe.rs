@@ -95,22 +95,22 @@ pub(crate) async fn observe(
         });
     }
     let mut found: Vec<Observation> = found.into_iter().flatten().collect();
-    compare_scripts(&mut found, set).await;
+    compare_scripts(found.iter_mut().map(|o| (o.variant(), &mut o.state)), set).await;
     found
 }
 
 /// A tenant with an unfinished migration is partially applied if the next run resumes it by itself, otherwise in doubt. Many
 /// tenants stop in the same script, and each is compiled once.
-pub(super) async fn compare_scripts(observations: &mut [Observation], set: &MigrationSet) {
+pub(super) async fn compare_scripts(states: impl Iterator<Item = (Variant, &mut State)>, set: &MigrationSet) {
     let mut scripts = HashMap::new();
-    for o in observations {
-        let (State::Stopped(unfinished) | State::InDoubt(unfinished)) = &o.state else { continue };
-        let key = (o.variant(), unfinished.direction, unfinished.migration.clone(), unfinished.sha256.clone());
+    for (variant, state) in states {
+        let (State::Stopped(unfinished) | State::InDoubt(unfinished)) = &*state else { continue };
+        let key = (variant, unfinished.direction, unfinished.migration.clone(), unfinished.sha256.clone());
         if !scripts.contains_key(&key) {
-            scripts.insert(key.clone(), set.script_of(o.variant(), unfinished).await);
+            scripts.insert(key.clone(), set.script_of(variant, unfinished).await);
         }
         let next = scripts[&key].as_ref().map(|script| continuation(unfinished, script));
-        o.state = match next {
+        *state = match next {
             Some(Continuation::At(_)) => State::Stopped(unfinished.clone()),
             _ => State::InDoubt(unfinished.clone()),
         };
@@ -171,6 +171,13 @@ pub(crate) async fn estimate_rows(
     .await
 }
 
+/// The sizes of the tenants' databases in bytes, as their engines tell them, in the order given; `None`: not known, or there
+/// is no database yet.
+pub(crate) async fn sizes(tenants: &[Arc<Tenant>], database: &Arc<dyn Database>, pace: Pace<'_>) -> Vec<Option<u64>> {
+    let answers = ask_each(tenants, database, pace, |_, session| session.footprint()).await;
+    answers.into_iter().map(|answer| answer.ok().flatten()).collect()
+}
+
 /// The health of each tenant's database and its server: one answer per tenant, in the order given. Server-wide values
 /// are read from the first tenant of the server that answers, and extensions from the first of each database.
 pub(crate) async fn examine(
@@ -204,8 +211,8 @@ pub(super) async fn ask_each<T: Send + 'static>(
     + Sync
     + 'static,
 ) -> Vec<Result<T, Fault>> {
-    let places = tenants.iter().enumerate().map(|(i, tenant)| (i, tenant.server.clone()));
-    let mut queue = Queue::new(places, pace.concurrency.global.get(), pace.concurrency.per_server.get());
+    let mut queue =
+        Queue::new(tenants.iter().enumerate(), pace.concurrency.global.get(), pace.concurrency.per_server.get());
     let limit = pace.answer.unwrap_or(pace.timeouts.connect * 2 + pace.timeouts.lock);
     let mut found: Vec<_> = tenants.iter().map(|_| Err(lost())).collect();
     let mut running = JoinSet::new();

@@ -2,6 +2,8 @@
 //!
 //! It concerns tenants that were not started yet; it waits for nothing and ends nothing.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -20,15 +22,17 @@ pub(crate) struct Pacing {
     pub(crate) rate: Option<Rate>,
     /// After this nothing new is started.
     pub(crate) deadline: Option<Instant>,
-    /// Whether a run stops outside of a wave's window, and does not wait for it.
+    /// Whether a run stops outside of a window, and does not wait for it.
     pub(crate) stops_outside: bool,
+    /// The windows of servers, for those that have one: beside those of the waves.
+    pub(crate) servers: HashMap<Arc<str>, Window>,
     /// The clock: milliseconds since 1970-01-01 UTC.
     pub(crate) now_ms: fn() -> i64,
 }
 
 impl Default for Pacing {
     fn default() -> Self {
-        Pacing { rate: None, deadline: None, stops_outside: false, now_ms: clock::now_ms }
+        Pacing { rate: None, deadline: None, stops_outside: false, servers: HashMap::new(), now_ms: clock::now_ms }
     }
 }
 
@@ -65,15 +69,40 @@ impl Pacer {
         let now_ms = (self.limits.now_ms)();
         match wave.window.as_ref().and_then(|window: &Window| window.opens_at(now_ms)) {
             Some(_) if self.limits.stops_outside => Opening::Never(NotStarted::Window),
-            Some(opens_at_ms) => {
-                let at = now + until(now_ms, opens_at_ms).min(BELIEVED);
-                Opening::At { at, opens_at_ms: Some(opens_at_ms) }
-            }
+            Some(opens_at_ms) => Opening::At { at: self.look_at(opens_at_ms, now), opens_at_ms: Some(opens_at_ms) },
             None => match self.next.filter(|next| now < *next) {
                 Some(at) => Opening::At { at, opens_at_ms: None },
                 None => Opening::Now,
             },
         }
+    }
+
+    /// Those of the servers whose windows are closed, each with the time at which it opens, by the machine's clock.
+    pub(super) fn closed(&self, servers: Vec<Arc<str>>) -> Vec<(Arc<str>, i64)> {
+        let windows = &self.limits.servers;
+        let now_ms = (self.limits.now_ms)();
+        let opens = |server: Arc<str>| windows.get(&server)?.opens_at(now_ms).map(|opens_at_ms| (server, opens_at_ms));
+        servers.into_iter().filter_map(opens).collect()
+    }
+
+    /// Whether any server has a window.
+    pub(super) fn has_servers(&self) -> bool {
+        !self.limits.servers.is_empty()
+    }
+
+    /// The window of a server.
+    pub(super) fn window_of(&self, server: &str) -> Option<&Window> {
+        self.limits.servers.get(server)
+    }
+
+    /// Whether a tenant outside of a window does not wait for it.
+    pub(super) fn stops_outside(&self) -> bool {
+        self.limits.stops_outside
+    }
+
+    /// The time to look again at a window that opens then, by the machine's clock.
+    pub(super) fn look_at(&self, opens_at_ms: i64, now: Instant) -> Instant {
+        now + until((self.limits.now_ms)(), opens_at_ms).min(BELIEVED)
     }
 
     /// A tenant is started that was not before.

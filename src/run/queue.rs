@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use crate::model::tenant::Tenant;
+
 /// Waiting tenants, by their indexes in the plan.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     servers: Vec<Server>,
-    /// (first waiting tenant, server) of each server that has a waiting tenant and free capacity.
+    /// (first waiting tenant, server) of each server that is open and has a waiting tenant and free capacity.
     eligible: BTreeSet<(usize, usize)>,
     server_of: HashMap<usize, usize>,
     /// Tenants that may not start yet.
@@ -26,6 +28,9 @@ pub(super) struct Queue {
 
 #[derive(Debug, Default)]
 struct Server {
+    name: Arc<str>,
+    /// Whether no tenant of it is started that was not before.
+    is_closed: bool,
     /// In plan order; a retried tenant returns to its place.
     waiting: BTreeSet<usize>,
     in_flight: usize,
@@ -46,13 +51,19 @@ impl Server {
 const EASED_AFTER: usize = 8;
 
 impl Queue {
-    /// A queue of tenants (index in the plan, server key), in plan order.
-    pub(super) fn new(tenants: impl IntoIterator<Item = (usize, Arc<str>)>, cap: usize, per_server: usize) -> Self {
+    /// A queue of tenants (index in the plan), in plan order. The cap of a server is the least of `per_server` and that which
+    /// its tenants were told.
+    pub(super) fn new<'t>(
+        tenants: impl IntoIterator<Item = (usize, &'t Arc<Tenant>)>,
+        cap: usize,
+        per_server: usize,
+    ) -> Self {
         let mut names: HashMap<Arc<str>, usize> = HashMap::new();
         let mut queue = Queue { cap, ..Queue::default() };
-        for (index, name) in tenants {
-            let server = *names.entry(name).or_insert_with(|| {
-                queue.servers.push(Server { cap: per_server, most: per_server, ..Server::default() });
+        for (index, tenant) in tenants {
+            let server = *names.entry(tenant.server.clone()).or_insert_with_key(|name| {
+                let most = tenant.per_server.map_or(per_server, |own| own.get().min(per_server));
+                queue.servers.push(Server { name: name.clone(), cap: most, most, ..Server::default() });
                 queue.servers.len() - 1
             });
             queue.server_of.insert(index, server);
@@ -69,10 +80,10 @@ impl Queue {
         if self.in_flight >= self.cap {
             return None;
         }
-        let index = match is_new_allowed {
-            true => self.eligible.first()?.0,
-            false => self.again.iter().copied().find(|index| self.servers[self.server_of[index]].has_room())?,
-        };
+        let new = self.eligible.first().filter(|_| is_new_allowed).map(|(index, _)| *index);
+        let mut again = self.again.iter().copied();
+        let again = again.find(|index| self.servers[self.server_of[index]].has_room());
+        let index = [new, again].into_iter().flatten().min()?;
         self.again.remove(&index);
         self.change(index, |server| {
             server.waiting.remove(&index);
@@ -130,6 +141,32 @@ impl Queue {
         self.servers.iter().any(|server| !server.waiting.is_empty())
     }
 
+    /// The servers with a waiting tenant that was not started before.
+    pub(super) fn waiting_servers(&self) -> Vec<Arc<str>> {
+        let has_new = |server: &&Server| server.waiting.iter().any(|index| !self.again.contains(index));
+        self.servers.iter().filter(has_new).map(|server| server.name.clone()).collect()
+    }
+
+    /// Closes the servers for which it holds, and opens the others.
+    pub(super) fn close(&mut self, is_closed: impl Fn(&str) -> bool) {
+        for server in 0..self.servers.len() {
+            self.forget(server);
+            self.servers[server].is_closed = is_closed(&self.servers[server].name);
+            self.refresh(server);
+        }
+    }
+
+    /// Takes the waiting tenants of closed servers that were not started before, in plan order.
+    pub(super) fn drain_closed(&mut self) -> Vec<usize> {
+        let closed = self.servers.iter_mut().filter(|server| server.is_closed);
+        let mut all: Vec<usize> = Vec::new();
+        for server in closed {
+            all.extend(server.waiting.extract_if(.., |index| !self.again.contains(index)));
+        }
+        all.sort_unstable();
+        all
+    }
+
     /// The time at which the next delayed tenant may be tried.
     pub(super) fn next_wake(&self) -> Option<Instant> {
         self.delayed.first().map(|(at, _)| *at)
@@ -175,6 +212,7 @@ impl Queue {
         let of = &self.servers[server];
         if let Some(&first) = of.waiting.first()
             && of.has_room()
+            && !of.is_closed
         {
             self.eligible.insert((first, server));
         }
@@ -188,9 +226,42 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::model::tenant::{Address, Engine};
 
+    /// A server is written with its own cap behind a slash, if it has one.
     fn queue(servers: &[&str], cap: usize, per_server: usize) -> Queue {
-        Queue::new(servers.iter().enumerate().map(|(i, s)| (i, Arc::from(*s))), cap, per_server)
+        let tenant = |text: &&str| {
+            let (server, own) = text.split_once('/').unwrap_or((text, ""));
+            let apart = Tenant::apart("t", Engine::Sqlite, Address::Unusable(String::new()));
+            Arc::new(Tenant { server: server.into(), per_server: own.parse().ok(), ..apart })
+        };
+        let tenants: Vec<Arc<Tenant>> = servers.iter().map(tenant).collect();
+        Queue::new(tenants.iter().enumerate(), cap, per_server)
+    }
+
+    #[tokio::test]
+    async fn a_server_with_a_cap_of_its_own_has_the_lesser_one() {
+        let now = Instant::now();
+        let mut queue = queue(&["a/1", "a/1", "b/9", "b/9", "b/9"], 10, 2);
+        let started: Vec<usize> = std::iter::from_fn(|| queue.pop(now, true)).collect();
+        assert_eq!(started, [0, 2, 3]);
+    }
+
+    #[tokio::test]
+    async fn a_closed_server_goes_on_with_what_was_started_and_holds_up_no_other() {
+        let now = Instant::now();
+        let mut queue = queue(&["a", "a", "b", "b"], 10, 2);
+        assert_eq!(queue.pop(now, true), Some(0));
+        queue.close(|server| server == "a");
+        queue.release(0);
+        queue.delay(0, now);
+        assert_eq!([queue.pop(now, true), queue.pop(now, true), queue.pop(now, true)], [Some(0), Some(2), Some(3)]);
+        assert_eq!((queue.pop(now, true), queue.waiting_servers()), (None, vec!["a".into()]));
+        queue.close(|_| false);
+        assert_eq!(queue.pop(now, true), Some(1));
+        let mut queue = self::queue(&["a", "b", "a"], 10, 1);
+        queue.close(|server| server == "a");
+        assert_eq!((queue.drain_closed(), queue.pop(now, true), queue.is_waiting()), (vec![0, 2], Some(1), false));
     }
 
     #[tokio::test]

@@ -13,6 +13,9 @@ use crate::model::fault::{Fault, FaultClass};
 use crate::model::plan::{self, Decision};
 use crate::model::schema::Unfinished;
 
+/// A server needs a moment to see that the lost session is closed: so long it is waited for, whatever the settings say.
+const CLOSES: Duration = Duration::from_secs(2);
+
 /// A server that ended its sessions may start again: so long is it tried.
 const STARTS_AGAIN: Duration = Duration::from_secs(10);
 
@@ -31,7 +34,7 @@ impl Assignment {
         let is_lost = match &attempt.end {
             // Code that ended its own transaction has left behind what no history tells.
             AttemptEnd::Stopped { fault, residue: PartialState::Unknown, .. } => {
-                self.last_try && fault.class != FaultClass::Migration
+                (self.last_try || !fault.class.is_transient()) && fault.class != FaultClass::Migration
             }
             AttemptEnd::Cancelled { residue: PartialState::Unknown, .. } => true,
             _ => false,
@@ -46,7 +49,7 @@ impl Assignment {
                     let residue = self.residue_of(unfinished).await;
                     return Some(self.known_end(attempt, history, residue));
                 }
-                Ok(None) => self.plan.retry.lock_wait_limit,
+                Ok(None) => self.plan.retry.lock_wait_limit.max(CLOSES),
                 Err(fault) if fault.class.is_transient() => self.plan.retry.lock_wait_limit.min(STARTS_AGAIN),
                 Err(_) => return None,
             };

@@ -12,9 +12,10 @@ use super::RunPlan;
 use super::lock_watch::LockSightings;
 use super::reread::Reread;
 use crate::compile::Around;
+use crate::crash;
 use crate::engine::{
-    ApplyError, Continuation, Database, Notice, Notifier, PartialState, Session, Step, Stopwatch, Work, continuation,
-    is_of_form,
+    ApplyError, Continuation, Database, Look, Notice, Notifier, PartialState, Session, Step, Stopwatch, Work,
+    continuation, is_of_form,
 };
 use crate::model::fault::{Fault, FaultClass, bounded};
 use crate::model::locks::{LockWait, Terminations};
@@ -44,6 +45,8 @@ pub(super) struct Attempt {
     /// The lock timeout of the wait that ended the attempt.
     pub(super) lock: Duration,
     pub(super) end: AttemptEnd,
+    /// Whether it was not made, because the hook before it failed or was not waited for.
+    pub(super) is_unhooked: bool,
     /// The tenant as it was read again, if the attempt was lost and no other one follows.
     pub(super) reread: Option<Reread>,
 }
@@ -135,6 +138,8 @@ pub(super) struct Assignment {
     pub(super) touched: bool,
     /// Whether no further attempt follows, whatever the result of this one.
     pub(super) last_try: bool,
+    /// Whether an earlier attempt ended at a lock whose holders were not seen.
+    pub(super) is_unseen: bool,
 }
 
 /// Maximum time to close a connection before it is abandoned.
@@ -339,7 +344,7 @@ impl Assignment {
     pub(super) async fn carry_out(&self, session: &mut dyn Session, history: Vec<String>, work: Work) -> Attempt {
         let limits = |step: &Step| step.limits.over(self.timeouts).lock;
         let (watch, probe) = (session.watch(), session.probe());
-        let seen = LockSightings::of(&work.steps, self.timeouts);
+        let seen = LockSightings::of(&work.steps, self.timeouts, self.is_unseen);
         // The watch ends with the work: it never delays a tenant.
         let (committed, mut end) = tokio::select! {
             applied = self.apply(session, &work) => applied,
@@ -359,7 +364,7 @@ impl Assignment {
         {
             fault.message = format!("{}; {}", fault.message, kept.join("; "));
         }
-        Attempt { history: Some(history), committed, aside, locked, killed, kept, lock, end, reread: None }
+        Attempt { history: Some(history), committed, aside, locked, killed, kept, lock, end, ..Attempt::default() }
     }
 
     /// Terminates the holders of the lock that an attempt ran into, if the operator asked for that and their
@@ -507,6 +512,7 @@ impl Assignment {
 
     /// Applies the work, and cancels it on the server on request: dropping a future stops nothing there.
     async fn apply(&self, session: &mut dyn Session, work: &Work) -> (usize, AttemptEnd) {
+        crash::at("applying", "tenant");
         let canceller = session.canceller();
         let mut applying = std::pin::pin!(session.apply(work));
         let (result, is_cancelled) = tokio::select! {
@@ -521,6 +527,7 @@ impl Assignment {
                 }
             }
         };
+        crash::at("applied", "tenant");
         match result {
             Ok(()) => (work.steps.len(), AttemptEnd::Done),
             Err(ApplyError { committed, at, residue, .. }) if is_cancelled => {
@@ -543,7 +550,7 @@ async fn find_holder(session: &mut dyn Session, attempt: &mut Attempt) {
     if attempt.locked.holders.is_empty()
         && let Some(watch) = session.watch()
     {
-        attempt.locked = watch(None).await;
+        attempt.locked = watch(Look::default()).await;
     }
     if attempt.locked.by_run {
         let text = "another run holds this tenant".to_owned();

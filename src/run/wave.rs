@@ -27,18 +27,13 @@ impl Budget {
 
     /// Counts an outcome. Returns whether it used the budget up.
     pub(super) fn count(&mut self, outcome: &Outcome) -> bool {
-        self.tally.finished += 1;
-        if outcome.standing() != Standing::Failed {
-            return false;
-        }
-        self.tally.failed += 1;
-        let Tally { finished, failed } = self.tally;
-        self.most.is_exceeded(failed, finished, self.total)
+        self.tally.add(outcome.kind());
+        self.most.counts(outcome.kind()) && self.most.is_exceeded(&self.tally, self.total)
     }
 
     /// Whether another tenant may be started while so many have no outcome yet.
     pub(super) fn admits(&self, at_risk: usize) -> bool {
-        self.most.admits(self.tally.failed, at_risk, self.total)
+        self.most.admits(&self.tally, at_risk, self.total)
     }
 }
 
@@ -53,8 +48,10 @@ pub(super) struct WaveRun<'p> {
     pub(super) at_target: Vec<Arc<Tenant>>,
     /// Whether anything was to be done on any of its tenants.
     pub(super) had_work: bool,
-    /// The opening of its window that was told last.
-    pub(super) told_opening: Option<i64>,
+    /// The opening of its window that was told last, and of those of its servers.
+    pub(super) told_openings: HashMap<Option<Arc<str>>, i64>,
+    /// Whether tenants of it were left out because the windows of their servers were closed.
+    pub(super) is_outside: bool,
 }
 
 impl<'p> WaveRun<'p> {
@@ -69,7 +66,8 @@ impl<'p> WaveRun<'p> {
             budget,
             at_target: planned.done.clone(),
             had_work,
-            told_opening: None,
+            told_openings: HashMap::new(),
+            is_outside: false,
         }
     }
 

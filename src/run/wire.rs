@@ -100,6 +100,7 @@ impl Place {
             touched: false,
             stopwatch: Stopwatch::default(),
             last_try: false,
+            is_unseen: false,
             tenant,
         };
         let Some(mut work) = assignment.planned_work(session).await? else { return Ok(None) };

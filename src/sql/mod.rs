@@ -31,7 +31,7 @@ pub(crate) use effect::{DdlEffect, Named, SchemaObject, dropped, effect};
 pub(crate) use escapes::escapes_read_only;
 pub(crate) use operator::{is_of_rows, operator_statements};
 pub(crate) use rows::{dropped_views, worked_on};
-pub(crate) use secrets::masked;
+pub(crate) use secrets::{masked, without_passwords};
 pub(crate) use session::{SessionUse, session_use};
 pub(crate) use spacing::spaced;
 pub(crate) use split::split;

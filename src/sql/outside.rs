@@ -20,12 +20,26 @@ pub(crate) fn written(engine: Engine, sql: &str) -> Vec<NamedSchema> {
     split(engine, sql).into_iter().flat_map(|piece| of_piece(engine, piece.text)).collect()
 }
 
-/// Whether a text runs code that may write anywhere: a block, a routine, or a function other than the best known ones.
+/// Whether a text may write anywhere, whatever it names: it runs a block, a routine or a function other than the best known
+/// ones, or drops or empties with `CASCADE`.
 pub(crate) fn runs_code(engine: Engine, sql: &str) -> bool {
     split(engine, sql).into_iter().any(|piece| match first_words(engine, piece.text).next().as_deref() {
         Some("do" | "call" | "execute") => true,
+        // It reaches what nobody names.
+        Some("drop" | "truncate") => {
+            let words = Words::of(engine, piece.text);
+            (0..words.len()).any(|at| words.is(at, "cascade"))
+        }
         Some(word) => ASKS.contains(&word) && calls(engine, piece.text),
         None => false,
+    })
+}
+
+/// Whether a text changes rows.
+pub(crate) fn changes_rows(engine: Engine, sql: &str) -> bool {
+    split(engine, sql).into_iter().any(|piece| {
+        let first = first_words(engine, piece.text).next();
+        matches!(first.as_deref(), Some("insert" | "update" | "delete" | "merge" | "with" | "copy" | "truncate"))
     })
 }
 

@@ -81,7 +81,7 @@ fn is_literal(text: &str, token: &Token) -> bool {
 }
 
 /// The text without the passwords of URLs: all between the colon behind the user and the last `@` of the word.
-fn without_passwords(text: &str) -> String {
+pub(crate) fn without_passwords(text: &str) -> String {
     let (mut out, mut rest) = (String::with_capacity(text.len()), text);
     while let Some(at) = rest.find("://") {
         let (before, url) = rest.split_at(at + 3);

@@ -50,6 +50,12 @@ fn every_command_that_a_page_names_exists() {
                 Part::Block { language, content } if language == "sh" => {
                     page.text[content.clone()].lines().for_each(|line| check(line, content.start));
                 }
+                Part::Block { language, content } if language == "yaml" => {
+                    let commands = page.text[content.clone()]
+                        .lines()
+                        .filter_map(|line| line.find("fleet migrate ").map(|at| &line[at..]));
+                    commands.for_each(|line| check(line, content.start));
+                }
                 Part::Block { language, content } if language == "console" => {
                     shown(&page, content).iter().for_each(|shown| check(&shown.command, shown.at));
                 }

@@ -35,7 +35,9 @@ fn the_tenant_file_s_keys_are_those_that_the_program_knows() {
     for (head, table) in [
         ("| `[defaults]` key |", "[defaults]"),
         ("| `[[tenant]]` key |", "[[tenant]]"),
+        ("| `[[source]]` key |", "[[source]]"),
         ("| `[[wave]]` key |", "[[wave]]"),
+        ("| `[[server]]` key |", "[[server]]"),
         ("| `[migrations.\"NAME\"]` key |", "[migrations.\"m20250109_000001_dependencies\"]"),
         ("| `[scratch]` key |", "[scratch]"),
         ("| `[seed]` key |", "[seed]"),

@@ -66,7 +66,7 @@ async fn drift_of(homes: [&Home; 2], version: VersionSchema) -> Drift {
     let pace = Pace { concurrency: Concurrency::default(), timeouts, lock_wait_limit, answer: None, done: &done };
     let live = observe_schemas(&tenants, &fleet.set, &fleet.database(), pace).await;
     let catalog = fleet.set.catalog().clone();
-    let own = Version::of(&live.tenants[0], &catalog).unwrap();
+    let own = Version::of(live.of(0), &catalog).unwrap();
     let made = [(own, Ok(version))].into();
     Comparison { live, catalog, made, is_ignored: Box::new(|_| false), fixes: true }.drift()
 }

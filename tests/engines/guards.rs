@@ -62,7 +62,7 @@ fn hold(home: &Home) -> String {
         let text = format!("convert_to(E'fleet tenant lock\\n' || '{schema}', 'UTF8')");
         format!("('x' || left(encode(sha256({text}), 'hex'), 16))::bit(64)::bigint")
     };
-    let schema = home.tenant.schema.as_deref().unwrap_or_default();
+    let schema = home.tenant.schema.as_deref().unwrap_or("public");
     home.site.pick(
         "BEGIN IMMEDIATE".to_owned(),
         format!("BEGIN; SELECT pg_advisory_xact_lock({})", key(schema)),

@@ -23,15 +23,19 @@ async fn a_comment_that_is_never_closed_is_no_success() {
 
 #[tokio::test]
 async fn a_nul_character_is_refused_and_does_not_hang() {
-    for site in [Site::Sqlite, Site::Postgres, Site::Mariadb] {
-        with(site, async |home| {
-            let fleet = Fleet::of(&Migrations::of([sql("m1", ["CREATE TABLE t (i int)\0 x"])])).await;
-            let run = fleet.up(&home.tenant);
-            let record = tokio::time::timeout(std::time::Duration::from_secs(20), run).await.unwrap();
-            assert!(matches!(record.outcome, Outcome::Failed { .. }), "{record:?}");
-            assert_eq!(fleet.observe(&home.tenant).await.state.name(), "empty");
-        })
-        .await;
+    let calls = ["CREATE TABLE a (i int)", "CREATE TABLE t (i int)\0 x"];
+    for site in [Site::Sqlite, Site::Postgres, Site::Mariadb, Site::Mysql] {
+        for hidden in [sql("m1", calls), sql("m1", calls).without_transaction()] {
+            with(site, async |home| {
+                let fleet = Fleet::of(&Migrations::of([hidden])).await;
+                let run = fleet.up(&home.tenant);
+                let record = tokio::time::timeout(std::time::Duration::from_secs(20), run).await.unwrap();
+                assert!(matches!(record.outcome, Outcome::Failed { .. }), "{record:?}");
+                assert_eq!(record.stopped_at.as_ref().and_then(|at| at.statement), Some(2), "{record:?}");
+                assert_eq!(fleet.observe(&home.tenant).await.state.name(), "empty");
+            })
+            .await;
+        }
     }
 }
 

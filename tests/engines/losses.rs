@@ -17,7 +17,27 @@ on_every_site!(
     a_long_native_statement_is_cancelled_on_the_server,
     a_way_down_that_stopped_is_never_taken_for_done,
     a_way_down_that_was_refused_at_once_can_be_taken_again,
+    a_driver_that_gives_up_says_nothing_about_the_server,
 );
+
+/// The name of a column comes in another encoding than the driver reads, and the server goes on to the end.
+async fn a_driver_that_gives_up_says_nothing_about_the_server(home: &Home) {
+    let odd = home.site.pick(
+        "SELECT 1",
+        "SET client_encoding = 'LATIN1'; SELECT 1 AS \"é\"",
+        "SET character_set_results = latin1; SELECT 1 AS `é`",
+    );
+    let first = format!("CREATE TABLE one (i int);\n{odd};\nCREATE TABLE two (i int);\n");
+    let fleet = Fleet::with_scripts(&Migrations::of([]), &[("0001_a.sql", &first)]).await;
+    let record = fleet.up(&home.tenant).await;
+    assert_eq!(record.outcome.name(), "migrated", "{record:?}");
+    assert_eq!(home.tables().await, ["fleet_scripts", "one", "two"]);
+    let script = format!("{odd};\nCREATE TABLE one (i int);\n");
+    let fleet = Fleet::with_scripts(&Migrations::of([]), &[("0001_a.sql", &first), ("0002_b.sql", &script)]).await;
+    let record = fleet.up(&home.tenant).await;
+    assert_ne!(record.outcome.name(), "migrated", "{record:?}");
+    assert_eq!(home.tables().await, ["fleet_scripts", "one", "two"]);
+}
 
 const LONG: Duration = Duration::from_secs(25);
 

@@ -263,6 +263,53 @@ async fn left_by(tables: &str, script: &str) -> (TenantRecord, Vec<String>) {
     left.unwrap()
 }
 
+/// The table is renamed first, so that its dependents refer to another name when it is dropped or replaced.
+#[tokio::test]
+async fn a_table_that_is_renamed_before_it_is_dropped_takes_no_rows_with_it() {
+    let first = "ALTER TABLE parent RENAME TO old; CREATE TABLE parent(id INTEGER PRIMARY KEY, name TEXT, more TEXT); INSERT INTO \
+                 parent(id, name) SELECT id, name FROM old; DROP TABLE old;";
+    let between = "CREATE TABLE anew(id INTEGER PRIMARY KEY, name TEXT, more TEXT); INSERT INTO anew(id, name) SELECT id, name FROM \
+                   parent; ALTER TABLE parent RENAME TO \"old\"; ALTER TABLE anew RENAME TO parent; DROP TABLE [old];";
+    for action in ["CASCADE", "SET NULL"] {
+        for script in [first, between, "ALTER TABLE parent RENAME TO old; DROP TABLE old;"] {
+            let (record, children) = left_by(&family(action), script).await;
+            assert_eq!(record.outcome.name(), "failed", "{action} {script}: {}", text(&record));
+            assert!(text(&record).contains("rows of child refer to rows of"), "{}", text(&record));
+            assert_eq!(children, ["10 1", "20 2"], "{action} {script}");
+            let (_, children) = left_by(&family(action), &format!("-- fleet: transaction=false\n{script}")).await;
+            assert_eq!(children, ["10 1", "20 2"], "{action} {script}");
+        }
+        let replaced = "ALTER TABLE parent RENAME TO p9; INSERT OR REPLACE INTO p9 VALUES(1,'z'); ALTER TABLE p9 RENAME TO parent;";
+        let (record, children) = left_by(&family(action), replaced).await;
+        assert_eq!(
+            (record.outcome.name(), children),
+            ("migrated", vec!["10 1".to_owned(), "20 2".to_owned()]),
+            "{action}"
+        );
+    }
+}
+
+/// `REPLACE` holds for what triggers of its table insert, too.
+#[tokio::test]
+async fn rows_that_triggers_replace_because_their_statement_does_take_no_rows_with_them() {
+    let seen = "CREATE TABLE seen(id INTEGER PRIMARY KEY, v TEXT); CREATE TRIGGER t AFTER INSERT ON seen BEGIN INSERT INTO parent \
+                VALUES(NEW.id, NEW.v); END;";
+    let view = "CREATE VIEW seen AS SELECT * FROM parent; CREATE TRIGGER t INSTEAD OF INSERT ON seen BEGIN INSERT INTO parent \
+                VALUES(NEW.id, NEW.name); END;";
+    let own = "DROP TRIGGER t; CREATE TRIGGER t AFTER INSERT ON seen BEGIN REPLACE INTO parent VALUES(1, NEW.v); END; INSERT INTO \
+               seen VALUES(1,'z');";
+    let tables =
+        [(seen, "REPLACE INTO seen VALUES(1,'z');"), (view, "INSERT OR REPLACE INTO seen VALUES(1,'z');"), (seen, own)];
+    for (tables, script) in tables {
+        for way in ["", "-- fleet: transaction=false\n"] {
+            let before = format!("{}{tables}", family("CASCADE"));
+            let (record, children) = left_by(&before, &format!("{way}{script}")).await;
+            assert_eq!(record.outcome.name(), "migrated", "{way}{script}: {}", text(&record));
+            assert_eq!(children, ["10 1", "20 2"], "{way}{script}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_pragma_behind_a_rebuild_says_nothing_of_it() {
     for action in ["CASCADE", "SET NULL"] {

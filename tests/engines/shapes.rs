@@ -336,7 +336,7 @@ async fn reading_creates_and_changes_nothing(home: &Home) {
     let fleet = fleet_of([sql("m1", rich(home.site))]).await;
     let before = home.dump().await;
     let empty = shape(&fleet, home).await;
-    assert_eq!(Shape { grants: Vec::new(), ..empty }, Shape::default());
+    assert_eq!(Shape { grants: Vec::new(), defaults: Vec::new(), ..empty }, Shape::default());
     assert_eq!(home.dump().await, before, "an empty tenant");
     fleet.up(&home.tenant).await;
     home.run("INSERT INTO people (email) VALUES ('x')").await;

@@ -188,6 +188,101 @@ async fn code_that_changes_something_outside_of_the_schema_is_rolled_back() {
     .await;
 }
 
+/// What is dropped has no schema any more, and is found by its lock.
+#[tokio::test]
+async fn code_that_drops_something_outside_of_the_schema_is_rolled_back() {
+    with(Site::Postgres, async |home: &Home| {
+        home.run(
+            "CREATE SCHEMA other; CREATE TABLE other.t (id int PRIMARY KEY); CREATE INDEX i ON other.t (id); CREATE TYPE other.mood AS \
+             ENUM (); CREATE SCHEMA empty; CREATE FUNCTION other.f() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE SCHEMA t1; \
+             CREATE TABLE t1.base (id int PRIMARY KEY, note text); CREATE VIEW other.v AS SELECT * FROM t1.base; CREATE TABLE \
+             other.child (id int REFERENCES t1.base)",
+        )
+        .await;
+        for what in [
+            "DO $$ BEGIN EXECUTE 'DROP TABLE oth' || 'er.t'; END $$",
+            "DO $$ BEGIN EXECUTE 'DROP INDEX oth' || 'er.i'; END $$",
+            "DO $$ BEGIN EXECUTE 'DROP TYPE oth' || 'er.mood'; END $$",
+            "DO $$ BEGIN EXECUTE 'DROP FUNCTION oth' || 'er.f()'; END $$",
+            "DO $$ BEGIN EXECUTE 'DROP SCHEMA emp' || 'ty'; END $$",
+            "DO $$ BEGIN EXECUTE 'DROP SCHEMA oth' || 'er CASCADE'; END $$",
+            "CREATE FUNCTION own() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DROP VIEW other.v; END $$; SELECT own()",
+            // A view, and a key, of a neighbour that nobody names.
+            "DROP VIEW IF EXISTS nothing, base_view; ALTER TABLE base RENAME TO b; DROP TABLE b CASCADE",
+        ] {
+            for (way, native) in [("script", false), ("rust", false), ("rust", true)] {
+                let fleet = match way {
+                    "script" => Fleet::with_scripts(&Migrations::of([]), &[("0001_a.sql", &format!("{what};"))]).await,
+                    _ => Fleet::of(&Migrations::of([sql("m1", [what])])).await.native(native),
+                };
+                let record = fleet.up(&tenant(home, "t1", &[])).await;
+                assert_eq!(record.outcome, Outcome::Failed { class: FaultClass::WrongSchema }, "{way} {native} {what}: {record:?}");
+                let said = record.error.unwrap().message;
+                assert!(said.contains("that it dropped (oid ") && said.contains("rolled back"), "{said}");
+            }
+        }
+        // Its own objects of every kind, what it has made itself, and what others drop meanwhile.
+        let fine = "CREATE TABLE big (id bigserial PRIMARY KEY, note text UNIQUE, part int); CREATE TYPE mood AS ENUM ('a'); CREATE DOMAIN \
+                    positive AS int CHECK (VALUE > 0); CREATE TYPE span AS RANGE (subtype = int); CREATE TABLE p (i int) PARTITION BY \
+                    RANGE (i); CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (9); CREATE FUNCTION g() RETURNS trigger LANGUAGE \
+                    plpgsql AS $$ BEGIN RETURN NEW; END $$; CREATE TRIGGER tr BEFORE INSERT ON big FOR EACH ROW EXECUTE FUNCTION g(); \
+                    CREATE TYPE pair AS (a int, b int); CREATE VIEW w AS SELECT * FROM big;";
+        let gone = "DO $$ BEGIN CREATE TEMP TABLE x (i int); CREATE TABLE made (i int PRIMARY KEY, t text); DROP TABLE made, x; ALTER TABLE \
+                    big ALTER COLUMN part TYPE text; DROP TABLE big, p CASCADE; DROP TYPE mood, span, pair; DROP DOMAIN positive; DROP \
+                    FUNCTION g(); END $$;";
+        let fine = [("0001_a.sql", fine), ("0002_b.sql", "DROP VIEW w CASCADE;"), ("0003_c.sql", gone)];
+        let fleet = Fleet::with_scripts(&Migrations::of([]), &fine).await;
+        let record = fleet.up(&tenant(home, "t2", &[])).await;
+        assert_eq!(record.outcome.name(), "migrated", "{record:?}");
+        let shared = "DO $$ BEGIN EXECUTE 'DROP TABLE oth' || 'er.t'; END $$;";
+        let fleet = Fleet::with_scripts(&Migrations::of([]), &[("0001_a.sql", shared)]).await;
+        let record = fleet.up(&tenant(home, "t3", &["other"])).await;
+        assert_eq!(record.outcome.name(), "migrated", "{record:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn rows_outside_that_a_trigger_a_rule_a_view_or_a_key_changes_are_kept() {
+    with(Site::Postgres, async |home: &Home| {
+        home.run(
+            "CREATE SCHEMA other; CREATE TABLE other.t (id int); INSERT INTO other.t VALUES (1); CREATE SCHEMA t1; CREATE TABLE t1.a (id \
+             int PRIMARY KEY); INSERT INTO t1.a VALUES (1); CREATE TABLE other.child (id int REFERENCES t1.a ON DELETE CASCADE); INSERT \
+             INTO other.child VALUES (1); CREATE VIEW t1.v AS SELECT * FROM other.t; CREATE FUNCTION t1.f() RETURNS trigger LANGUAGE \
+             plpgsql AS $$ BEGIN DELETE FROM other.t; RETURN NEW; END $$; CREATE TABLE t1.b (id int); CREATE TRIGGER tr BEFORE INSERT ON \
+             t1.b FOR EACH ROW EXECUTE FUNCTION t1.f(); CREATE TABLE t1.c (id int); CREATE RULE r AS ON INSERT TO t1.c DO ALSO DELETE \
+             FROM other.t",
+        )
+        .await;
+        for what in
+            ["DELETE FROM a", "UPDATE v SET id = 2", "INSERT INTO b VALUES (1)", "INSERT INTO c VALUES (1)"]
+        {
+            let without = format!("-- fleet: transaction=false\n{what};");
+            for (text, native) in [(format!("{what};"), false), (without, false), (String::new(), false), (String::new(), true)] {
+                let fleet = match &*text {
+                    "" => Fleet::of(&Migrations::of([sql("m1", [what])])).await.native(native),
+                    text => Fleet::with_scripts(&Migrations::of([]), &[("0001_a.sql", text)]).await,
+                };
+                let record = fleet.up(&tenant(home, "t1", &[])).await;
+                assert_eq!(record.outcome.name(), "failed", "{text} {native} {what}: {record:?}");
+                assert!(record.error.unwrap().message.contains("changed other."), "{what}");
+                let rows = home.texts("SELECT id::text FROM other.t UNION ALL SELECT id::text FROM other.child").await;
+                assert_eq!(rows, ["1", "1"], "{what}");
+                home.run("DROP TABLE IF EXISTS t1.seaql_migrations, t1.fleet_scripts, t1.fleet_progress").await;
+            }
+        }
+        // A reference is read, a row may be added to a log, and a shared schema is the tenant's too.
+        let fine = "CREATE TABLE one (id int REFERENCES other.k); INSERT INTO one VALUES (1); CREATE TABLE d (id int); CREATE RULE r AS ON \
+                    INSERT TO d DO ALSO INSERT INTO other.log VALUES (1); INSERT INTO d VALUES (1); DROP TABLE one;";
+        home.run("CREATE TABLE other.k (id int PRIMARY KEY); INSERT INTO other.k VALUES (1); CREATE TABLE other.log (id int)").await;
+        let fleet = Fleet::with_scripts(&Migrations::of([]), &[("0001_a.sql", fine)]).await;
+        assert_eq!(fleet.up(&tenant(home, "t2", &[])).await.outcome.name(), "migrated");
+        let fleet = Fleet::with_scripts(&Migrations::of([]), &[("0001_a.sql", "DELETE FROM a;")]).await;
+        assert_eq!(fleet.up(&tenant(home, "t1", &["other"])).await.outcome.name(), "migrated");
+    })
+    .await;
+}
+
 /// A script without a transaction has one for each statement that runs code; what came before it stays.
 #[tokio::test]
 async fn code_without_a_transaction_that_changes_something_outside_is_rolled_back_alone() {

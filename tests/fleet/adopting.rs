@@ -386,7 +386,8 @@ fn what_exists_already_is_told_with_both_ways_out() {
     for tenant in &fleet.tenants {
         assert_eq!(record(&report, &tenant.id)["error"]["class"], "already_exists", "{}", tenant.id);
     }
-    let told = ["small stamp --to m20250110_000001_initial_schema --reason TEXT", "else drop what is in the way"];
+    let told =
+        ["small stamp --to m20250110_000001_initial_schema --reason TEXT", "exists already: drop what is in the way"];
     change(&fleet, &["migrate"], 100).shows(&told);
     // A column, an index and a trigger, where the engine has one code for all mistakes.
     let fleet = Fleet::new().head("[fleet]\nscripts = \"sql\"\nattempts = 1\n").sqlite(1);

@@ -93,3 +93,20 @@ fn a_run_that_is_to_keep_going_reaches_every_tenant() {
     ran.shows(&["4 migrated, 2 up to date, 3 failed"]);
     assert_eq!(fleet.history("lite-008").unwrap(), all());
 }
+
+#[test]
+fn kinds_of_failures_that_do_not_count_and_a_sample_of_ones_own() {
+    let fleet = fleet("run_max_failures = \"0 without failed\"");
+    fleet.run(&["migrate", "--yes"]).exits(100).shows(&["9 tenants: 6 migrated, 3 failed"]);
+    fleet.run(&["runs", "resume", "last", "--yes"]).exits(100);
+    let other = self::fleet("run_max_failures = \"0 without unreachable,in_doubt\"");
+    other
+        .run(&["migrate", "--yes"])
+        .exits(101)
+        .shows(&["its run_max_failures allows 0", "without in_doubt,unreachable"]);
+    let flag = ["migrate", "--yes", "--run-max-failures", "40% from 2"];
+    self::fleet("").run(&flag).exits(101).shows(&["2 of 4 finished failed, and its run_max_failures allows 40%"]);
+    let wrong = self::fleet("run_max_failures = \"0 without dead\"");
+    wrong.run(&["migrate", "--yes"]).exits(78).tells(&["failed, lock_timeout, in_doubt, ahead, unreachable"]);
+    assert_eq!(wrong.history("lite-001"), None);
+}

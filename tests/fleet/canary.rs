@@ -1,5 +1,6 @@
 //! Waves: they run in order, and a failure in one stops the rest.
 
+use crate::dumps::{run, run_id};
 use crate::support::{Fleet, all, json_file, record, with};
 
 const WAVES: &str = "[fleet]\nattempts = 1\n[[wave]]\nname = \"canary\"\ntenants = [\"lite-003\"]\nmax_failures = 0\n\
@@ -66,6 +67,27 @@ fn a_canary_alone_leaves_work_outstanding() {
 }
 
 #[test]
+fn a_canary_alone_stops_at_its_first_failure_and_so_does_the_run_that_goes_on() {
+    let wave = "[fleet]\nattempts = 1\n[[wave]]\nname = \"canary\"\ntenants = [\"lite-00[0-3]\"]\n";
+    let fleet = Fleet::new().head(wave).sqlite(6);
+    for id in ["lite-000", "lite-001"] {
+        fleet.ask(id, "CREATE TABLE users (id int)");
+    }
+    let stopped = run(&fleet, &["migrate", "--canary", "--yes"], 101);
+    assert_eq!((with(&stopped, "failed").len(), with(&stopped, "not_started").len()), (1, 3), "{stopped:#}");
+    fleet.ask("lite-000", "DROP TABLE users");
+    fleet.run(&["migrate", "--yes", "-q", "-t", "lite-000"]).exits(0);
+    let resumed = run(&fleet, &["runs", "resume", &run_id(&stopped), "--yes"], 101);
+    assert_eq!(with(&resumed, "failed"), ["lite-001"], "{resumed:#}");
+    assert_eq!(with(&resumed, "not_started").len(), 2, "{resumed:#}");
+    // A value for this run is one.
+    let free = run(&fleet, &["migrate", "--canary", "--yes", "--max-failures", "unlimited"], 100);
+    assert_eq!(with(&free, "migrated").len(), 2, "{free:#}");
+    let share = run(&fleet, &["migrate", "--canary-percent", "100", "--yes"], 101);
+    assert_eq!(with(&share, "failed").len(), 1);
+}
+
+#[test]
 fn a_percentage_is_the_same_tenants_each_time() {
     let fleet = Fleet::new().sqlite(40);
     let arguments = ["migrate", "--canary-percent", "20", "--yes", "--format", "json"];
@@ -76,4 +98,58 @@ fn a_percentage_is_the_same_tenants_each_time() {
     assert_eq!(chosen, with(&second, "up_to_date"));
     let migrated = fleet.tenants.iter().filter(|t| fleet.history(&t.id).is_some()).count();
     assert_eq!(migrated, 8);
+}
+
+#[test]
+fn waves_that_do_not_wait_for_one_that_failed_go_on() {
+    let wave = |name: &str, tenant: &str, more: &str| {
+        format!("[[wave]]\nname = \"{name}\"\ntenants = [\"{tenant}\"]\n{more}\n")
+    };
+    let waves = [
+        wave("canary-eu", "my-000", ""),
+        wave("eu", "my-001", ""),
+        wave("canary-us", "pg-000", "depends_on = []"),
+        wave("us", "lite-00[0-1]", "depends_on = [\"canary-us\"]"),
+    ];
+    let mut fleet =
+        Fleet::new().head(&format!("[fleet]\nattempts = 1\n{}", waves.concat())).sqlite(3).postgres(1).mariadb(2);
+    fleet.ask("my-000", "CREATE TABLE users (id int)");
+    fleet.run(&["plan"]).exits(0).shows(&["waits for no other wave", "waits for: canary-us"]);
+    let ran = fleet.run(&["migrate", "--yes"]).exits(101);
+    let ran = ran.shows(&["migrated     3", "not started  2  the failure budget of wave canary-eu was used up"]);
+    ran.tells(&["wave canary-eu ends"]);
+    let done = |id: &str| fleet.history(id).unwrap_or_default().len() == all().len();
+    assert_eq!(["my-001", "pg-000", "lite-000", "lite-001", "lite-002"].map(done), [false, true, true, true, false]);
+    fleet.run(&["runs", "show", "last"]).exits(0).shows(&["nothing new of wave canary-eu was started"]);
+    // Nothing that is left may go on yet.
+    fleet.run(&["runs", "resume", "last", "--yes"]).exits(101).tells(&["wave canary-eu may not have so many failures"]);
+    fleet.head = fleet.head.replace("depends_on = [\"canary-us\"]", "depends_on = [\"us\", \"canary-usa\"]");
+    let wrong = fleet.run(&["plan"]).exits(78);
+    wrong.tells(&["`depends_on` names `us`, which is no wave before this one", "did you mean `canary-us`?"]);
+}
+
+#[test]
+fn the_largest_databases_come_first_where_the_file_says_so() {
+    let wave = "[[wave]]\nname = \"all\"\ntenants = [\"*\"]\norder = \"largest\"\nconcurrency = 1\n";
+    let fleet = Fleet::new().head(wave).sqlite(3).postgres(1).mariadb(1);
+    fleet.run(&["migrate", "--yes", "-q", "--to", &all()[0]]).exits(0);
+    // By far the largest, and one that has more than the others of its kind.
+    fleet.ask("pg-000", "CREATE TABLE heavy AS SELECT repeat('x', 2000) AS t FROM generate_series(1, 2000)");
+    fleet.ask("lite-002", "CREATE TABLE heavy (t text); INSERT INTO heavy SELECT hex(zeroblob(300000))");
+    let plan = fleet.run(&["plan", "--format", "json"]).exits(0).json();
+    let order: Vec<&str> =
+        plan["waves"][0]["tenants"].as_array().unwrap().iter().map(|row| row["tenant"].as_str().unwrap()).collect();
+    let place = |id: &str| order.iter().position(|other| *other == id).unwrap();
+    assert_eq!(place("pg-000"), 0, "{order:?}");
+    assert!(place("lite-002") < place("lite-000") && place("lite-000") < place("lite-001"), "{order:?}");
+    assert!(plan["waves"][0]["sizes"]["lite-002"].as_u64().unwrap() > 600_000, "{plan:#}");
+    fleet.run(&["plan"]).exits(0).shows(&["largest first: pg-000 "]);
+    let events = fleet.run(&["migrate", "--yes", "--format", "jsonl"]).exits(0).out;
+    let began: Vec<String> = events
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .filter(|event| event["event"] == "attempt_started")
+        .map(|event| event["tenant"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(began, order);
 }

@@ -58,12 +58,14 @@ fn what_would_make_a_run_fail_or_wait_is_found_on_postgres() {
     fleet.at_end(&postgres_url(), &format!("DROP ROLE {role}"));
     fleet.at_end(&postgres_url(), &format!("DROP ROLE {few}"));
     let plain = fleet.tenant("pg-000").url.clone();
-    sql(&plain, "CREATE TABLE orders (id int)");
-    sql(&plain, &format!("GRANT CREATE ON SCHEMA public TO {few}"));
+    sql(&plain, "CREATE TABLE orders (id int); CREATE SCHEMA shop; CREATE TABLE shop.sales (id int)");
+    sql(&plain, &format!("GRANT USAGE ON SCHEMA shop TO {role}"));
     fleet.add("no-right", &as_user(&plain, &role, "x"));
-    fleet.tenant_mut("no-right").schema = Some("public".into());
-    fleet.add("few", &as_user(&fleet.tenant("pg-001").url.clone(), &few, "x"));
-    fleet.tenant_mut("few").schema = Some("public".into());
+    fleet.tenant_mut("no-right").schema = Some("shop".into());
+    let url = fleet.tenant("pg-001").url.clone();
+    sql(&url, &format!("CREATE SCHEMA few AUTHORIZATION {few}"));
+    fleet.add("few", &as_user(&url, &few, "x"));
+    fleet.tenant_mut("few").schema = Some("few".into());
     let name = fleet.tenant("pg-002").url.rsplit_once('/').unwrap().1.to_owned();
     fleet.add("pooled", &pooler.url(&name));
     fleet.add("wrong", &as_user(&plain, "postgres", "wrong"));
@@ -83,9 +85,9 @@ fn what_would_make_a_run_fail_or_wait_is_found_on_postgres() {
     let lock = one(&report, "warning", "orders has been locked (AccessShareLock)");
     assert_eq!(lock["fix"], open["fix"]);
     // Each user, and each database, takes a grant of its own.
-    let rights = found(&report, "error", "lacks the right CREATE on schema public");
+    let rights = found(&report, "error", "lacks the right CREATE on schema shop");
     assert!(rights.iter().any(|right| tenants(right) == ["no-right"]), "{report:#}");
-    let foreign = one(&report, "warning", "only their owners may alter these tables: public.orders");
+    let foreign = one(&report, "warning", "only their owners may alter these tables: shop.sales");
     assert_eq!(tenants(foreign), ["no-right"]);
     one(&report, "warning", "room for 3 connections");
     let pooled = one(&report, "info", "a connection pooler stands in front");
@@ -226,7 +228,7 @@ fn no_command_that_changes_tenants_starts_in_an_outage() {
         .run(&["migrate", "--yes", "--attempts", "1", "--no-preflight", "--max-failures", "0", "--concurrency", "1"])
         .exits(101);
     let (before, stopped) = (runs(), last(&fleet));
-    let resume = ["runs", "resume", &stopped, "--yes"];
+    let resume = ["runs", "resume", &stopped, "--yes", "--keep-going"];
     let restore = ["restore", "--run", &backups, "--yes"];
     let commands: [&[&str]; 8] = [
         &["migrate", "--yes"],

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Fleet, all, mariadb_url, postgres_url, up_to};
+use crate::support::{Fleet, all, mariadb_url, postgres_url, sql, up_to};
 
 const TRACKING: &str = "m20250110_000003_add_inventory_tracking";
 
@@ -307,4 +307,61 @@ fn schemas_of_versions_are_made_once_and_kept() {
     fleet.run(&["check"]);
     std::fs::write(fleet.path("sql/R__made_again.sql"), "SELECT 1;").unwrap();
     fleet.run(&["check"]).tells(&[made]);
+}
+
+/// `app_ro`, which all tenants share, has the name of the tenant `app` in it.
+#[test]
+fn a_shared_role_with_the_name_of_a_tenant_is_no_drift() {
+    let mut fleet = Fleet::new().head(&scratch()).postgres(3).schemas(3).mariadb(2);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    for (kind, server, tenants) in [("pg", postgres_url(), 3), ("schema", postgres_url(), 3), ("my", mariadb_url(), 2)]
+    {
+        let first = fleet.tenant(&format!("{kind}-000"));
+        let database = first.url.rsplit('/').next().unwrap();
+        let name =
+            first.schema.as_ref().map_or(format!("{database}_ro"), |schema| fleet.unique(&format!("{schema}_ro")));
+        let (word, role) =
+            if kind == "my" { ("USER", format!("'{name}'@'%'")) } else { ("ROLE", format!("\"{name}\"")) };
+        fleet.ask(&format!("{kind}-000"), &format!("CREATE {word} {role}"));
+        fleet.at_end(&server, &format!("DROP {word} {role}"));
+        for number in 0..tenants {
+            fleet.ask(&format!("{kind}-00{number}"), &format!("GRANT SELECT ON users TO {role}"));
+        }
+    }
+    let ran = fleet.run(&["check"]).exits(0).shows(&["8 tenants: 8 as they should be"]);
+    assert!(!ran.out.contains("were not compared"), "{}", ran.out);
+}
+
+#[test]
+fn a_database_with_another_character_set_is_drift() {
+    let fleet = Fleet::new().head(&scratch()).postgres(3).schemas(2).mariadb(3).mysql(3);
+    let name = fleet.tenant("pg-001").url.rsplit('/').next().unwrap().to_owned();
+    sql(&postgres_url(), &format!("DROP DATABASE {name}"));
+    sql(
+        &postgres_url(),
+        &format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'"),
+    );
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    for id in ["my-002", "mysql-002"] {
+        fleet.ask(id, "ALTER DATABASE CHARACTER SET latin1 COLLATE latin1_bin");
+    }
+    let found = groups(&fleet.run(&["check", "--format", "json"]).exits(2).json());
+    let has = |tenant: &str, part: &str| {
+        let title = format!("database: {part}");
+        assert!(
+            found.iter().any(|group| group.0.contains(&tenant.to_owned()) && group.1.contains(&title)),
+            "{found:#?}"
+        );
+    };
+    for part in ["character set", "collation"] {
+        has("my-002", part);
+        has("mysql-002", part);
+    }
+    has("pg-001", "encoding");
+    assert_eq!(found.iter().map(|group| group.0.len()).sum::<usize>(), 3, "{found:#?}");
+    let ran = fleet.run(&["check", "--fix-sql"]).exits(2);
+    ran.shows(&[
+        "database: character set is here latin1; on most tenants",
+        "ALTER DATABASE changes it for later tables only",
+    ]);
 }

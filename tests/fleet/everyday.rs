@@ -239,6 +239,7 @@ fn sql_that_would_change_something_is_refused_by_every_engine() {
         "DROP TABLE t",
         "SELECT 1; COMMIT; BEGIN; DELETE FROM t; COMMIT",
         "COMMIT; DROP TABLE t",
+        "ROLLBACK; DELETE FROM t; SELECT 1",
     ] {
         for (tenant, code) in fleet.tenants.iter().zip(codes) {
             let ran = fleet.run(&["exec", sql, "--tenant", &tenant.id]).exits(100);

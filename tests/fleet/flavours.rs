@@ -1,6 +1,6 @@
 //! Scripts with a part for MySQL and one for MariaDB, on a fleet that has both.
 
-use crate::support::{Fleet, Ran, record};
+use crate::support::{Fleet, Ran, mariadb_url, record};
 
 const MYSQL: &str = "CREATE TABLE a (i int, who varchar(9) DEFAULT 'mysql')";
 const MARIADB: &str = "CREATE TABLE a (i int, who varchar(9) DEFAULT 'mariadb');\nCREATE SEQUENCE s";
@@ -41,6 +41,26 @@ fn agree(fleet: &Fleet) {
 fn sha256(text: &str) -> String {
     let output = std::process::Command::new("sh").args(["-c", "printf %s \"$1\" | sha256sum", "sh", text]).output();
     String::from_utf8(output.unwrap().stdout).unwrap()[..64].to_owned()
+}
+
+/// A proof on one product says nothing of the other.
+fn a_part_that_no_scratch_server_is_for_is_not_proven_in_silence() {
+    let mut fleet = fleet(1);
+    fleet.head.push_str(&format!("[scratch]\nmysql_url = \"{}\"\n", mariadb_url()));
+    for (file, text) in [("up", "CREATE TABLE a (i int)"), ("down", "DROP TABLE a")] {
+        write(&fleet, &format!("0001_a.mysql.{file}.sql"), text);
+        write(&fleet, &format!("0001_a.mariadb.{file}.sql"), text);
+    }
+    let prove = ["prove", "--empty", "--engine", "mysql"];
+    let told = fleet.run(&prove).exits(0);
+    told.shows(&[
+        "0001_a on mysql: not proven",
+        "the scratch server is the other product",
+        "1 part for another product",
+    ]);
+    let json = fleet.run(&[&prove[..], &["--format", "json"]].concat()).exits(0).json();
+    let others = serde_json::json!([{ "migration": "0001_a", "product": "mysql" }]);
+    assert_eq!(json["engines"][0]["other_parts"], others, "{json:#}");
 }
 
 fn mysql_and_mariadb_get_their_own_parts_up_and_down() {
@@ -141,9 +161,44 @@ fn mysql_s_and_mariadb_s_parts_of_a_squash_must_replace_the_same() {
     agree(&fleet);
 }
 
+/// One server key stands for both products, and no script says that they differ.
+fn mysql_and_mariadb_are_strata_of_a_canary() {
+    let mut fleet = Fleet::new().mysql(2).mariadb(2);
+    fleet.tenants.iter_mut().for_each(|tenant| tenant.more = "server = \"db\"\n".to_owned());
+    let canary = |members: &str| format!("[[wave]]\nname = \"canary\"\n{members}\n");
+    let plan = |fleet: &Fleet| -> (Vec<String>, String) {
+        let plan = fleet.run(&["plan", "--format", "json"]).exits(0).json();
+        let tenants = plan["waves"][0]["tenants"].as_array().unwrap().iter();
+        let mut ids: Vec<String> = tenants.map(|row| row["tenant"].as_str().unwrap().to_owned()).collect();
+        ids.sort();
+        (ids, plan["waves"][0]["uncovered"].to_string())
+    };
+    for kinds in ["true", "\"versions\""] {
+        fleet.head = canary(&format!("stratified = {kinds}"));
+        let (ids, uncovered) = plan(&fleet);
+        assert!(ids.len() == 2 && ids[0].starts_with("my-") && ids[1].starts_with("mysql-"), "{kinds}: {ids:?}");
+        assert_eq!(uncovered, "null");
+    }
+    let (two, _) = plan(&fleet);
+    for tenant in fleet.tenants.iter().filter(|tenant| !two.contains(&tenant.id)) {
+        fleet.run(&["migrate", "--yes", "-q", "-t", &tenant.id, "--steps", "1"]).exits(0);
+    }
+    assert_eq!(plan(&fleet).0.len(), 4, "a version of each product");
+    fleet.head = canary("tenants = [\"my-*\"]\nstratified = true");
+    for id in ["mysql-000", "mysql-001"] {
+        fleet.tenant_mut(id).more = "server = \"db\"\ndepends_on = [\"my-000\"]\n".to_owned();
+    }
+    let told = "not covered by it: flavour mysql (2 tenants, the first mysql-000)";
+    fleet.run(&["plan"]).exits(0).shows(&[told]);
+    assert_eq!(plan(&fleet).0, ["my-000", "my-001"]);
+    fleet.run(&["migrate", "--yes"]).exits(0).shows(&["4 migrated"]);
+}
+
 #[test]
 fn mysql() {
+    mysql_and_mariadb_are_strata_of_a_canary();
     mysql_and_mariadb_get_their_own_parts_up_and_down();
+    a_part_that_no_scratch_server_is_for_is_not_proven_in_silence();
     a_part_for_mariadb_beside_one_for_mysql_may_come_later();
     the_way_down_of_a_part_that_came_later_is_refused();
     mysql_s_and_mariadb_s_parts_of_a_squash_must_replace_the_same();

@@ -126,6 +126,30 @@ fn a_run_that_paused_goes_on_when_a_person_says_so() {
     other.run(&["migrate", "--yes"]).exits(0).shows(&["4 up to date"]);
 }
 
+/// The tenants behind the gate would get a text that no canary has seen.
+#[test]
+fn a_script_that_was_edited_while_a_run_was_paused_stops_it() {
+    let mut fleet = fleet("then = \"pause\"");
+    fleet.head = fleet.head.replacen("[fleet]", "[fleet]\nscripts = \"sql\"", 1);
+    std::fs::create_dir(fleet.path("sql")).unwrap();
+    std::fs::write(fleet.path("sql/0009_a.sql"), "CREATE TABLE a (i int);\n").unwrap();
+    fleet.run(&["migrate", "--yes"]).exits(5);
+    std::fs::write(fleet.path("sql/0009_a.sql"), "CREATE TABLE a (i int, j int);\n").unwrap();
+    for command in [&["runs", "resume", "last", "--yes"][..], &["runs", "approve", "last", "--by", "ann", "--yes"]] {
+        let refused = fleet.run(command).exits(2);
+        refused.tells(&[
+            "0009_a was edited since run",
+            "no earlier wave has seen",
+            "nothing was touched",
+            "small scripts repair",
+        ]);
+        only_the_canary_moved(&fleet);
+    }
+    std::fs::write(fleet.path("sql/0009_a.sql"), "CREATE TABLE a (i int);\n").unwrap();
+    fleet.run(&["runs", "approve", "last", "--by", "ann", "--yes"]).exits(0);
+    fleet.run(&["status", "--exit-code"]).exits(0);
+}
+
 #[test]
 fn a_gate_that_failed_may_leave_the_decision_to_a_person() {
     let site = Site::new(503, "");
@@ -247,7 +271,7 @@ fn a_plan_shows_the_gates_and_a_file_with_a_wrong_one_is_refused() {
     assert_eq!(json.json()["waves"][0]["gate"]["then"], "pause");
     for (gate, told) in [
         ("", "this gate lets every run pass at once"),
-        ("soak = \"1m\"\non_failure = \"rollback_wave\"", "`on_failure` must be \"stop\" or \"pause\""),
+        ("soak = \"1m\"\non_failure = \"undo\"", "`on_failure` must be \"stop\" or \"pause\" or \"rollback_wave\""),
         ("http = \"shop.example\"", "`http` must be an address"),
         ("prometheus = { url = \"http://h\", query = \"up\" }", "any value of `prometheus` would hold"),
         ("verify = []", "`verify` must be true"),
@@ -280,4 +304,65 @@ fn a_plan_says_what_a_stratified_canary_does_not_cover() {
     let json = fleet.run(&["plan", "--format", "json"]).exits(0).json();
     assert_eq!(json["waves"][0]["uncovered"], serde_json::json!([kind]));
     assert_eq!(json["waves"][0]["tenants"][0]["tenant"], canary, "the same one as before");
+}
+
+#[test]
+fn a_canary_with_each_start_version_goes_on_as_it_was() {
+    let mut fleet = Fleet::new()
+        .head("[fleet]\nattempts = 1\n[[wave]]\nname = \"canary\"\nstratified = \"versions\"\n[wave.gate]\nthen = \"pause\"\n")
+        .sqlite(3)
+        .postgres(2);
+    for id in ["pg-000", "pg-001"] {
+        fleet.run(&["migrate", "--yes", "-q", "-t", id, "--to", &all()[1], "--ledger", "other.db"]).exits(0);
+    }
+    let plan = |fleet: &Fleet| fleet.run(&["plan", "--format", "json"]).exits(0).json();
+    let canaries = |plan: &serde_json::Value| -> Vec<String> {
+        let tenants = plan["waves"][0]["tenants"].as_array().unwrap();
+        tenants.iter().map(|row| row["tenant"].as_str().unwrap().to_owned()).collect()
+    };
+    let two = canaries(&plan(&fleet));
+    assert_eq!(two.len(), 2, "{two:?}");
+    let other = |prefix: &str| {
+        let tenants = fleet.tenants.iter().map(|tenant| tenant.id.clone());
+        tenants.filter(|id| id.starts_with(prefix) && !two.contains(id)).collect::<Vec<_>>()
+    };
+    let (lite, pg) = (other("lite")[0].clone(), other("pg")[0].clone());
+    fleet.run(&["migrate", "--yes", "-q", "-t", &lite, "--to", &all()[2], "--ledger", "other.db"]).exits(0);
+    fleet.run(&["migrate", "--yes", "-q", "-t", &pg, "--to", &all()[3], "--ledger", "other.db"]).exits(0);
+    let all_kinds = plan(&fleet);
+    assert_eq!(canaries(&all_kinds), [two.clone(), vec![lite.clone(), pg.clone()]].concat());
+    assert!(all_kinds["waves"][0]["uncovered"].is_null(), "{all_kinds:#}");
+
+    let paused = run_id(&run(&fleet, &["migrate", "--yes"], 5));
+    let left = other("lite").into_iter().find(|id| *id != lite).unwrap();
+    assert_eq!(fleet.history(&left), None);
+    // Everybody's version is another one now, and the canary is the one that it was: its gate is not in front of itself.
+    fleet.run(&["runs", "resume", &paused, "--yes"]).exits(0).shows(&["1 tenant: 1 migrated"]);
+    everyone_moved(&fleet);
+    fleet.head = fleet.head.replace("\"versions\"", "\"all\"");
+    fleet.run(&["plan"]).exits(78).tells(&["`stratified` must be true, false or \"versions\""]);
+}
+
+/// An assertion holds for everybody who is not there.
+#[test]
+fn a_gate_that_verifies_nobody_is_not_passed() {
+    let assertion = "[[assertion]]\nname = \"none\"\nsql = \"SELECT id FROM users\"\n";
+    let mut fleet = fleet("verify = true");
+    fleet.head = fleet.head.replace("[wave.gate]", "max_failures = \"unlimited\"\n[wave.gate]") + assertion;
+    fleet.ask("lite-003", "CREATE TABLE users (id int)");
+    let ran = fleet.run(&["migrate", "--yes"]).exits(101);
+    ran.shows(&[
+        "the gate of wave canary failed: verify: no tenant of the wave is at its target, so nothing was asked",
+    ]);
+    assert_eq!(fleet.history("lite-000"), None);
+}
+
+#[test]
+fn a_long_answer_of_a_gate_is_shown_whole_in_a_narrow_terminal() {
+    let word = "a-reason-that-is-not-cut";
+    let fleet = fleet(&format!("command = [\"sh\", \"-c\", 'echo {} {word} >&2; exit 3']", "words ".repeat(25).trim()));
+    fleet.run(&["migrate", "--yes"]).exits(101);
+    let shown = fleet.run(&["runs", "show", "last", "--width", "80"]).exits(0);
+    let gate = shown.out.lines().skip_while(|line| !line.starts_with("gate")).take(12).collect::<String>();
+    assert!(gate.contains(word), "{}", shown.out);
 }

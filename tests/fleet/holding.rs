@@ -94,3 +94,69 @@ fn a_frozen_tenant_goes_up_to_its_version_and_no_further() {
     fleet.head = "[fleet]\nfreeze_at = \"m2025_nothing\"".into();
     fleet.run(&["migrate", "--yes"]).exits(78).tells(&["m2025_nothing", "[fleet]", "names no migration"]);
 }
+
+fn canary(quarantined: bool) -> Fleet {
+    let head = "[[wave]]\nname = \"canary\"\ntenants = [\"lite-000\"]\n[wave.gate]\ncommand = [\"touch\", \"asked\"]\n";
+    let mut fleet = Fleet::new().head(head).sqlite(6);
+    if quarantined {
+        fleet.tenant_mut("lite-000").more = "quarantine = { reason = \"half a restore\" }".into();
+    }
+    fleet
+}
+
+#[test]
+fn a_gate_is_not_passed_over_because_its_canary_is_in_quarantine_or_in_another_partition() {
+    let fleet = canary(true);
+    let words = [
+        "wave canary has a gate and no tenant in this run: its tenant lite-000 is in quarantine",
+        "5 tenants of later waves would pass no gate",
+        "--wave rest",
+    ];
+    fleet.run(&["plan"]).exits(0).tells(&["migrate would refuse this"]).tells(&words);
+    fleet.run(&["migrate", "--yes"]).exits(1).tells(&words).tells(&["nothing was touched"]);
+    assert!(fleet.tenants.iter().all(|tenant| fleet.history(&tenant.id).is_none()));
+    // Whoever names the later waves says so, and a rollback has no gates.
+    fleet.run(&["migrate", "--yes", "--wave", "rest"]).exits(0).shows(&["5 migrated"]);
+    fleet.run(&["rollback", "--all", "--yes"]).exits(0).shows(&["5 rolled back"]);
+
+    let fleet = canary(false);
+    let parts: Vec<_> =
+        (1..=2).map(|i| fleet.run(&["migrate", "--yes", "--partition", &format!("hash:{i}/2")])).collect();
+    let refused: Vec<_> = parts.iter().filter(|ran| ran.code == Some(1)).collect();
+    assert_eq!(refused.len(), 1, "{parts:#?}");
+    for words in ["its tenants are in other partitions", "run it first: small migrate --wave canary", "--wave rest"] {
+        assert!(refused[0].err.contains(words), "{}", refused[0].err);
+    }
+    let done = fleet.tenants.iter().filter(|tenant| fleet.history(&tenant.id).is_some()).count();
+    assert!(fleet.history("lite-000").is_some() && done < 6, "{done}");
+    for part in ["hash:1/2", "hash:2/2"] {
+        fleet.run(&["migrate", "--yes", "--partition", part, "--wave", "rest"]);
+    }
+    assert!(fleet.tenants.iter().all(|tenant| fleet.history(&tenant.id).is_some()));
+}
+
+#[test]
+fn nobody_goes_ahead_of_a_tenant_in_quarantine_that_it_depends_on() {
+    let mut fleet = Fleet::new().sqlite(4);
+    fleet.tenant_mut("lite-000").more = "quarantine = { reason = \"half a restore\" }".into();
+    fleet.tenant_mut("lite-001").more = "depends_on = [\"lite-000\"]".into();
+    fleet.tenant_mut("lite-002").more = "depends_on = [\"lite-001\"]".into();
+    fleet.run(&["plan"]).exits(0).shows(&["lite-002", "waits for lite-000, which is in quarantine"]);
+    let ran = fleet.run(&["migrate", "--yes"]).exits(5).shows(&["1 migrated"]);
+    ran.tells(&[
+        "left out: lite-001 waits for lite-000, which is in quarantine",
+        "left out: lite-002 waits for lite-000",
+    ]);
+    assert_eq!(["lite-000", "lite-001", "lite-002"].map(|id| fleet.history(id)), [None, None, None]);
+    // By its name it is taken, and with it whoever waits for it alone.
+    fleet.run(&["migrate", "--yes", "-t", "lite-001"]).exits(0).shows(&["1 migrated"]);
+    fleet.tenant_mut("lite-000").more = String::new();
+    fleet.run(&["migrate", "--yes"]).exits(0).shows(&["2 migrated"]);
+    // On the way back those come first that depend on others.
+    fleet.tenant_mut("lite-002").more = "depends_on = [\"lite-001\"]\nquarantine = { reason = \"x\" }".into();
+    fleet.run(&["rollback", "--all", "--yes"]).exits(5).shows(&["1 rolled back"]);
+    assert!(["lite-000", "lite-001", "lite-002"].iter().all(|id| fleet.history(id).unwrap() == all()));
+    fleet.run(&["tenants", "list"]).exits(0).shows(&["QUARANTINE", "x"]);
+    let json = fleet.run(&["tenants", "list", "--format", "json"]).exits(0).json();
+    assert_eq!((&json["tenants"][2]["quarantine"], json["tenants"][0].get("quarantine")), (&"x".into(), None));
+}

@@ -50,7 +50,7 @@ fn a_failing_after_hook_loses_nothing() {
 fn hooks_are_called_around_what_they_are_about_and_told_of_it() {
     let head = format!("[[wave]]\nname = \"canary\"\ntenants = [\"lite-000\"]\n[hooks]\n{}", every(NOTE));
     let fleet = Fleet::new().head(&head).sqlite(2);
-    fleet.run(&["plan"]).exits(0).shows(&["Hooks", "before_tenant: sh -c", "(at most 30"]);
+    fleet.run(&["plan"]).exits(0).shows(&["Hooks", "before_tenant: sh …", "(at most 30"]);
     assert!(lines(&fleet, "calls").is_empty(), "a plan calls none");
     fleet.run(&["migrate", "--yes"]).exits(0);
     let calls = lines(&fleet, "calls");
@@ -182,4 +182,45 @@ fn after_hooks_hold_up_the_tenants_behind_them() {
         assert!(open <= 2, "{:?}", lines(&fleet, "calls"));
     }
     assert_eq!(open, 0);
+}
+
+/// Ctrl-C twice while a tenant waits for its before hook: it was not touched, and did not fail.
+#[test]
+fn a_tenant_whose_before_hook_is_not_waited_for_is_interrupted() {
+    let hooks = "[hooks]\nbefore_tenant = [\"sh\", \"-c\", \"touch waits; exec sleep 60\"]\nafter_tenant = [\"touch\", \"after\"]\n";
+    let fleet = Fleet::new().head(hooks).sqlite(2);
+    fleet.write();
+    let child =
+        fleet.program(&["migrate", "--yes", "--concurrency", "1", "--report", "json=run.json"]).spawn().unwrap();
+    let begun = std::time::Instant::now();
+    let is_drained = || {
+        let runs = crate::support::finish(&mut fleet.program(&["runs", "show", "last", "--format", "json"]));
+        runs.code == Some(0) && runs.out.contains("\"draining\"")
+    };
+    while !fleet.path("waits").exists() && begun.elapsed().as_secs() < 60 {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    crate::support::signal(&child, "INT");
+    while !is_drained() && begun.elapsed().as_secs() < 60 {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    crate::support::signal(&child, "INT");
+    let ran = crate::support::wait(child).exits(130);
+    assert!(begun.elapsed().as_secs() < 50, "{}", ran.err);
+    let report = crate::support::json_file(&fleet.path("run.json"));
+    assert_eq!(with(&report, "interrupted"), ["lite-000"], "{report:#}");
+    assert_eq!((with(&report, "not_started"), fleet.history("lite-000")), (vec!["lite-001".to_owned()], None));
+    assert!(!fleet.path("after").exists(), "its before hook did not come to its end");
+    let mut fleet = fleet;
+    fleet.head = String::new();
+    fleet.run(&["runs", "resume", "last", "--yes"]).exits(0).shows(&["2 migrated"]);
+}
+
+#[test]
+fn a_failed_hook_is_told_to_those_who_want_to_hear_little() {
+    let hooks = "[hooks]\nafter_tenant = [\"false\"]\nafter_run = [\"false\"]\n";
+    let fleet = Fleet::new().head(hooks).sqlite(1);
+    let ran = fleet.run(&["migrate", "--yes", "-q"]).exits(0);
+    let ran = ran.tells(&["hook after_tenant of lite-000 failed", "hook after_run failed"]);
+    assert_eq!(ran.err.lines().count(), 2, "{}", ran.err);
 }

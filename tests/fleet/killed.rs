@@ -232,3 +232,19 @@ fn what_a_killed_backup_left_of_a_password_is_removed_by_the_next_run() {
     other_run();
     assert_eq!(secrets(), 0);
 }
+
+/// Other runs may come between a migration and the word "last".
+#[test]
+fn the_last_run_whose_failures_are_taken_is_one_that_migrates() {
+    let fleet = Fleet::new().head("[fleet]\nattempts = 1").sqlite(3);
+    fleet.ask("lite-001", "CREATE TABLE users (id int)");
+    fleet.run(&["migrate", "--yes", "-q"]).exits(100);
+    fleet.run(&["exec", "UPDATE tenant_features SET enabled = true", "--write", "--yes", "-t", "lite-000"]).exits(0);
+    fleet.run(&["backup", "-q"]).exits(0);
+    fleet.run(&["plan", "--failed-of", "last"]).exits(0).shows(&["lite-001"]);
+    fleet.ask("lite-001", "DROP TABLE users");
+    fleet.run(&["migrate", "--failed-of", "last", "--yes"]).exits(0).shows(&["1 migrated"]);
+    let none = Fleet::new().sqlite(1);
+    none.run(&["backup", "-q"]).exits(0);
+    none.run(&["migrate", "--failed-of", "last", "--yes"]).exits(64).tells(&["no run that migrates or rolls back"]);
+}

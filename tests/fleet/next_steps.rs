@@ -122,3 +122,36 @@ fn help_of_a_command_without_tenants_has_no_settings_of_runs() {
     let fleet = fleet.sqlite(1);
     fleet.run(&["config", "--concurrency", "3"]).exits(0).shows(&["3"]);
 }
+
+/// The section of a page that says what to type.
+fn next(page: &str) -> &str {
+    let (_, rest) = page.split_once("<h2>Next</h2>").unwrap_or_else(|| panic!("{page}"));
+    rest.split_once("</section>").unwrap().0
+}
+
+#[test]
+fn a_page_of_a_run_that_is_made_later_says_the_same_to_type_next() {
+    let head = "[fleet]\nattempts = 1\nconcurrency = 1\n[[wave]]\nname = \"early\"\ntenants = [\"lite-00[0-2]\"]\nmax_failures = 0\n";
+    let mut fleet = Fleet::new().head(head).sqlite(5);
+    fleet.tenant_mut("lite-002").more = "quarantine = { reason = \"half a restore\" }".to_owned();
+    fleet.ask("lite-001", "CREATE TABLE users (id int)");
+    let ran = fleet.run(&["migrate", "--yes", "--report", "html=end.html"]).exits(101);
+    let words =
+        ["to take back what it moved: ", "in quarantine, left out: lite-002: half a restore", "migrate --failed-of"];
+    let ran = ran.shows(&words);
+    fleet
+        .run(&["runs", "show", "last", "--report", "html=later.html"])
+        .exits(0)
+        .shows(&words)
+        .shows(&["in quarantine: lite-002"]);
+    let page = |name: &str| std::fs::read_to_string(fleet.path(name)).unwrap();
+    let (end, later) = (page("end.html"), page("later.html"));
+    assert_eq!(next(&later), next(&end));
+    assert!(words.iter().all(|words| next(&end).contains(words)), "{}\n{}", next(&end), ran.out);
+    // Once it is taken back, nobody is told to do so.
+    fleet.run(&["rollback", "--run", "last", "--yes"]).exits(0);
+    let runs = fleet.run(&["runs", "list", "--format", "json"]).exits(0).json();
+    let failed = runs["runs"][1]["run"].as_str().unwrap();
+    let shown = fleet.run(&["runs", "show", failed]).exits(0);
+    assert!(!shown.out.contains("to take back"), "{}", shown.out);
+}

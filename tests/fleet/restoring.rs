@@ -27,6 +27,28 @@ fn a_restore_that_postgres_rolled_back_says_that_nothing_changed_and_what_to_typ
     assert_eq!(dump(&fleet, "pg"), before);
 }
 
+#[test]
+fn a_whole_database_with_tenants_in_its_schemas_is_not_restored_over_them() {
+    let mut fleet = Fleet::new().schemas(2);
+    let url = fleet.tenant("schema-000").url.clone();
+    fleet.add("whole", &url);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    let backed_up = run_id(&run(&fleet, &["backup"], 0));
+    fleet.ask("schema-001", "CREATE TABLE later (a int)");
+    for arguments in [
+        &["restore", "--run", &backed_up, "--yes", "--tenant", "whole"][..],
+        &["restore", "--run", &backed_up, "--yes"],
+        &["restore", "--latest", "--yes", "--tenant", "whole"],
+        &["migrate", "--backup", "--on-failure", "restore", "--yes"],
+    ] {
+        let ran = fleet.run(arguments).exits(1);
+        ran.tells(&["other tenants live: schema-000, schema-001", "--exclude whole", "nothing was touched"]);
+        assert!(fleet.has_table("schema-001", "later"), "{arguments:?}");
+    }
+    run(&fleet, &["restore", "--run", &backed_up, "--yes", "--exclude", "whole"], 0);
+    assert!(!fleet.has_table("schema-001", "later"));
+}
+
 /// Otherwise the load would be rejected half way, with everything dropped, and again at each retry.
 #[test]
 fn objects_of_others_that_mariadb_would_refuse_are_told_before_anything_is_dropped() {

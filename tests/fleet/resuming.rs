@@ -192,3 +192,22 @@ fn failures_of_a_task_that_left_the_file_are_named() {
     let again = fleet.run(&["backup", "--failed-of", &failed]).exits(5);
     again.tells(&["not in the tenant file any more: lite-002"]).shows(&["1 backed up"]);
 }
+
+#[test]
+fn a_resumed_run_keeps_the_limits_that_were_flags_and_says_which() {
+    let fleet = Fleet::new().head("[fleet]\nconcurrency = 1\n").sqlite(4);
+    fleet.ask("lite-000", "CREATE TABLE users (id int)");
+    let begun = ["migrate", "--yes", "--max-failures", "0", "--attempts", "1", "--rate", "6000/min"];
+    let stopped = run_id(&run(&fleet, &begun, 101));
+    let kept = format!("kept from run {stopped}: --max-failures 0 --attempts 1 --rate 6000/min");
+    let resume = |more: &[&str]| fleet.run(&[&["runs", "resume", "last", "--yes"][..], more].concat());
+    resume(&[]).exits(101).tells(&[&kept, "may not have so many failures", "3 other tenants"]);
+    assert_eq!(fleet.history("lite-001"), None, "its budget is used up still");
+    let raised = resume(&["--max-failures", "1", "--rate", "9000/min"]).exits(100);
+    raised.tells(&[&format!("kept from run {stopped}: --attempts 1; give a flag")]).shows(&["3 migrated"]);
+    let story = fleet.run(&["runs", "show", "last", "--format", "json"]).exits(0).json();
+    assert_eq!(story["events"][0]["event"]["max_failures"], "1", "{story:#}");
+    // One that resumes the resumed run has what both were told.
+    die_after(&fleet, story["run"].as_str().unwrap(), 1);
+    resume(&["--keep-going"]).exits(100).tells(&["--rate 9000/min --attempts 1; give a flag"]);
+}

@@ -98,7 +98,13 @@ fn a_plan_that_does_not_hold_any_more_is_refused_with_each_difference() {
     refused(&fleet, &["hook before_run is", "planned not set"]);
     fleet.head = HEAD.replace("lock_timeout", "run_max_failures = 3\nlock_timeout");
     refused(&fleet, &["run_max_failures is 3, planned unlimited"]);
+    fleet.head = HEAD.replace("lock_timeout", "connect_timeout = \"9s\"\nlock_timeout");
+    refused(&fleet, &["connect_timeout is 9s, planned 10s"]);
     fleet.head = HEAD.to_owned();
+    // The order of tenants is another one.
+    fleet.tenant_mut("lite-001").more = "depends_on = [\"pg-000\"]".to_owned();
+    refused(&fleet, &["depends_on of tenant lite-001 is pg-000, planned not set"]);
+    fleet.tenant_mut("lite-001").more.clear();
     // One tenant is another database.
     std::fs::copy(fleet.path("lite-001.db"), fleet.path("copy.db")).unwrap();
     fleet.tenant_mut("lite-001").url = "sqlite:copy.db".to_owned();
@@ -197,6 +203,33 @@ fn without_an_approval_that_the_tenant_file_requires_nothing_is_run() {
     fleet.run(&["runs", "resume", &dead, "--yes"]).exits(0);
 }
 
+/// The plan for those that failed has the direction and the goal of the run that they failed in.
+#[test]
+fn the_failures_of_a_rollback_are_planned_and_saved_as_a_rollback() {
+    let fleet = Fleet::new().head("[fleet]\nattempts = 1\nmax_failures = \"9\"\n").sqlite(1).postgres(1);
+    fleet.run(&["migrate", "--yes", "-q", "--to", &all()[3]]).exits(0);
+    let broken = "ALTER TABLE inventory_transactions RENAME TO kept";
+    let mended = "ALTER TABLE kept RENAME TO inventory_transactions";
+    for back in [&["rollback", "--steps", "1", "--yes"][..], &["rollback", "--run", "last", "--yes"]] {
+        fleet.ask("pg-000", broken);
+        let failed = run_id(&run(&fleet, back, 100));
+        let steps = fleet.history("pg-000").unwrap().len();
+        let planned = fleet.run(&["plan", "--failed-of", "last"]).exits(0);
+        planned.shows(&["1 to roll back"]);
+        fleet
+            .run(&["plan", "--failed-of", "last", "--save", "plan.json"])
+            .exits(0)
+            .shows(&["small rollback --plan plan.json"]);
+        // By then the last run is another one.
+        fleet.run(&["backup", "-q"]).exits(0);
+        fleet.ask("pg-000", mended);
+        fleet.run(&["rollback", "--plan", "plan.json", "--yes"]).exits(0).shows(&["1 rolled back"]);
+        let back_to = fleet.history("lite-000").unwrap_or_default();
+        assert_eq!(fleet.history("pg-000").unwrap_or_default(), back_to, "{failed}: it had {steps}");
+        fleet.run(&["migrate", "--yes", "-q", "--to", &all()[3]]).exits(0);
+    }
+}
+
 /// Taken back, everything is as it was planned: that was approved once, and is wanted by nobody now.
 #[test]
 fn an_approval_is_for_one_run() {
@@ -213,7 +246,7 @@ fn an_approval_is_for_one_run() {
     fleet.run(&["plan", "approve", "back.json", "--by", "Ada"]).exits(0);
     fleet.run(&["rollback", "--plan", "back.json", "--yes"]).exits(0);
     let again = fleet.run(&["migrate", "--plan", "plan.json", "--yes"]).exits(2);
-    again.tells(&["has used the approval", "Ada", "plan approve FILE --by NAME"]);
+    again.tells(&["has used the approval", "Ada", "plan approve plan.json --by NAME"]);
     fleet.run(&["plan", "approve", "plan.json", "--by", "Bob"]).exits(0);
     fleet.run(&["migrate", "--plan", "plan.json", "--yes"]).exits(0);
 }
@@ -230,4 +263,22 @@ fn a_plan_with_a_tenant_that_can_not_be_taken_is_not_saved() {
     fleet.run(&["migrate", "--plan", "plan.json", "--yes", "-t", "lite-000"]).exits(64);
     fleet.run(&["migrate", "--plan", "plan.json", "--yes"]).exits(0).shows(&["3 migrated"]);
     assert_eq!(fleet.history("lite-001").unwrap().len(), 4);
+}
+
+#[test]
+fn the_command_that_runs_a_plan_has_its_limits() {
+    let fleet = Fleet::new().sqlite(2);
+    let limits = ["--lock-timeout 2s", "--statement-timeout 9s", "--plan plan.json"];
+    fleet
+        .run(&["plan", "--save", "plan.json", "--lock-timeout", "2s", "--statement-timeout", "9s"])
+        .exits(0)
+        .shows(&limits);
+    let refused = fleet.run(&["migrate", "--plan", "plan.json", "--yes"]).exits(2);
+    refused
+        .tells(&["lock_timeout is 3s, planned 2s", "to run it with the limits that it was saved with: "])
+        .tells(&limits);
+    fleet.run(&["plan", "approve", "plan.json", "--by", "ann"]).exits(0).shows(&limits);
+    let ran =
+        fleet.run(&["migrate", "--plan", "plan.json", "--lock-timeout", "2s", "--statement-timeout", "9s", "--yes"]);
+    ran.exits(0).shows(&["2 migrated"]);
 }

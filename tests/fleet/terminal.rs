@@ -10,6 +10,16 @@ use crate::support::Fleet;
 
 /// The program at a terminal of 100 columns. `typed` is typed at once, `answer` when the question stands there.
 fn at_terminal(fleet: &Fleet, arguments: &[&str], typed: &str, answer: &str) -> (i32, String) {
+    answered(fleet, arguments, typed, ("[y/N]", 1, answer))
+}
+
+/// The same with an answer to another text that has come so many times.
+fn answered(
+    fleet: &Fleet,
+    arguments: &[&str],
+    typed: &str,
+    (text, times, answer): (&str, usize, &str),
+) -> (i32, String) {
     fleet.write();
     let words: Vec<String> = arguments.iter().map(|word| format!("'{word}'")).collect();
     // The pause makes sure that what was typed ahead is there before the program begins.
@@ -30,7 +40,7 @@ fn at_terminal(fleet: &Fleet, arguments: &[&str], typed: &str, answer: &str) -> 
     let mut is_answered = false;
     while let Ok(count @ 1..) = stdout.read(&mut piece) {
         shown.extend(&piece[..count]);
-        if !is_answered && String::from_utf8_lossy(&shown).contains("[y/N]") {
+        if !is_answered && String::from_utf8_lossy(&shown).matches(text).count() >= times {
             std::thread::sleep(Duration::from_millis(100));
             stdin.write_all(answer.as_bytes()).unwrap();
             is_answered = true;
@@ -91,6 +101,9 @@ fn the_question_says_what_will_happen() {
     ] {
         assert!(shown.contains(words), "no {words:?} in:\n{shown}");
     }
+    let (_, narrow) = at_terminal(&fleet, &["migrate", "--width", "60"], "", "n\n");
+    let question = narrow.split_once("Migrate 4 of 4").unwrap().1.split_once("[y/N]").unwrap().0;
+    assert!(question.lines().all(|line| line.len() <= 60) && question.contains("in\nplace"), "{question}");
     // Statistics are asked of each engine.
     for (id, rows) in [("pg-000", "orders about 300 (pg-000)"), ("my-000", "orders about 70 (my-000)")] {
         let (_, shown) = at_terminal(&fleet, &["migrate", "--tenant", id], "", "n\n");
@@ -140,4 +153,23 @@ fn no_question_is_asked_where_there_is_nothing_to_do() {
     fleet.run(&["migrate", "--yes"]).exits(0);
     let (code, shown) = at_terminal(&fleet, &["migrate"], "", "n\n");
     assert!(code == 0 && !shown.contains("[y/N]") && shown.contains("2 up to date"), "{code}: {shown}");
+}
+
+#[test]
+fn what_is_watched_is_read_and_shown_again_and_again() {
+    let fleet = Fleet::new().sqlite(2);
+    fleet.run(&["migrate", "--yes", "--tenant", "lite-000"]).exits(0);
+    for (arguments, said) in [
+        (&["status", "--watch=200ms"][..], "at target"),
+        (&["matrix", "--watch=200ms"], "lite-001"),
+        (&["tenants", "check", "--watch=200ms"], "at target"),
+        (&["locks", "--watch=200ms"], "0 sessions: 0 waiting"),
+    ] {
+        let (code, shown) = answered(&fleet, arguments, "", ("every 200ms; Ctrl-C ends it", 3, "\u{3}"));
+        assert!(code == 130 || code == 2, "{code}: {shown}");
+        assert!(shown.matches(said).count() >= 2, "{shown}");
+    }
+    fleet.run(&["status", "--watch"]).exits(64).tells(&["--watch needs a terminal"]);
+    fleet.run(&["status", "--watch=1ms"]).exits(64).tells(&["100ms or more"]);
+    fleet.run(&["locks", "--watch", "--exit-code"]).exits(64);
 }

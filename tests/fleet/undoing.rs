@@ -63,7 +63,10 @@ fn exactly_what_a_run_moved_goes_back_each_tenant_to_its_own_version_the_last_wa
     fleet.run(&["runs", "show", "last"]).exits(0).shows(&[&format!("down to the versions before run {moved}")]);
     // Nothing is left of it, and it says so.
     fleet.run(&["rollback", "--run", &moved, "--yes"]).exits(0).tells(&["8 tenants are at the version before run"]);
-    fleet.run(&["rollback", "--run", "last", "--yes"]).exits(64).tells(&["was a rollback", "small migrate"]);
+    fleet
+        .run(&["rollback", "--run", "last", "--yes"])
+        .exits(64)
+        .tells(&["was a rollback", "to go on with it: small rollback --run"]);
 }
 
 #[test]
@@ -196,4 +199,107 @@ fn a_rollback_that_goes_on_takes_nothing_that_came_meanwhile() {
     ["lite-001", "pg-000"].iter().for_each(|id| is_at(&fleet, id, 5));
     fleet.run(&["rollback", "--failed-of", "last", "--yes"]).exits(100).shows(&["something else has moved it since"]);
     ["lite-001", "pg-000"].iter().for_each(|id| is_at(&fleet, id, 5));
+}
+
+/// One died on its first tenant with a part of the steps, and one failed on the second: the same command goes on with both.
+#[test]
+fn a_rollback_that_stopped_within_a_tenant_is_gone_on_with_by_the_same_command() {
+    let fleet = Fleet::new().head("[fleet]\nattempts = 1\nmax_failures = \"unlimited\"\n").sqlite(2).postgres(1);
+    migrate_to(&fleet, "lite-000", 1);
+    let moved = run_id(&run(&fleet, &["migrate", "--yes", "--to", &all()[3]], 0));
+    let back = ["rollback", "--run", &moved, "--yes"];
+    // The way down fails at its second step.
+    let halves = ["lite-001", "pg-000"];
+    halves.iter().for_each(|id| _ = fleet.ask(id, "ALTER TABLE tenant_features RENAME TO kept"));
+    let failed = run(&fleet, &back, 100);
+    assert_eq!(with(&failed, "failed"), halves);
+    halves.iter().for_each(|id| is_at(&fleet, id, 3));
+    let second = run_id(&run(&fleet, &back, 100));
+    halves.iter().for_each(|id| is_at(&fleet, id, 3));
+    // The second one dies, and how far it came is not recorded.
+    halves.iter().for_each(|id| _ = fleet.ask(id, "ALTER TABLE kept RENAME TO tenant_features"));
+    fleet.run(&["rollback", "--to", &all()[1], "--yes", "-q", "-t", "pg-000", "--ledger", "other.db"]).exits(0);
+    die_after(&fleet, &second, 0);
+    let ran = fleet.run(&back).exits(0);
+    ran.shows(&["2 rolled back"]);
+    halves.iter().for_each(|id| is_at(&fleet, id, 0));
+    is_at(&fleet, "lite-000", 1);
+}
+
+/// It died with the outcome of one tenant; another run moved one of the others, and an id was given to another database.
+#[test]
+fn a_rollback_that_goes_on_asks_again_whom_it_may_take_back() {
+    let mut fleet = Fleet::new().head("[fleet]\nattempts = 1\nmax_failures = \"unlimited\"\n").sqlite(3).postgres(2);
+    let moved = run_id(&run(&fleet, &["migrate", "--yes"], 0));
+    let back = run_id(&run(&fleet, &["rollback", "--run", &moved, "--yes"], 0));
+    die_after(&fleet, &back, 1);
+    fleet.run(&["migrate", "--yes", "-q", "--exclude", "lite-000", "--ledger", "other.db"]).exits(0);
+    fleet.run(&["rollback", "--steps", "1", "--yes", "-q", "-t", "lite-001"]).exits(0);
+    let pg = fleet.tenant("pg-001").url.clone();
+    fleet.tenants.retain(|tenant| tenant.id != "pg-001");
+    fleet.tenant_mut("pg-000").url = pg;
+    let resumed = fleet.run(&["runs", "resume", &back, "--yes"]).exits(5).shows(&["1 rolled back"]);
+    resumed.tells(&["lite-001: run ", "has moved it since", "pg-000: its database is ", "name its version with --to"]);
+    [("lite-001", 5), ("lite-002", 0), ("pg-000", 6)].iter().for_each(|(id, applied)| is_at(&fleet, id, *applied));
+}
+
+/// Two ids have each other's database since: what goes on with a rollback by another way than its run knows them, too.
+#[test]
+fn a_rollback_is_not_gone_on_with_on_the_database_of_another_id() {
+    for way in ["--failed-of", "resume"] {
+        let mut fleet =
+            Fleet::new().head("[fleet]\nattempts = 1\nmax_failures = \"unlimited\"\n").sqlite(1).postgres(2);
+        fleet.run(&["migrate", "--yes", "-q", "--to", &all()[3]]).exits(0);
+        fleet.ask("pg-000", "ALTER TABLE inventory_transactions RENAME TO kept");
+        let back = ["rollback", "--to", &all()[1], "--yes"];
+        let failed = run_id(&run(&fleet, &back, 100));
+        is_at(&fleet, "pg-001", 2);
+        fleet.run(&["migrate", "--yes", "-q", "-t", "pg-001", "--to", &all()[3]]).exits(0);
+        let urls = ["pg-000", "pg-001"].map(|id| fleet.tenant(id).url.clone());
+        fleet.tenant_mut("pg-000").url = urls[1].clone();
+        fleet.tenant_mut("pg-001").url = urls[0].clone();
+        let ran = match way {
+            "resume" => {
+                die_after(&fleet, &failed, 0);
+                fleet.run(&["runs", "resume", &failed, "--yes"]).exits(5)
+            }
+            _ => fleet.run(&["rollback", "--failed-of", &failed, "--yes"]).exits(1),
+        };
+        ran.tells(&[
+            "left out: pg-000: its database is ",
+            &format!("and run {failed} had "),
+            "name its version with --to",
+        ]);
+        is_at(&fleet, "pg-000", 4);
+    }
+}
+
+/// The id of a tenant that left was given to another one, and an id now has a database on another server.
+#[test]
+fn a_database_that_the_run_did_not_move_is_not_taken_back_by_an_id() {
+    let mut fleet = Fleet::new().sqlite(3).postgres(2);
+    let moved = run_id(&run(&fleet, &["migrate", "--yes"], 0));
+    let pg = fleet.tenant("pg-001").url.clone();
+    fleet.tenants.retain(|tenant| tenant.id != "lite-002" && tenant.id != "pg-001");
+    fleet.tenant_mut("lite-001").url = "sqlite:lite-002.db".to_owned();
+    fleet.tenant_mut("pg-000").url = pg.clone();
+    let dry = fleet.run(&["rollback", "--run", &moved, "--dry-run"]).exits(5);
+    dry.tells(&[
+        "lite-001: its database is lite-002.db now, and the run moved lite-001.db",
+        "name its version with --to",
+    ]);
+    let ran = fleet.run(&["rollback", "--run", &moved, "--yes"]).exits(5);
+    let ran = ran.shows(&["1 rolled back"]).tells(&["not taken back: pg-000: its database is postgres://"]);
+    let secret = pg.split("://postgres:").nth(1).unwrap().split('@').next().unwrap();
+    assert!(secret.len() < 3 || !ran.err.contains(secret), "{}", ran.err);
+    is_at(&fleet, "lite-000", 0);
+    is_at(&fleet, "lite-001", 6);
+    is_at(&fleet, "pg-000", 6);
+    // A ledger of an older program says nothing of it.
+    fleet.run(&["migrate", "--yes", "-q"]).exits(0);
+    let ledger = format!("sqlite:{}", fleet.path("fleet-ledger.db").display());
+    sql(&ledger, "UPDATE fleet_tenant SET database_at = NULL");
+    let last = fleet.run(&["rollback", "--run", "last", "--yes"]).exits(0);
+    last.tells(&["was recorded without the places of 1 database", "is not told from it"]);
+    is_at(&fleet, "lite-000", 0);
 }

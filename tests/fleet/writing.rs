@@ -163,3 +163,11 @@ fn a_connection_lost_in_the_commit_is_in_doubt_and_never_sent_again() {
         fleet.run(&["exec", "--write", dies, "--yes", "--tenant", "my*", "--format", "json"]).exits(100).json();
     assert_eq!(with(&report, "in_doubt"), MYSQL, "{report:#}");
 }
+
+#[test]
+fn sql_with_a_character_that_no_server_takes_is_refused() {
+    let fleet = Fleet::new().sqlite(1);
+    std::fs::write(fleet.path("x.sql"), "SELECT 'a\0b'").unwrap();
+    let refused = fleet.run(&["exec", "--write", "--file", "x.sql", "--yes"]).exits(64);
+    refused.tells(&["the SQL holds the character U+0000; nothing was sent"]);
+}

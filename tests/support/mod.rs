@@ -7,13 +7,12 @@ pub(crate) mod migrations;
 pub(crate) mod pgbouncer;
 pub(crate) mod tls_server;
 
-use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
-use crate::model::tenant::{Address, Engine, Tenant, TenantId};
+use crate::model::tenant::{Address, Engine, Tenant};
 use futures_util::FutureExt as _;
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, Statement};
 use secrecy::SecretString;
@@ -136,24 +135,7 @@ pub(crate) async fn texts(db: &DatabaseConnection, sql: &str) -> Vec<String> {
 
 /// A tenant at an address.
 pub(crate) fn tenant(id: &str, engine: Engine, address: Address, schema: Option<&str>) -> Tenant {
-    Tenant {
-        id: TenantId::from(id),
-        engine,
-        flavour: Default::default(),
-        server: "here".into(),
-        tags: BTreeMap::new(),
-        schema: schema.map(str::to_owned),
-        address,
-        migration_address: None,
-        create_missing: false,
-        single_writer: false,
-        lock_timeout: None,
-        transaction: None,
-        online: None,
-        shared_schemas: Vec::new(),
-        depends_on: Vec::new(),
-        hold: Default::default(),
-    }
+    Tenant { server: "here".into(), schema: schema.map(str::to_owned), ..Tenant::apart(id, engine, address) }
 }
 
 impl Home {

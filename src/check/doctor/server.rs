@@ -43,13 +43,14 @@ pub(super) fn judge(findings: &mut Findings, seen: &Seen<'_>, needed: &[NeededEx
     if let Some(room) = health.connections {
         // The connection that asked is among those in use.
         let spare = (room.most + 1).saturating_sub(room.used);
-        if usize::try_from(spare).is_ok_and(|spare| spare < limits.per_server) {
+        let per_server = tenant.per_server.map_or(limits.per_server, |own| own.get().min(limits.per_server));
+        if usize::try_from(spare).is_ok_and(|spare| spare < per_server) {
             let what = format!(
                 "room for {spare} connection{} ({} of {} in use), and per_server is {}",
                 if spare == 1 { "" } else { "s" },
                 room.used,
                 room.most,
-                limits.per_server
+                per_server
             );
             let fix = format!("--per-server {}, or more connections for this user and server", spare.max(1));
             findings.server(tenant, Warning, what, fix);

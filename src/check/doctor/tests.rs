@@ -1,30 +1,11 @@
 //! Findings from the reports of databases.
 
-use std::collections::BTreeMap;
-
 use super::*;
 use crate::model::health::{Extension, Follower, NeededExtension, Obstacle, Room, Upstream};
 use crate::model::tenant::Address;
 
 fn tenant(id: &str, server: &str, engine: Engine) -> Arc<Tenant> {
-    Arc::new(Tenant {
-        lock_timeout: None,
-        transaction: None,
-        online: None,
-        shared_schemas: Vec::new(),
-        depends_on: Vec::new(),
-        hold: Default::default(),
-        id: TenantId::from(id),
-        engine,
-        flavour: Arc::default(),
-        server: server.into(),
-        tags: BTreeMap::new(),
-        schema: None,
-        address: Address::Unusable(String::new()),
-        migration_address: None,
-        create_missing: false,
-        single_writer: false,
-    })
+    Arc::new(Tenant { server: server.into(), ..Tenant::apart(id, engine, Address::Unusable(String::new())) })
 }
 
 const LIMITS: Limits<'_> = Limits {

@@ -31,6 +31,12 @@ fn by_hand(difference: &Difference) -> String {
             "-- {title}: not as on most tenants of this version. Whoever owns the role decides on GRANT or REVOKE"
         );
     }
+    if difference.is_of_most() {
+        return format!(
+            "-- {title}: not as on most tenants of this version. ALTER DATABASE changes it for later tables only: those that are there \
+             keep theirs"
+        );
+    }
     match (difference.first.is_empty(), difference.second.is_empty()) {
         (true, _) => format!("-- {title}: only here. A DROP loses what it holds: write it by hand, behind a backup"),
         (_, true) => {

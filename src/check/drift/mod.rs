@@ -3,8 +3,8 @@
 //! Pure: the schemas are read, and those of versions made, elsewhere. A tenant that could not be compared is a row of its
 //! own, and never counts as equal.
 
+mod customs;
 mod fix;
-mod grants;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use std::sync::Arc;
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use serde::Serialize;
 
-use self::grants::{Usual, has_own};
-use crate::model::live_schema::{LiveSchema, LiveSchemas};
+use self::customs::{Custom, Usual, has_own};
+use crate::model::live_schema::{LiveSchema, LiveSchemas, LiveTenant};
 use crate::model::schema::{AppliedSet, Catalog, State, VersionSchema};
 use crate::model::shape::Difference;
 use crate::model::tenant::{Engine, TenantId};
@@ -31,9 +31,8 @@ impl Version {
     /// The version of a tenant; `None` where its schema was not read.
     pub(crate) fn of(tenant: &LiveSchema, catalog: &Catalog) -> Option<Self> {
         tenant.fingerprint.as_ref()?;
-        let engine = tenant.seen.engine;
-        let applied = catalog.applied_set(&tenant.seen.history, tenant.seen.variant());
-        Some(Version { engine, product: first_word(&tenant.product), applied })
+        let applied = catalog.applied_set(&tenant.history, tenant.variant);
+        Some(Version { engine: tenant.variant.engine(), product: first_word(&tenant.product), applied })
     }
 
     /// Whether its schema can be made from the migrations.
@@ -136,8 +135,8 @@ struct Alike<'a> {
     tenants: Vec<usize>,
     compared_with: Reference,
     schema: Arc<VersionSchema>,
-    /// Grants have no other reference: no migration has to make them.
-    usual: Arc<Usual<'a>>,
+    customs: Vec<Custom>,
+    usual: Arc<Usual>,
 }
 
 /// The same, compared.
@@ -152,14 +151,14 @@ impl Comparison {
     pub(crate) fn drift(&self) -> Drift {
         let mut drift = Drift::default();
         let versions: Vec<Option<Version>> =
-            self.live.tenants.iter().map(|tenant| Version::of(tenant, &self.catalog)).collect();
+            self.live.schemas.iter().map(|schema| Version::of(schema, &self.catalog)).collect();
         let mut by_version: BTreeMap<&Version, BTreeMap<&str, Vec<usize>>> = BTreeMap::new();
-        for (at, (tenant, version)) in self.live.tenants.iter().zip(&versions).enumerate() {
-            match (version, &tenant.fingerprint) {
+        for (at, tenant) in self.live.tenants.iter().enumerate() {
+            match (&versions[tenant.schema], &self.live.schemas[tenant.schema].fingerprint) {
                 (Some(version), Some(print)) => {
                     by_version.entry(version).or_default().entry(print.as_str()).or_default().push(at);
                 }
-                _ => drift.not_compared.push(uncompared(tenant)),
+                _ => drift.not_compared.push(uncompared(tenant, self.live.of(at))),
             }
         }
         let mut alike: Vec<Alike<'_>> = Vec::new();
@@ -191,7 +190,7 @@ impl Comparison {
                     };
                     let alone = |&at: &usize| Uncompared {
                         why: format!("{why}; and {with_others}"),
-                        ..uncompared(&self.live.tenants[at])
+                        ..uncompared(&self.live.tenants[at], self.live.of(at))
                     };
                     drift.not_compared.extend(tenants.iter().map(alone));
                     return Vec::new();
@@ -206,10 +205,10 @@ impl Comparison {
         };
         let schema = Arc::new(schema);
         drift.other_schemas.extend(schema.bare.others.iter().filter(|o| o.kind == "schema").map(|o| o.name.clone()));
-        let usual = [false, true].map(|is_schema| Arc::new(self.usual_grants(schemas, is_schema)));
+        let all = customs::alike(&self.live, schemas);
+        let usual = [false, true].map(|is_schema| Arc::new(self.usual(&all, is_schema)));
         for usual in &usual {
-            let of_one =
-                || schemas.keys().any(|print| self.live.shapes.get(*print).is_some_and(|s| has_own(&s.grants)));
+            let of_one = || all.iter().any(|alike| has_own(&alike.customs));
             let why = match (usual.tenants, usual.undecided) {
                 (1, _) if of_one() => "no other tenant of their version is there to compare them with".to_owned(),
                 (2.., 1..) => format!("of {} of them no form is on more than half of the tenants", usual.undecided),
@@ -218,24 +217,24 @@ impl Comparison {
             let (engine, version, tenants) = (version.engine, self.name(tenants[0]), usual.tenants);
             drift.grants_not_compared.push(Unmade { engine, version, tenants, why });
         }
-        let alike = |(fingerprint, tenants): (&&'a str, &Vec<usize>)| Alike {
+        let alike = |of: customs::Alike<'a>| Alike {
             version,
-            fingerprint,
-            tenants: tenants.clone(),
+            fingerprint: of.fingerprint,
             compared_with,
             schema: schema.clone(),
-            usual: usual[usize::from(self.live.tenants[tenants[0]].is_schema)].clone(),
+            usual: usual[usize::from(self.live.of(of.tenants[0]).is_schema)].clone(),
+            tenants: of.tenants,
+            customs: of.customs,
         };
-        schemas.iter().map(alike).collect()
+        all.into_iter().map(alike).collect()
     }
 
-    /// The grants that most of these tenants have, of those that are schemas or of those that are databases.
-    fn usual_grants<'a>(&'a self, schemas: &BTreeMap<&str, Vec<usize>>, is_schema: bool) -> Usual<'a> {
-        let forms = schemas.iter().filter_map(|(print, tenants)| {
-            let alike = tenants.iter().filter(|at| self.live.tenants[**at].is_schema == is_schema).count();
-            Some((&*self.live.shapes.get(*print)?.grants, alike)).filter(|_| alike > 0)
-        });
-        Usual::of(forms)
+    /// The customs that most of these tenants have, of those that are schemas or of those that are databases.
+    fn usual(&self, all: &[customs::Alike<'_>], is_schema: bool) -> Usual {
+        let having = |alike: &customs::Alike<'_>| {
+            alike.tenants.iter().filter(|at| self.live.of(**at).is_schema == is_schema).count()
+        };
+        Usual::of(all.iter().map(|alike| (&*alike.customs, having(alike))).filter(|(_, having)| *having > 0))
     }
 
     fn schema_of(&self, version: &Version) -> Result<VersionSchema, String> {
@@ -261,10 +260,10 @@ impl Comparison {
     fn compared<'a>(&self, alike: Alike<'a>) -> Compared<'a> {
         let own = self.live.shapes.get(alike.fingerprint);
         let of_schema = own.map(|shape| alike.schema.compared(shape)).unwrap_or_default();
-        let of_grants = own.map(|own| alike.usual.differences(&own.grants)).unwrap_or_default();
+        let of_customs = alike.usual.differences(&alike.customs);
         let (ignored, differences): (Vec<_>, Vec<_>) = of_schema
             .into_iter()
-            .chain(of_grants)
+            .chain(of_customs)
             .partition(|difference| (self.is_ignored)(&difference.object) || (self.is_ignored)(&difference.title()));
         Compared { alike, differences, has_ignored: !ignored.is_empty() }
     }
@@ -294,7 +293,7 @@ impl Comparison {
                 versions: names,
                 compared_with,
                 of: versions.into_iter().map(|version| at[version]).sum(),
-                tenants: tenants.into_iter().map(|at| self.live.tenants[at].seen.tenant.clone()).collect(),
+                tenants: tenants.into_iter().map(|at| self.live.tenants[at].id.clone()).collect(),
                 differences,
                 fix_sql: fixes.unwrap_or_default(),
             });
@@ -304,12 +303,11 @@ impl Comparison {
 
     /// The version of a tenant.
     fn name(&self, at: usize) -> String {
-        self.live.tenants[at].seen.version.clone().unwrap_or_else(|| "empty".to_owned())
+        self.live.of(at).version.clone().unwrap_or_else(|| "empty".to_owned())
     }
 }
 
-fn uncompared(tenant: &LiveSchema) -> Uncompared {
-    let seen = &tenant.seen;
+fn uncompared(tenant: &LiveTenant, seen: &LiveSchema) -> Uncompared {
     let why = match (&seen.error, &seen.state) {
         (Some(fault), _) => fault.to_string(),
         (_, State::Stopped(unfinished) | State::InDoubt(unfinished)) => {
@@ -317,8 +315,8 @@ fn uncompared(tenant: &LiveSchema) -> Uncompared {
         }
         _ => "a run is working on it; check it again behind the run".to_owned(),
     };
-    let (engine, state, version) = (seen.engine, seen.state.name(), seen.version.clone());
-    Uncompared { tenant: seen.tenant.clone(), engine, state, version, why }
+    let (engine, state, version) = (seen.variant.engine(), seen.state.name(), seen.version.clone());
+    Uncompared { tenant: tenant.id.clone(), engine, state, version, why }
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 use super::*;
 use crate::model::fault::{Fault, FaultClass};
-use crate::model::observation::Observation;
 use crate::model::schema::Direction;
 use crate::model::schema::Unfinished;
 use crate::model::shape::{Column, Grant, Other, Shape, Table};
@@ -26,23 +25,19 @@ fn live(tenants: &[(&str, &[&str], &Shape)]) -> LiveSchemas {
     let mut live = LiveSchemas::default();
     for (id, history, shape) in tenants {
         let history: Vec<String> = history.iter().map(|entry| (*entry).to_owned()).collect();
-        let state = catalog().state(&history, ENGINE);
-        let version = catalog().version_of(&history);
-        let seen = Observation {
-            flavour: None,
-            tenant: TenantId::from(*id),
-            engine: ENGINE,
-            server: "here".into(),
-            state,
-            version,
+        let fingerprint = shape.fingerprint_of_all();
+        live.shapes.insert(fingerprint.clone(), Arc::new((*shape).clone()));
+        live.tenants.push(LiveTenant {
+            id: TenantId::from(*id),
+            namespace: Some((*id).into()),
+            schema: live.schemas.len(),
+        });
+        live.schemas.push(LiveSchema {
+            variant: ENGINE.into(),
+            state: catalog().state(&history, ENGINE),
+            version: catalog().version_of(&history),
             history: history.into(),
             error: None,
-            hold: Default::default(),
-        };
-        let fingerprint = shape.fingerprint_with_grants();
-        live.shapes.insert(fingerprint.clone(), Arc::new((*shape).clone()));
-        live.tenants.push(LiveSchema {
-            seen,
             product: "SQLite 3".into(),
             fingerprint: Some(fingerprint),
             is_schema: false,
@@ -54,7 +49,7 @@ fn live(tenants: &[(&str, &[&str], &Shape)]) -> LiveSchemas {
 /// The comparison with this schema for both versions.
 fn comparison(live: LiveSchemas, schema: Option<&Shape>) -> Comparison {
     let mut made = Made::new();
-    for version in live.tenants.iter().filter_map(|tenant| Version::of(tenant, &catalog())) {
+    for version in live.schemas.iter().filter_map(|schema| Version::of(schema, &catalog())) {
         let product = "SQLite 3".to_owned();
         let of = |s: &Shape| VersionSchema { product: product.clone(), bare: s.clone(), full: s.clone() };
         made.insert(version, schema.map(of).ok_or_else(|| "no scratch server".to_owned()));
@@ -124,7 +119,7 @@ fn an_unknown_version_and_another_product_are_compared_among_themselves() {
     let drift = comparison(tenants, Some(&right)).drift();
     assert_eq!((drift.equal, drift.not_made.len()), (3, 1), "{drift:?}");
     let mut other = live(&[("one", &["m1"], &more), ("two", &["m1"], &more)]);
-    for tenant in &mut other.tenants {
+    for tenant in &mut other.schemas {
         tenant.product = "MariaDB 11".into();
     }
     let drift = comparison(other, Some(&right)).drift();
@@ -143,11 +138,11 @@ fn a_tenant_without_a_schema_is_a_row_and_never_equal() {
         stopped: true,
         sha256: String::new(),
     };
-    tenants.tenants[0].seen.state = State::Stopped(unfinished);
-    tenants.tenants[1].seen.state = State::Unreachable;
-    tenants.tenants[1].seen.error = Some(Fault::new(FaultClass::ConnectTimeout, "no answer"));
-    tenants.tenants[2].seen.state = State::Migrating;
-    tenants.tenants.iter_mut().for_each(|tenant| tenant.fingerprint = None);
+    tenants.schemas[0].state = State::Stopped(unfinished);
+    tenants.schemas[1].state = State::Unreachable;
+    tenants.schemas[1].error = Some(Fault::new(FaultClass::ConnectTimeout, "no answer"));
+    tenants.schemas[2].state = State::Migrating;
+    tenants.schemas.iter_mut().for_each(|schema| schema.fingerprint = None);
     let drift = comparison(tenants, Some(&right)).drift();
     let rows: Vec<(&str, &str)> = drift.not_compared.iter().map(|row| (row.tenant.as_str(), row.state)).collect();
     assert_eq!(rows, [("half", "partially_applied"), ("away", "unreachable"), ("busy", "migrating")]);
@@ -206,4 +201,51 @@ fn grants_without_a_majority_and_other_schemas_are_told() {
     assert_eq!(told(&three), []);
     let group = three.groups.iter().find(|group| ids(group) == ["two"]).unwrap();
     assert!(group.differences.iter().any(|d| d.title() == "table t: grants to app"), "{group:?}");
+}
+
+/// `app_ro` has the name of the tenant `app` in it, and is the role of all.
+#[test]
+fn a_shared_role_that_has_a_tenants_name_in_it_is_no_drift_and_a_foreign_one_is() {
+    let granted = |to: &[&str]| {
+        let grant = |to: &&str| Grant { object: "table t".into(), to: (*to).into(), rights: "select".into() };
+        Shape { grants: to.iter().map(grant).collect(), ..shape(&["a"]) }
+    };
+    let right = shape(&["a"]);
+    // Two tenants, and three, of which one is called `app`.
+    let (own, shared) = (granted(&["{tenant}_ro"]), granted(&["app_ro"]));
+    for tenants in [&[("app", &own), ("beta", &shared)][..], &[("app", &own), ("beta", &shared), ("c", &shared)]] {
+        let tenants: Vec<(&str, &[&str], &Shape)> = tenants.iter().map(|(id, of)| (*id, &["m1"][..], *of)).collect();
+        let drift = comparison(live(&tenants), Some(&right)).drift();
+        assert!(drift.is_clean() && drift.grants_not_compared.is_empty(), "{drift:?}");
+    }
+    // Each has its own role, and `beta` gave rights to that of `app`: `app` is as it should be.
+    let both = granted(&["app_ro", "{tenant}_ro"]);
+    let tenants = live(&[("app", &["m1"], &own), ("beta", &["m1"], &both), ("c", &["m1"], &own)]);
+    let drift = comparison(tenants, Some(&right)).drift();
+    let found: Vec<_> = drift.groups.iter().map(|group| (ids(group), group.differences[0].title())).collect();
+    assert_eq!(found, [(vec!["beta"], "table t: grants to app_ro".to_owned())], "{drift:?}");
+    // A tenant of the same schema and the same words whose role is its own is told from the one whose role is shared.
+    let tenants = [("app", &own), ("acme", &own), ("b", &shared), ("c", &shared), ("d", &shared)];
+    let tenants: Vec<(&str, &[&str], &Shape)> = tenants.iter().map(|(id, of)| (*id, &["m1"][..], *of)).collect();
+    let drift = comparison(live(&tenants), Some(&right)).drift();
+    assert_eq!(drift.groups.iter().map(ids).collect::<Vec<_>>(), [vec!["acme"]], "{drift:?}");
+}
+
+#[test]
+fn a_default_of_the_database_is_compared_with_most_tenants_and_with_no_version() {
+    let of = |set: &str| Shape { defaults: vec![("character set".into(), set.into())], ..shape(&["a"]) };
+    let (usual, other, right) = (of("utf8mb4"), of("latin1"), of("ascii"));
+    let tenants = live(&[("one", &["m1"], &usual), ("two", &["m1"], &other), ("three", &["m1"], &usual)]);
+    let mut all = comparison(tenants, Some(&right));
+    all.fixes = true;
+    let drift = all.drift();
+    assert_eq!((drift.equal, drift.groups.len()), (2, 1), "{drift:?}");
+    let found = drift.groups[0].differences[0].in_words("on most tenants", "here");
+    assert_eq!(
+        (ids(&drift.groups[0]), &*found),
+        (vec!["two"], "database: character set is utf8mb4 on most tenants, latin1 here")
+    );
+    assert!(drift.groups[0].fix_sql[0].contains("ALTER DATABASE"), "{drift:?}");
+    let alone = comparison(live(&[("one", &["m1"], &other)]), Some(&right)).drift();
+    assert!(alone.is_clean() && alone.grants_not_compared.is_empty(), "{alone:?}");
 }

@@ -28,6 +28,9 @@ pub(crate) use rules::Rule;
 use statement::Statement;
 use suppression::Suppressions;
 
+/// The rules whose findings say that rows are lost, which no way down brings back.
+pub(crate) const LOSSES: [&str; 3] = ["ban-drop-column", "ban-drop-table", "down-loses-data"];
+
 /// The migrations to lint.
 pub(crate) struct Subject {
     /// The scripts of the whole catalog by engine, in its order: of later ones a rule asks what earlier ones made.

@@ -11,11 +11,13 @@ use std::time::Instant;
 use super::in_place::in_place;
 use super::trial::Trial;
 use super::verdict::{
-    EngineProof, Proof, Verdict, not_repeated, not_restored, not_the_same_in_place, not_the_same_natively,
+    EngineProof, OtherPart, Proof, Verdict, not_repeated, not_restored, not_the_same_in_place, not_the_same_natively,
     not_the_same_online,
 };
 use super::{Bench, Fill};
+use crate::compile::folder::SqlScript;
 use crate::compile::{Form, LazyScripts, Scripts};
+use crate::model::engine::Variant;
 use crate::model::schema::{Direction, Execution, Script};
 use crate::model::shape::Shape;
 use crate::model::tenant::Tenant;
@@ -82,7 +84,7 @@ pub(crate) async fn prove(bench: &Bench, fill: &dyn Fill) -> EngineProof {
         }
         proofs.push(round.proof(bench));
     }
-    EngineProof { engine, could_not, proofs }
+    EngineProof { engine, could_not, proofs, other_parts: other_parts(bench) }
 }
 
 /// One migration, up and down.
@@ -116,6 +118,18 @@ struct Rounds {
 struct Both {
     up: Arc<Scripts>,
     down: Arc<Scripts>,
+}
+
+/// The parts of scripts for the product that the server of this bench is not: nothing of them was sent.
+fn other_parts(bench: &Bench) -> Vec<OtherPart> {
+    let is_other = |variant: &Variant| *variant != bench.variant && variant.engine() == bench.variant.engine();
+    let others: Vec<Variant> = bench.set.variants().into_iter().filter(is_other).collect();
+    let of = |script: &SqlScript| {
+        let part = |direction| others.iter().find(|other| script.part(**other, direction).is_some());
+        let other = [Direction::Up, Direction::Down].into_iter().find_map(part).filter(|_| script.has_flavours())?;
+        Some(OtherPart { migration: script.name.to_string(), product: other.flavour()? })
+    };
+    bench.set.scripts().iter().filter_map(of).collect()
 }
 
 pub(super) fn script(scripts: &Scripts, index: usize) -> (usize, Arc<Script>) {

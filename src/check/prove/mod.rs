@@ -29,7 +29,7 @@ use crate::seed::{SeedRequest, seed};
 pub(crate) use drive::prove;
 pub(crate) use entities::{Finding, against_live, described, entities};
 pub(crate) use template::newest;
-pub(crate) use verdict::{EngineProof, Proof, Verdict};
+pub(crate) use verdict::{EngineProof, OtherPart, Proof, Verdict};
 pub(crate) use version::version_schema;
 
 /// The state that all proofs on one engine share.

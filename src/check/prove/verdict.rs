@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::model::engine::Flavour;
 use crate::model::shape::Shape;
 use crate::model::tenant::Engine;
 
@@ -51,12 +52,22 @@ pub(crate) struct EngineProof {
     pub(crate) could_not: Option<String>,
     /// One for each examined migration, in catalog order.
     pub(crate) proofs: Vec<Proof>,
+    /// The parts of scripts for the product that the scratch server is not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) other_parts: Vec<OtherPart>,
+}
+
+/// The part of a script for MySQL where MariaDB was asked, or the other way around.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct OtherPart {
+    pub(crate) migration: String,
+    pub(crate) product: Flavour,
 }
 
 impl EngineProof {
     /// Nothing was proven on this engine.
     pub(crate) fn none(engine: Engine, why: String) -> Self {
-        EngineProof { engine, could_not: Some(why), proofs: Vec::new() }
+        EngineProof { engine, could_not: Some(why), proofs: Vec::new(), other_parts: Vec::new() }
     }
 
     /// Whether any migration failed. With `strict`, a migration without a `down` counts as failed.
@@ -151,7 +162,12 @@ mod tests {
     #[test]
     fn what_has_no_way_down_fails_only_when_asked_for() {
         let proof = |verdict| Proof { migration: "m".into(), engine: Engine::Sqlite, verdict, rows: 0, took_ms: 0 };
-        let of = |verdict| EngineProof { engine: Engine::Sqlite, could_not: None, proofs: vec![proof(verdict)] };
+        let of = |verdict| EngineProof {
+            engine: Engine::Sqlite,
+            could_not: None,
+            proofs: vec![proof(verdict)],
+            other_parts: Vec::new(),
+        };
         let irreversible = of(Verdict::Irreversible { reason: "never".into() });
         assert!(!irreversible.has_failures(false) && irreversible.has_failures(true));
         assert!(!of(Verdict::Proven).has_failures(true));

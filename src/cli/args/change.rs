@@ -165,6 +165,11 @@ pub(in crate::cli) struct Migrate {
     /// Terminates the sessions that hold a lock in a tenant's own database for longer than this: older-than=30s
     #[arg(long, value_name = "older-than=DURATION", value_parser = parse_kill)]
     pub(in crate::cli) kill_blockers: Option<Duration>,
+    /// Applies nothing: hands the tenants out to the runners that `fleet work` starts, on any number of machines; the
+    /// ledger has to be on PostgreSQL
+    #[cfg(feature = "queue")]
+    #[arg(long, conflicts_with_all = ["dry_run", "backup", "plan", "recreate", "kill_blockers"])]
+    pub(in crate::cli) enqueue: bool,
     #[command(flatten)]
     pub(in crate::cli) change: Change,
 }

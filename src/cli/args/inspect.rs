@@ -2,7 +2,7 @@
 //! resolving what a run began.
 
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
 use clap::{Args, Subcommand};
@@ -13,6 +13,7 @@ use super::settings::{PlaceFlags, PlanFlags, RunFlags};
 use super::shared::{Engines, ReadArgs, Reports, RunOutput, Selection, ShowArgs, one_of};
 use crate::check::doctor::Severity;
 use crate::model::run_summary::RunResult;
+use crate::policy::parse_duration;
 use crate::report::Format;
 
 #[derive(Debug, Args)]
@@ -20,8 +21,29 @@ pub(in crate::cli) struct Status {
     /// Exits with 2 when a tenant is not at the newest migration, or can't be read
     #[arg(long)]
     pub(in crate::cli) exit_code: bool,
+    /// Also writes the state of these tenants, and of the last run, for Prometheus
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub(in crate::cli) metrics_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(in crate::cli) watch: Watch,
     #[command(flatten)]
     pub(in crate::cli) read: ReadArgs,
+}
+
+/// Whether a command shows the same again and again.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Watch {
+    /// Reads and shows it again and again on a terminal, every 2 seconds or at this interval, until Ctrl-C
+    #[arg(long = "watch", value_name = "INTERVAL", num_args = 0..=1, require_equals = true, default_missing_value = "2s",
+          value_parser = parse_interval, conflicts_with_all = ["exit_code", "output"])]
+    pub(in crate::cli) every: Option<Duration>,
+}
+
+fn parse_interval(text: &str) -> Result<Duration, String> {
+    match parse_duration(text) {
+        Ok(every) if every >= Duration::from_millis(100) => Ok(every),
+        _ => Err("write an interval of 100ms or more, such as 10s".to_owned()),
+    }
 }
 
 #[derive(Debug, Args)]
@@ -29,6 +51,8 @@ pub(in crate::cli) struct Locks {
     /// Exits with 2 when somebody waits for a lock, or holds a file
     #[arg(long)]
     pub(in crate::cli) exit_code: bool,
+    #[command(flatten)]
+    pub(in crate::cli) watch: Watch,
     #[command(flatten)]
     pub(in crate::cli) read: ReadArgs,
 }
@@ -266,9 +290,31 @@ pub(in crate::cli) enum Runs {
         #[command(flatten)]
         _flags: RunFlags,
     },
+    /// Removes old runs from the ledger, but none that goes on, has a tenant in doubt, or that another command needs: to
+    /// resume or take back a run, or to know the last version of a tenant
+    Prune(PruneRuns),
     /// Resolves a tenant that is in doubt, after you have looked at its database
     #[command(alias = "settle")]
     Resolve(Resolve),
+}
+
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("which_runs").args(["older_than", "keep"]).required(true).multiple(true)))]
+pub(in crate::cli) struct PruneRuns {
+    /// Keeps the newest N runs
+    #[arg(long, value_name = "N")]
+    pub(in crate::cli) keep: Option<u32>,
+    /// Only runs started before this age (e.g. 90d, 12h)
+    #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration)]
+    pub(in crate::cli) older_than: Option<Duration>,
+    /// Says what would be removed, and removes nothing
+    #[arg(long)]
+    pub(in crate::cli) dry_run: bool,
+    /// Go ahead without asking
+    #[arg(short, long)]
+    pub(in crate::cli) yes: bool,
+    #[command(flatten)]
+    _flags: PlaceFlags,
 }
 
 /// A time, or one that lies so long ago. A day begins at midnight UTC, as times are shown.
@@ -287,7 +333,7 @@ fn result() -> impl TypedValueParser<Value = RunResult> {
     })
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(in crate::cli) struct Resume {
     /// The run: its id, its beginning or end, or "last"
     pub(in crate::cli) run: String,
@@ -303,6 +349,13 @@ pub(in crate::cli) struct Resume {
     _plan_flags: PlanFlags,
     #[command(flatten)]
     pub(in crate::cli) output: RunOutput,
+}
+
+impl Resume {
+    /// The same for another run.
+    pub(in crate::cli) fn of(&self, run: String) -> Self {
+        Resume { run, native: self.native, output: self.output.clone(), ..Resume::default() }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -322,10 +375,10 @@ pub(in crate::cli) struct Resolve {
     pub(in crate::cli) ids: Vec<String>,
     #[command(flatten)]
     pub(in crate::cli) selection: Selection,
-    /// All of the migration is in place: it counts as done
+    /// All of the migration is in place: it counts as done; of a way down: as taken back
     #[arg(long)]
     pub(in crate::cli) applied: bool,
-    /// Nothing of the migration is in place (any more): it counts as not begun
+    /// Nothing of the migration, or of the way down, is in place (any more): it counts as not begun
     #[arg(long)]
     pub(in crate::cli) not_applied: bool,
     /// Everything before statement K (from 1) is in place: the next run goes on at K

@@ -2,17 +2,25 @@
 
 mod change;
 mod inspect;
+#[cfg(feature = "serve")]
+mod serve;
 mod settings;
 mod shared;
 mod tenants;
+#[cfg(feature = "queue")]
+mod work;
 
 use clap::{Parser, Subcommand};
 
 pub(super) use change::*;
 pub(super) use inspect::*;
+#[cfg(feature = "serve")]
+pub(super) use serve::Serve;
 pub(super) use settings::overrides;
 pub(super) use shared::*;
 pub(super) use tenants::*;
+#[cfg(feature = "queue")]
+pub(super) use work::Work;
 
 /// Migrates the databases of a multi-tenant SaaS as one fleet.
 #[derive(Debug, Parser)]
@@ -29,6 +37,9 @@ pub(super) enum Command {
     /// Brings the selected tenants to the newest migration, or to --to
     #[command(visible_alias = "up")]
     Migrate(Migrate),
+    /// Takes tenants of a run that `migrate --enqueue` has handed out, beside other runners, until the run is over
+    #[cfg(feature = "queue")]
+    Work(Work),
     /// Takes migrations back on the selected tenants
     #[command(visible_alias = "down")]
     Rollback(Rollback),
@@ -89,6 +100,9 @@ pub(super) enum Command {
     /// The tenants of the fleet
     #[command(subcommand)]
     Tenants(Tenants),
+    /// Serves pages, a REST interface and metrics of the fleet and its runs over HTTP, until Ctrl-C
+    #[cfg(feature = "serve")]
+    Serve(Serve),
     /// The settings in force and where each comes from
     #[command(name = "config")]
     Config(ShowArgs),

@@ -48,7 +48,8 @@ pub(in crate::cli) enum When {
 pub(in crate::cli) struct Selection {
     #[command(flatten)]
     pub(in crate::cli) filter: Filter,
-    /// Exactly the tenants that failed in a run (an id, its beginning or end, or "last"), to the same goal
+    /// Exactly the tenants that failed in a run (an id, its beginning or end, or "last"; to migrate, the last that migrated or
+    /// rolled back), to the same goal
     #[arg(long, value_name = "RUN")]
     pub(in crate::cli) failed_of: Option<String>,
 }
@@ -102,6 +103,9 @@ pub(in crate::cli) struct RunOutput {
     /// Adds the slowest tenants and steps to the outcome, and what their time was spent on
     #[arg(long)]
     pub(in crate::cli) timings: bool,
+    /// Also writes the end of the run for Prometheus
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) metrics_file: Option<PathBuf>,
     #[command(flatten)]
     pub(in crate::cli) reports: Reports,
 }
@@ -119,8 +123,8 @@ impl RunOutput {
     /// The failure budget of the whole run.
     pub(in crate::cli) fn run_budget(&self, settings: &Settings) -> FailureBudget {
         match (self.fail_fast, self.keep_going) {
-            (true, _) => FailureBudget::Count(0),
-            (_, true) => FailureBudget::Unlimited,
+            (true, _) => FailureBudget::NONE,
+            (_, true) => FailureBudget::UNLIMITED,
             _ => settings.run_max_failures,
         }
     }
@@ -147,13 +151,14 @@ pub(in crate::cli) struct OutputFile {
     pub(in crate::cli) path: PathBuf,
 }
 
-/// The files of `--output`, `--save` and `--report`, whichever command has them.
+/// The files of `--output`, `--save`, `--metrics-file` and `--report`, whichever command has them.
 pub(in crate::cli) fn output_files(matches: &ArgMatches) -> Vec<OutputFile> {
     let levels = std::iter::successors(Some(matches), |matches| Some(matches.subcommand()?.1));
     let given = |matches: &ArgMatches| {
         let given = matches.try_get_one::<PathBuf>("output").ok().flatten().cloned();
         let counts = matches.try_get_one::<PathBuf>("save").ok().flatten().cloned();
-        let given = [("--output", given), ("--save", counts)];
+        let metrics = matches.try_get_one::<PathBuf>("metrics_file").ok().flatten().cloned();
+        let given = [("--output", given), ("--save", counts), ("--metrics-file", metrics)];
         let given = given.into_iter().filter_map(|(flag, path)| Some(OutputFile { flag, path: path? }));
         let reports = matches.try_get_many::<(Format, PathBuf)>("report").ok().flatten().unwrap_or_default();
         let reports = reports.map(|(_, path)| OutputFile { flag: "--report", path: path.clone() });

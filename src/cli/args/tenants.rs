@@ -18,10 +18,20 @@ pub(in crate::cli) enum Tenants {
     },
     /// Checks the tenant file, and that each selected tenant can be reached and read; exits with 100 when one can't
     Check(Status),
+    /// The sources of the tenant file: how many tenants each has, and which are new or gone since the last run
+    Sources {
+        /// Takes the tenants of this source as they are now, where too many are gone for a run (repeatable)
+        #[arg(long, value_name = "NAME")]
+        accept: Vec<String>,
+        #[command(flatten)]
+        output: Output,
+        #[command(flatten)]
+        _flags: RunFlags,
+    },
     #[command(flatten)]
     Edit(TenantEdit),
-    /// Makes a new tenant's database, schema or file, brings it to the newest version, from a template where the engine copies
-    /// one, and adds it to the file; finishes one that died
+    /// Makes a new tenant's database, schema or file, brings it to the newest version, from a template
+    /// where there can be one, and adds it to the file; finishes one that died
     Provision(ProvisionArgs),
 }
 

@@ -103,7 +103,7 @@ impl<'a> Statement<'a> {
 
     /// The error of a client-only command; the text after it is not SQL either.
     pub(super) fn client_mistake(&self) -> Option<Found> {
-        let from_stdin = self.words.windows(2).any(|pair| pair[0] == "from" && pair[1] == "stdin");
+        let ends = |from: &str, at: &str| self.words.windows(2).any(|pair| pair[0] == from && pair[1] == at);
         let (what, instead) = if self.word(0) == "delimiter" {
             let instead = "leave such lines out and end each body with `;`: bodies are understood without it";
             ("`DELIMITER` is a command of the mysql client", instead)
@@ -112,9 +112,11 @@ impl<'a> Statement<'a> {
                 "`SOURCE` is a command of the mysql client",
                 "leave it out, and put what it would bring into the file as SQL",
             )
-        } else if self.word(0) == "copy" && from_stdin {
+        } else if self.word(0) == "copy" && ends("from", "stdin") {
             let instead = "write the rows as INSERT statements";
             ("`COPY … FROM STDIN` needs data from a client program", instead)
+        } else if self.word(0) == "copy" && ends("to", "stdout") {
+            ("`COPY … TO STDOUT` gives data to a client program", "leave it out; a script changes a database")
         } else {
             return None;
         };

@@ -336,6 +336,7 @@ fn every_mistake_is_told_with_its_file_and_line_and_a_way_out() {
         ("10_k.sql", "DELIMITER //\ncreate procedure p() begin select 1; end //\nDELIMITER ;\n"),
         ("11_l.sql", "\\i other.sql\nselect 1;\nselect 2; \\gexec\n"),
         ("12_m.sql", "select 1;\nCOPY t (a) FROM STDIN;\n1\tit's\n\\.\n"),
+        ("22_x.sql", "select 1;\nCOPY (select 1) TO STDOUT;\n"),
         ("13_n.sql", "select 1;\n\nselect 'open;\n"),
         ("14_o.sql", "create table t (i int);\ncommit;\nselect 1"),
         ("15_p.sql", "vacuum"),
@@ -367,6 +368,7 @@ fn every_mistake_is_told_with_its_file_and_line_and_a_way_out() {
     19_t.down.sql: it has the same version as 19_u.sql but another name; give it another version, or the same name if they belong together
     20_v.sqlite3.sql: `.sqlite3` is not how an engine is written here; name it `20_v.sqlite.sql`
     21_w.sql:2: it is not UTF-8; save it as UTF-8
+    22_x.sql:2: `COPY … TO STDOUT` gives data to a client program; leave it out; a script changes a database
     2_c.up.sql: it is the same part as 2_c.sql; remove one of them
     3_d.down.sql: it takes back a script that is not here; add the part that is applied, or remove this one
     5_f.sql: it holds no SQL that would be run; write `-- fleet: nothing` into it if that is on purpose

@@ -48,6 +48,23 @@ pub(crate) trait Dump: Send {
         Err(Fault::new(FaultClass::Backup, "this kind of database can't be brought back"))
     }
 
+    /// Writes the tenant as a script that makes its whole content in an empty tenant of any name and owner. Read-only.
+    /// Dying in it: the file is partial.
+    ///
+    /// # Errors
+    /// A [`Fault`]: there can be no such script of this tenant.
+    async fn dump_script(&mut self, _to: &Transfer<'_>) -> Result<(), Fault> {
+        Err(Fault::new(FaultClass::Backup, "this kind of database has no script of its whole content"))
+    }
+
+    /// Runs such a script in an empty tenant.
+    ///
+    /// # Errors
+    /// As [`Dump::load`].
+    async fn load_script(&mut self, from: &Transfer<'_>) -> Result<(), Fault> {
+        self.load(from).await
+    }
+
     /// The engine's own client on this tenant, for a person. Nothing is started.
     ///
     /// # Errors

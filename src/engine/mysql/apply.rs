@@ -233,7 +233,11 @@ impl MysqlSession {
         let fault = errors::fault(error);
         let place = message.place(sent.completed);
         let committed = first + message.committed(sent.completed);
-        let residue = self.residue(work, place, message.within(&sent), &fault).await;
+        let residue = match &fault.code {
+            Some(_) => self.residue(work, place, message.within(&sent), &fault).await,
+            // The driver has given up, and the server may have gone on to the end.
+            None => PartialState::Unknown,
+        };
         Err(ApplyError { committed, at: stopped_at(work, place, 0), fault, residue })
     }
 

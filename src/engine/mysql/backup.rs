@@ -23,6 +23,7 @@ use crate::engine::mysql::codes;
 use crate::engine::mysql::definers::{self, Account, definers};
 use crate::engine::mysql::flavour::Flavour;
 use crate::engine::mysql::tenant_lock::{LOCK_NAME, TenantLock, load_under};
+use crate::engine::provision::MARK_TABLE;
 use crate::engine::queries::{Queries as _, TextRow};
 use crate::engine::{Dump, journal, literal};
 use crate::model::fault::{Fault, FaultClass};
@@ -127,6 +128,12 @@ impl Dump for MysqlSession {
             self.run(format!("DROP TABLE {}", self.door.journal().table())).await?;
         }
         self.run(format!("DO RELEASE_LOCK({LOCK_NAME})")).await
+    }
+
+    async fn dump_script(&mut self, to: &Transfer<'_>) -> Result<(), Fault> {
+        let program = self.program("mariadb-dump", "mysqldump").await?;
+        self.dump_to(to, &program).await?;
+        self.make_neutral(to.file).await
     }
 
     async fn check_trial(&mut self) -> Result<(), Fault> {
@@ -266,14 +273,14 @@ impl MysqlSession {
         Err(Fault::new(FaultClass::PermissionDenied, text))
     }
 
-    /// Drops everything in the database but the journal; `was`: the tenant's state before the mark of this restore.
+    /// Drops everything in the database but the journal, and the mark of a tenant that is being made; `was`: the tenant's state before the mark of this restore.
     ///
     /// All tables go in one statement, which takes their locks before it drops any. If a lock is not granted, the
     /// tenant is unchanged: the mark is removed again, unless the journal had a row before it.
     async fn empty(&mut self, was: &TenantLock) -> Result<(), Fault> {
         let tables = format!(
             "SELECT CONCAT('`', REPLACE(table_name, '`', '``'), '`') FROM information_schema.tables WHERE table_schema = \
-             DATABASE() AND table_type NOT IN ('VIEW', 'SEQUENCE') AND table_name <> '{}'",
+             DATABASE() AND table_type NOT IN ('VIEW', 'SEQUENCE') AND table_name NOT IN ('{}', '{MARK_TABLE}')",
             journal::TABLE
         );
         let tables: Vec<String> = self.rows(tables).await?.iter().filter_map(|row| row.text(0)).collect();
@@ -292,7 +299,7 @@ impl MysqlSession {
         let sql = format!(
             "SELECT CONCAT(CASE table_type WHEN 'VIEW' THEN 'VIEW' WHEN 'SEQUENCE' THEN 'SEQUENCE' ELSE 'TABLE' END, ' ', \
              '`', REPLACE(table_name, '`', '``'), '`') FROM information_schema.tables WHERE table_schema = DATABASE() AND \
-             table_name <> '{}' UNION ALL SELECT CONCAT(routine_type, ' `', REPLACE(routine_name, '`', '``'), '`') FROM \
+             table_name NOT IN ('{}', '{MARK_TABLE}') UNION ALL SELECT CONCAT(routine_type, ' `', REPLACE(routine_name, '`', '``'), '`') FROM \
              information_schema.routines WHERE routine_schema = DATABASE() AND routine_type IN ('PROCEDURE', 'FUNCTION') \
              /*!90200 UNION ALL SELECT CONCAT('LIBRARY `', REPLACE(library_name, '`', '``'), '`') FROM \
              information_schema.libraries WHERE library_schema = DATABASE() */ \

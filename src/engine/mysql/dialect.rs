@@ -3,6 +3,10 @@
 use crate::engine::dialect::{ColumnTypes, Dialect, Product, ScriptsTable, Values, is_bytes};
 use crate::engine::mysql::flavour::Flavour;
 
+/// The databases that the user may see, without those of the server itself.
+pub(in crate::engine) const DATABASES: &str = "SELECT schema_name AS id FROM information_schema.schemata \
+     WHERE schema_name NOT IN ('information_schema', 'mysql', 'performance_schema', 'sys')";
+
 pub(in crate::engine) struct Mysql;
 
 impl Dialect for Mysql {

@@ -21,8 +21,10 @@ use crate::model::tenant::Engine;
 
 /// The first column of each query is the kind of its rows. Columns that only one of the two products has are read by
 /// name, so those queries select all columns.
-const QUERIES: [&str; 8] = [
+const QUERIES: [&str; 9] = [
     "SELECT 'server', VERSION(), DATABASE()",
+    "SELECT 'default', default_character_set_name, default_collation_name FROM information_schema.schemata WHERE schema_name = \
+     DATABASE()",
     "SELECT 'table', table_name, table_type, engine, table_collation, create_options, table_comment FROM \
      information_schema.tables WHERE table_schema = DATABASE()",
     "SELECT 'column', c.* FROM information_schema.columns c WHERE c.table_schema = DATABASE() ORDER BY c.table_name, \
@@ -125,6 +127,12 @@ impl Reading {
                 self.flavour = Some(Flavour::of(&row.must(1)));
                 self.database_name = row.must(2);
                 self.database = Engine::Mysql.quote(&self.database_name);
+            }
+            "default" => {
+                let names = ["character set", "collation"];
+                self.gathered
+                    .defaults
+                    .extend(names.into_iter().zip(1..).map(|(name, at)| (name.to_owned(), row.must(at))));
             }
             "table" => self.table(row),
             "column" => self.column(row),

@@ -9,27 +9,30 @@ use std::time::Duration;
 
 use sqlx::mysql::MySqlConnectOptions;
 
+use crate::engine::Look;
 use crate::engine::locks::{AtLock, MOST, OPEN_FOR};
 use crate::engine::mysql::flavour::Flavour;
-use crate::engine::queries::{Queries, TextRow, connect_aside};
+use crate::engine::queries::{KeptAside, Queries, TextRow, connect_aside};
 use crate::model::engine::Engine;
 use crate::model::fault::Fault;
 use crate::model::locks::LockWait;
 use crate::model::outcome::Blocker;
 
 /// The holders and waiters of the lock that the MySQL or MariaDB session with this connection id waits for. Its statement
-/// is ended if it still waits and has lasted for longer than `most`: the server does not tell when a wait for a table
-/// began. `None` if the server can't be asked.
-pub(in crate::engine) async fn wait(options: MySqlConnectOptions, id: u64, most: Option<Duration>) -> Option<LockWait> {
-    let mut connection = connect_aside(options).await.ok()?;
+/// is ended if it still waits and has lasted for longer than the look says: the server does not tell when a wait for a
+/// table began. `None` if the server can't be asked.
+pub(in crate::engine) async fn wait(aside: &KeptAside<MySqlConnectOptions>, id: u64, look: Look) -> Option<LockWait> {
+    let mut connection = aside.take().await.ok()?;
     // Without the right PROCESS nobody else is seen, and of our own session only waits for tables.
     let reading = Reading::of(&mut *connection, "DATABASE()").await.ok();
+    // Another is opened in place of a connection that the server has cut.
+    let keep = look.keep && reading.is_some();
     let around = reading.and_then(|reading| reading.around(id.cast_signed())).unwrap_or_default();
-    let is_waiting = is_waiting(&mut *connection, id, most.unwrap_or_default()).await;
-    if is_waiting && most.is_some() {
+    let is_waiting = is_waiting(&mut *connection, id, look.most.unwrap_or_default()).await;
+    if is_waiting && look.most.is_some() {
         connection.run(format!("KILL QUERY {id}")).await.ok()?;
     }
-    connection.close().await;
+    aside.leave(connection, keep).await;
     Some(LockWait { is_waiting, ..around })
 }
 

@@ -7,6 +7,7 @@ pub(in crate::engine) mod codes;
 mod definers;
 pub(in crate::engine) mod dialect;
 pub(in crate::engine) mod driver;
+mod final_script;
 mod flavour;
 mod fresh;
 mod health;

@@ -1,5 +1,6 @@
 //! A MySQL or MariaDB session observed from outside: by its connection id, over a separate connection.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use crate::engine::liveness::Question;
 use crate::engine::locks::refused;
 use crate::engine::mysql::tenant_lock::{LOAD_LOCK, LOCK_NAME};
 use crate::engine::mysql::{MysqlSession, liveness, locks};
-use crate::engine::queries::{Queries as _, connect_aside};
+use crate::engine::queries::{KeptAside, Queries as _, connect_aside};
 use crate::engine::{Canceller, Observe, Probe, Watch};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::locks::{LockWait, Terminations};
@@ -43,9 +44,11 @@ impl Observe for MysqlSession {
     }
 
     fn watch(&self) -> Option<Watch> {
-        let (options, id, limit) = (self.options.clone(), self.id.clone(), self.door.timeouts.connect);
-        Some(Box::new(move |most| {
-            let wait = locks::wait(options.clone(), id.load(Ordering::Relaxed), most);
+        let aside = Arc::new(KeptAside::of(self.options.clone()));
+        let (id, limit) = (self.id.clone(), self.door.timeouts.connect);
+        Some(Box::new(move |look| {
+            let (aside, id) = (aside.clone(), id.load(Ordering::Relaxed));
+            let wait = async move { locks::wait(&aside, id, look).await };
             Box::pin(async move { tokio::time::timeout(limit, wait).await.ok().flatten().unwrap_or_default() })
         }))
     }

@@ -57,10 +57,13 @@ impl MysqlSession {
     pub(crate) async fn open(door: TenantEndpoint) -> Result<Self, Fault> {
         let options = address::mysql(&door.tenant)?;
         let mut connection = door.connect(&options).await?;
-        if door.migrations.has_flavours() {
+        let has_flavours = door.migrations.has_flavours();
+        if has_flavours || door.asks_flavours {
             let limit = door.timeouts.connect;
             let silent = |_| Err(Fault::new(FaultClass::ConnectTimeout, "the server does not say which product it is"));
-            tokio::time::timeout(limit, learn(&door.tenant, &mut connection)).await.unwrap_or_else(silent)?;
+            let learned =
+                tokio::time::timeout(limit, learn(&door.tenant, &mut connection)).await.unwrap_or_else(silent);
+            learned.or_else(|fault| if has_flavours { Err(fault) } else { Ok(()) })?;
         }
         let connection = Some(Link::Alone(connection));
         Ok(MysqlSession {

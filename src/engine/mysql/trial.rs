@@ -66,12 +66,13 @@ impl MysqlSession {
         let (input, output) = io::pipe().map_err(lost)?;
         let mut command = client.loading(&name);
         command.stdin(Stdio::from(input));
-        let moved = Moved { database, scratch: name, is_inside: false };
+        let moved = Moved { database, scratch: Some(name), is_inside: false };
         let copying = tokio::task::spawn_blocking(move || moved.copy(dump, output));
         tool::run_with_streams(command, client.program.name, &from.limits()).await.map_err(told)?;
         let copied = copying.await.map_err(|e| broken(format!("the dump was not read: {e}")))?;
         copied.map_err(|e| broken(format!("the dump did not reach {} as a whole: {e}", client.program.name)))?;
         let door = TenantEndpoint {
+            asks_flavours: false,
             tenant: scratch.clone(),
             migrations: there.migrations.clone(),
             timeouts: there.timeouts,
@@ -121,12 +122,13 @@ fn untouched(fault: Fault) -> Fault {
     Fault { message: crate::model::fault::bounded(text), ..fault }
 }
 
-/// Makes the few lines of a dump that name the tenant's database name the scratch database.
-struct Moved {
-    database: String,
-    scratch: String,
+/// Makes the few lines of a dump that name the tenant's database name the scratch database, or none at all.
+pub(super) struct Moved {
+    pub(super) database: String,
+    /// None: the dump is for any database, and is no trial.
+    pub(super) scratch: Option<String>,
     /// Whether the line belongs to a trigger or an event.
-    is_inside: bool,
+    pub(super) is_inside: bool,
 }
 
 impl Moved {
@@ -144,15 +146,15 @@ impl Moved {
     /// - `ALTER DATABASE` stands around objects made under another default collation; it would change the tenant's.
     /// - A trigger comes with the names as they were written, and those may have the database before them.
     /// - A view, and a column's default, name what they use with the database, which may have it no more.
-    /// - An event must not run.
-    fn line<'a>(&mut self, line: &'a [u8]) -> Cow<'a, [u8]> {
+    /// - An event must not run in a trial.
+    pub(super) fn line<'a>(&mut self, line: &'a [u8]) -> Cow<'a, [u8]> {
         let quoted = Engine::Mysql.quote(&self.database);
         if let Some(rest) = line.strip_prefix(format!("ALTER DATABASE {quoted} ").as_bytes()) {
-            return [format!("ALTER DATABASE {} ", Engine::Mysql.quote(&self.scratch)).as_bytes(), rest]
-                .concat()
-                .into();
+            let name = self.scratch.as_ref().map(|name| Engine::Mysql.quote(name) + " ").unwrap_or_default();
+            return [format!("ALTER DATABASE {name}").as_bytes(), rest].concat().into();
         }
         let is_event = line.starts_with(b"/*!50106 CREATE*/");
+        let is_trial = self.scratch.is_some();
         self.is_inside |= is_event || line.starts_with(b"/*!50003 CREATE*/");
         // A view calls a function with its database's name, and so does a default that takes from a sequence.
         if !self.is_inside && (line.starts_with(b"/*!50001 VIEW ") || line.starts_with(b"  ")) {
@@ -164,7 +166,7 @@ impl Moved {
         self.is_inside = !line.trim_ascii_end().ends_with(b";;");
         let line = without(line, format!("{quoted}.").as_bytes());
         let line = without(&line, format!("{}.", self.database).as_bytes());
-        if is_event { replaced(&line, b"PRESERVE ENABLE", b"PRESERVE DISABLE").into() } else { line.into() }
+        if is_event && is_trial { replaced(&line, b"PRESERVE ENABLE", b"PRESERVE DISABLE").into() } else { line.into() }
     }
 }
 
@@ -185,14 +187,14 @@ fn without(line: &[u8], qualifier: &[u8]) -> Vec<u8> {
 }
 
 /// The line with the first such text replaced.
-fn replaced(line: &[u8], text: &[u8], by: &[u8]) -> Vec<u8> {
+pub(super) fn replaced(line: &[u8], text: &[u8], by: &[u8]) -> Vec<u8> {
     match find(line, text) {
         Some(at) => [&line[..at], by, &line[at + text.len()..]].concat(),
         None => line.to_vec(),
     }
 }
 
-fn find(line: &[u8], text: &[u8]) -> Option<usize> {
+pub(super) fn find(line: &[u8], text: &[u8]) -> Option<usize> {
     line.windows(text.len()).position(|window| window == text)
 }
 
@@ -202,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_dump_in_trial_names_the_scratch_database_and_runs_no_event() {
-        let mut moved = Moved { database: "acme".into(), scratch: "s".into(), is_inside: false };
+        let mut moved = Moved { database: "acme".into(), scratch: Some("s".into()), is_inside: false };
         for (line, expected) in [
             ("ALTER DATABASE `acme` CHARACTER SET latin1 ;\n", "ALTER DATABASE `s` CHARACTER SET latin1 ;\n"),
             ("INSERT INTO `a` VALUES ('acme.x');\n", "INSERT INTO `a` VALUES ('acme.x');\n"),

@@ -79,7 +79,8 @@ impl PostgresSession {
         };
         let fault = raced(work, place, fault);
         let residue = match (fault.class, &fault.code) {
-            (FaultClass::ConnectionLost, _) => PartialState::Unknown,
+            // The driver has given up, and the server may have gone on to the end.
+            (FaultClass::ConnectionLost, _) | (_, None) => PartialState::Unknown,
             (_, Some(code)) if code == "FL004" => self.in_doubt().await,
             _ => self.run("ROLLBACK".to_owned()).await.map_or(PartialState::Unknown, |()| PartialState::Nothing),
         };
@@ -130,7 +131,7 @@ impl PostgresSession {
         }
         message.push_all(prepare, guards::extensions(&self.door, script).into_iter().collect());
         let check = guards::stays_inside(&self.door, script);
-        message.push_all(prepare, check.is_some().then(|| guards::ROWS_BEFORE.to_owned()).into_iter().collect());
+        message.push_all(prepare, guards::notes_before_script(&self.door, script).into_iter().collect());
         for (statement, sql) in script.statements.iter().enumerate() {
             for piece in settings.pieces(script, sql) {
                 message.push(Place::Statement { step, statement }, piece);
@@ -167,7 +168,9 @@ impl PostgresSession {
         preamble.push(guards::history(&self.door, work.expectation(step)));
         preamble.extend(guards::extensions(&self.door, &work.steps[step].script));
         let script = &work.steps[step].script;
-        let mut before_record = leave(script, guards::stays_inside(&self.door, script), true).join(";\n");
+        let check = guards::stays_inside(&self.door, script);
+        preamble.extend(guards::notes_before_script(&self.door, script));
+        let mut before_record = leave(script, check, true).join(";\n");
         let _ = write!(before_record, ";\n{}", settings.own());
         let mut around = around(&preamble, &before_record);
         let record = self.door.record(&work.steps[step]);

@@ -116,6 +116,14 @@ impl Dump for PostgresSession {
         tool::within(&from.limits(), "psql", work).await
     }
 
+    async fn dump_script(&mut self, to: &Transfer<'_>) -> Result<(), Fault> {
+        self.write_script(to).await
+    }
+
+    async fn load_script(&mut self, from: &Transfer<'_>) -> Result<(), Fault> {
+        self.run_script(from).await
+    }
+
     async fn shell(&mut self) -> Result<Shell, Fault> {
         tool::version("psql").await?;
         let secret = self.secret()?;
@@ -134,22 +142,28 @@ impl PostgresSession {
     async fn dump_to(&mut self, to: &Transfer<'_>) -> Result<(), Fault> {
         let secret = self.secret()?;
         make_private(to.file)?;
-        let mut command = self.command("pg_dump", secret.as_ref());
-        let patience = self.door.timeouts.lock.as_millis();
-        command.args(["--format=custom", "--no-password"]).arg(format!("--lock-wait-timeout={patience}"));
-        command.arg("--file").arg(to.file);
-        if let Some(schema) = &self.door.tenant.schema {
-            // The value is a pattern, in which quoted text is literal.
-            command.arg(format!("--schema={}", Engine::Postgres.quote(schema)));
-        }
+        let mut command = self.dump_command(to, secret.as_ref());
+        command.arg("--format=custom");
         tool::run(command, "pg_dump", &to.limits()).await?;
         let mut list = Command::new("pg_restore");
         list.arg("--list").arg(to.file);
         tool::run(list, "pg_restore", &to.limits()).await
     }
 
+    /// The program that dumps the tenant into a file, in a format that is still to be named.
+    pub(super) fn dump_command(&self, to: &Transfer<'_>, secret: Option<&SecretFile>) -> Command {
+        let mut command = self.command("pg_dump", secret);
+        let patience = self.door.timeouts.lock.as_millis();
+        command.arg("--no-password").arg(format!("--lock-wait-timeout={patience}")).arg("--file").arg(to.file);
+        if let Some(schema) = &self.door.tenant.schema {
+            // The value is a pattern, in which quoted text is literal.
+            command.arg(format!("--schema={}", Engine::Postgres.quote(schema)));
+        }
+        command
+    }
+
     /// `pg_dump` refuses a newer server, so check before creating anything.
-    async fn check_age(&mut self, version: &str) -> Result<(), Fault> {
+    pub(super) async fn check_age(&mut self, version: &str) -> Result<(), Fault> {
         let rows = self.rows("SELECT current_setting('server_version_num')::int".to_owned()).await?;
         let server = rows.first().and_then(|row| row.parse::<i32>(0)).unwrap_or(0) / 10_000;
         match major(version) {
@@ -256,7 +270,7 @@ impl PostgresSession {
         command
     }
 
-    fn secret(&self) -> Result<Option<SecretFile>, Fault> {
+    pub(super) fn secret(&self) -> Result<Option<SecretFile>, Fault> {
         let Some(password) = password(&self.door.tenant).or_else(|| std::env::var("PGPASSWORD").ok()) else {
             return Ok(None);
         };

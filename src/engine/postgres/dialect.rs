@@ -2,6 +2,14 @@
 
 use crate::engine::dialect::{Dialect, Product, ScriptsTable, Values};
 
+/// <https://www.postgresql.org/docs/current/catalog-pg-database.html>
+pub(in crate::engine) const DATABASES: &str =
+    "SELECT datname AS id FROM pg_catalog.pg_database WHERE NOT datistemplate AND datallowconn";
+
+/// Names that begin with `pg_` are reserved: <https://www.postgresql.org/docs/current/ddl-schemas.html>.
+pub(in crate::engine) const SCHEMAS: &str =
+    "SELECT nspname AS id FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'";
+
 pub(in crate::engine) struct Postgres;
 
 impl Dialect for Postgres {

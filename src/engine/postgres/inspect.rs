@@ -61,7 +61,8 @@ impl Inspect for PostgresSession {
                     }
                 }
                 // The database of several schemas is none of theirs.
-                "database" if self.door.tenant.schema.is_some() => {}
+                "database" | "default" if self.door.tenant.schema.is_some() => {}
+                "default" => gathered.defaults.push((row.must(1), row.must(2))),
                 "routine" => {
                     let definition = with_plain_body(row.must(3), &row.must(6));
                     let definition = unqualified(&definition, here.as_deref().unwrap_or_default());

@@ -36,7 +36,7 @@ pub(crate) fn all() -> String {
     QUERIES.iter().map(|query| format!("{};\n", filled(query))).collect()
 }
 
-const QUERIES: [&str; 20] = [
+const QUERIES: [&str; 21] = [
     "SELECT 'schema', quote_ident(current_schema()) WHERE current_schema() IS NOT NULL",
     TABLES,
     TABLE_OPTIONS,
@@ -74,6 +74,7 @@ const QUERIES: [&str; 20] = [
     GRANTS,
     OWN_RIGHTS,
     OF_DATABASE,
+    DEFAULTS,
 ];
 
 const TABLES: &str = "SELECT 'table', c.relname::text FROM pg_class c WHERE c.relnamespace = $here AND c.relkind IN ('r', \
@@ -259,6 +260,13 @@ const OF_DATABASE: &str = "\
     b.pubupdate THEN 'update' END, CASE WHEN b.pubdelete THEN 'delete' END, CASE WHEN b.pubtruncate THEN 'truncate' END, CASE \
     WHEN b.pubviaroot THEN 'via root' END, 'all tables'), '', obj_description(b.oid, 'pg_publication') FROM pg_publication b WHERE \
     b.puballtables";
+
+/// The choices made when the database was created. Columns of the provider came with releases 15 and 17.
+const DEFAULTS: &str = "\
+    SELECT 'default', o.name, o.value FROM pg_database b CROSS JOIN LATERAL (VALUES ('encoding', \
+    pg_encoding_to_char(b.encoding)::text), ('collation', concat_ws(' ', b.datcollate::text, NULLIF(to_jsonb(b) ->> 'datlocprovider', 'c'), \
+    to_jsonb(b) ->> 'daticulocale', to_jsonb(b) ->> 'datlocale', to_jsonb(b) ->> 'daticurules')), ('character classes', \
+    b.datctype::text)) o(name, value) WHERE b.datname = current_database()";
 
 /// The rarer kinds: in the schema, and of the database, the extensions and the other schemas by name, and what belongs to
 /// objects of the schema.

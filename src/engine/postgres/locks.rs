@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 
+use crate::engine::Look;
 use crate::engine::locks::{AtLock, MOST, OPEN_FOR};
 use crate::engine::postgres::own_backend::OwnBackend;
-use crate::engine::queries::{Queries, TextRow, connect_aside};
+use crate::engine::queries::{KeptAside, Queries, TextRow, connect_aside};
 use crate::model::fault::Fault;
 use crate::model::locks::LockWait;
 use crate::model::outcome::Blocker;
@@ -21,23 +22,24 @@ const FIRST_TABLE: u32 = 16_384;
 /// PostgreSQL's placeholder for a hidden query.
 const HIDDEN: &str = "<insufficient privilege>";
 
-/// The holders and waiters of the lock that a PostgreSQL session waits for, which is ended if it waits for longer than `most`; `None` if the server can't be asked.
+/// The holders and waiters of the lock that a PostgreSQL session waits for, which is ended if it waits for longer than the
+/// look says; `None` if the server can't be asked.
 pub(in crate::engine) async fn wait(
-    options: PgConnectOptions,
-    own: OwnBackend,
-    most: Option<Duration>,
+    aside: &KeptAside<PgConnectOptions>,
+    own: &OwnBackend,
+    look: Look,
 ) -> Option<LockWait> {
     let scope = format!(
         "EXISTS (SELECT 1 FROM pg_stat_activity me LEFT JOIN waiting v ON v.pid = me.pid WHERE {} AND \
          me.pid <> pg_backend_pid() AND (a.pid = me.pid OR a.pid = ANY (v.by) OR me.pid = ANY (w.by)))",
         own.is_it("me")
     );
-    let mut connection = connect_aside(options.application_name("fleet:watch")).await.ok()?;
+    let mut connection = aside.take().await.ok()?;
     let found = read(&mut *connection, &scope).await.ok()?;
-    if let Some(most) = most {
-        connection.run(end(&own, most)).await.ok()?;
+    if let Some(most) = look.most {
+        connection.run(end(own, most)).await.ok()?;
     }
-    connection.close().await;
+    aside.leave(connection, look.keep).await;
     let (me, others): (Vec<AtLock>, Vec<AtLock>) =
         found.into_iter().partition(|at| own.is(at.session.id, at.session.application.as_ref()));
     let is_waited_for = |other: &&AtLock| me.iter().any(|me| me.waits_for.contains(&other.session.id));

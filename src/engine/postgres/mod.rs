@@ -6,6 +6,7 @@ pub(in crate::engine) mod codes;
 pub(crate) mod connect;
 pub(in crate::engine) mod dialect;
 pub(in crate::engine) mod driver;
+mod final_script;
 pub(crate) mod guards;
 mod health;
 mod inspect;

@@ -1,5 +1,6 @@
 //! A PostgreSQL session observed from outside: by its name in `pg_stat_activity`, over a separate connection.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -8,8 +9,8 @@ use async_trait::async_trait;
 use crate::engine::liveness::Question;
 use crate::engine::locks::refused;
 use crate::engine::postgres::{PostgresSession, guards, liveness, locks};
-use crate::engine::queries::{Queries as _, connect_aside};
-use crate::engine::{Canceller, Observe, Probe, Watch};
+use crate::engine::queries::{KeptAside, Queries as _, connect_aside};
+use crate::engine::{Canceller, Look, Observe, Probe, Watch};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::locks::{LockWait, Terminations};
 
@@ -38,11 +39,13 @@ impl Observe for PostgresSession {
     }
 
     fn watch(&self) -> Option<Watch> {
-        let (options, own, limit) = (self.options.clone(), self.own.clone(), self.door.timeouts.connect);
+        let aside = Arc::new(KeptAside::of(self.options.clone().application_name("fleet:watch")));
+        let (own, limit) = (self.own.clone(), self.door.timeouts.connect);
         let is_patient = self.is_patient.clone();
-        Some(Box::new(move |most| {
-            let most = most.filter(|_| !is_patient.load(Ordering::Relaxed));
-            let wait = locks::wait(options.clone(), own.clone(), most);
+        Some(Box::new(move |look| {
+            let most = look.most.filter(|_| !is_patient.load(Ordering::Relaxed));
+            let (aside, own) = (aside.clone(), own.clone());
+            let wait = async move { locks::wait(&aside, &own, Look { most, ..look }).await };
             Box::pin(async move { tokio::time::timeout(limit, wait).await.ok().flatten().unwrap_or_default() })
         }))
     }

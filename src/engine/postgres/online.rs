@@ -46,7 +46,7 @@ impl PostgresSession {
 fn whole(door: &TenantEndpoint, this: ScriptStatement<'_>) -> Vec<String> {
     let guard = guards::statement_stays_inside(door, &this.step().script, this.sql());
     let mut all = vec!["BEGIN READ WRITE".to_owned()];
-    all.extend(guard.is_some().then(|| guards::ROWS_BEFORE.to_owned()));
+    all.extend(guards::notes_before_statement(door, this.sql()));
     // A comment at its end would hide the semicolon.
     all.push(format!("{}\n", this.sql()));
     all.push("SET CONSTRAINTS ALL IMMEDIATE".to_owned());

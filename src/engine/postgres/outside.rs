@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::engine::literal;
 use crate::engine::postgres::PostgresSession;
-use crate::engine::postgres::guards::ROWS_BEFORE;
+use crate::engine::postgres::guards::notes_before_statement;
 use crate::engine::queries::Queries as _;
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::tenant::Engine;
@@ -40,7 +40,8 @@ impl PostgresSession {
     ///
     /// Dying in it: the server rolls the transaction back or has committed it whole, and the journal names the statement.
     pub(crate) async fn run_inside(&mut self, sql: &str, guard: &str) -> Result<(), Fault> {
-        let Err(fault) = self.run(format!("BEGIN;\n{ROWS_BEFORE};\n{sql}\n;\n{guard};\nCOMMIT")).await else {
+        let before = notes_before_statement(&self.door, sql).map(|notes| format!("{notes};\n")).unwrap_or_default();
+        let Err(fault) = self.run(format!("BEGIN;\n{before}{sql}\n;\n{guard};\nCOMMIT")).await else {
             return Ok(());
         };
         if fault.class == FaultClass::ConnectionLost {

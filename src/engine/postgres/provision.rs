@@ -9,6 +9,8 @@ use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
 use url::Url;
 
+use crate::engine::final_script::{Workshop, load};
+use crate::engine::postgres::final_script::as_tenant;
 use crate::engine::provision::{Fill, Ground, Provisioner, Site, Template, TemplateName, mark, no_copies};
 use crate::engine::queries::{SideConnection, connect_aside};
 use crate::engine::scratch::bad_url;
@@ -138,10 +140,14 @@ impl Provisioner for Provision {
                 let _ = connection.run(format!("GRANT {} TO CURRENT_USER", quote(&names.user))).await;
             }
         }
-        let is_missing = self.ground(site).await? == Ground::Missing;
+        let ground = self.ground(site).await?;
+        let is_missing = ground == Ground::Missing;
         let made = match (&names.schema, is_missing) {
+            _ if matches!(ground, Ground::Taken(_)) => {
+                Err(Fault::new(FaultClass::AlreadyExists, "it is there meanwhile"))
+            }
             (_, false) => Ok(()),
-            (Some(schema), true) => make_schema(site, &names, schema).await,
+            (Some(_), true) => make_schema(site, &names, template).await,
             (None, true) => make_database(site, &names, (&mut *connection, template)).await,
         };
         connection.close().await;
@@ -166,7 +172,14 @@ impl Provisioner for Provision {
     async fn template(&self, site: &Site, name: &TemplateName, fill: &Fill<'_>) -> Result<Template, Fault> {
         let names = Names::of(site)?;
         if names.schema.is_some() {
-            return Err(no_copies("a schema is made by its migrations: PostgreSQL copies whole databases only"));
+            // PostgreSQL copies whole databases only, so it is a script.
+            let place = ScratchPlace::Server(Engine::Postgres, url(site, MAINTENANCE)?);
+            let mut connection = connect(site, &names.database).await?;
+            let version = connection.rows("SELECT version()".to_owned()).await;
+            connection.close().await;
+            let version = version?.first().map(|row| row.must(0)).unwrap_or_default();
+            let server = format!("{} {version}", site.tenant.server);
+            return Workshop { site, place, server, as_tenant }.script(name, fill).await;
         }
         if names.by_other {
             return Err(no_copies(
@@ -213,7 +226,9 @@ async fn rename(connection: &mut dyn SideConnection, from: &str, to: &str) -> Re
     Err(no_copies("sessions of others keep the new database from getting its name"))
 }
 
-async fn make_schema(site: &Site, names: &Names, schema: &str) -> Result<(), Fault> {
+/// Dying before the script is run, it is empty, and marked.
+async fn make_schema(site: &Site, names: &Names, template: Option<&Template>) -> Result<(), Fault> {
+    let schema = names.schema.as_deref().unwrap_or_default();
     let mut connection = connect(site, &names.database).await?;
     let owner = if names.by_other { format!(" AUTHORIZATION {}", quote(&names.user)) } else { String::new() };
     let sql = format!(
@@ -222,7 +237,13 @@ async fn make_schema(site: &Site, names: &Names, schema: &str) -> Result<(), Fau
         quote(schema),
         text(&mark(&site.tenant))
     );
-    let made = connection.transaction(sql).await.map(drop);
+    let mut made = connection.transaction(sql).await.map(drop);
+    if let (Ok(()), Some(Template::Script(script))) = (&made, template) {
+        made = load(&*site.door, &site.tenant, script).await;
+        if made.is_err() {
+            connection.run(format!("DROP SCHEMA {} CASCADE", quote(schema))).await?;
+        }
+    }
     connection.close().await;
     made
 }

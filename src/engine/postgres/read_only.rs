@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use crate::engine::postgres::{PostgresSession, guards};
+use crate::engine::queries::Queries;
 use crate::engine::read_only::ReadOnly;
 use crate::model::fault::{Fault, FaultClass};
 
@@ -22,10 +23,10 @@ impl ReadOnly for PostgresSession {
         let path = |schema: &String| format!("SET search_path = {}", guards::search_path(tenant, schema));
         begin.extend(tenant.schema.as_ref().map(path));
         begin.push("SET default_transaction_read_only = on".to_owned());
-        begin.push("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY".to_owned());
+        // In a message of their own: a ROLLBACK in the text would take them back with the transaction that they began in.
+        self.run(begin.join(";\n")).await?;
         // Behind a first query the transaction can't be made READ WRITE any more.
-        begin.push("SELECT 1".to_owned());
-        Ok(begin.join(";\n"))
+        Ok("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY;\nSELECT 1".to_owned())
     }
 
     fn unfiltered(&self) -> Option<&'static str> {

@@ -18,8 +18,8 @@ impl Transact for PostgresSession {
         self.is_spoilt = true;
         let mut begin = guards::begin_in_place(&self.door);
         begin.push("SET LOCAL fleet.exec = 'on'".to_owned());
-        // A tenant that is a schema has neighbours, whose rows it must not touch.
-        begin.extend(self.door.tenant.schema.as_ref().map(|_| guards::ROWS_BEFORE.to_owned()));
+        // A tenant that is a schema has neighbours, which it must not touch.
+        begin.extend(self.door.tenant.schema.as_ref().map(|_| guards::notes_before(&self.door)));
         self.transaction(begin.join(";\n")).await.map(drop)
     }
 

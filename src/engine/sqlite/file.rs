@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use super::provision::MARK;
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::outcome::Blocker;
 
@@ -23,13 +24,13 @@ impl FileLock {
     /// Whether another process holds the lock now. Creates nothing; a free lock is taken for a moment, in shared mode,
     /// so that others can check too.
     pub(crate) fn is_taken(database: &Path) -> bool {
-        let Ok(file) = File::open(beside(database, LOCK)) else { return false };
+        let Ok(file) = File::open(lock_of(database)) else { return false };
         matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
     }
 
     /// Takes the lock without waiting; `None` if the file system has no locks.
     pub(crate) fn take(database: &Path) -> Result<Option<Self>, Fault> {
-        let path = beside(database, LOCK);
+        let path = lock_of(database);
         let made = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
         let file = made.map_err(|error| {
             Fault::new(FaultClass::ReadOnly, format!("the lock file {} can't be made: {error}", path.display()))
@@ -42,6 +43,20 @@ impl FileLock {
             Err(TryLockError::Error(_)) => Ok(None),
         }
     }
+}
+
+/// The lock file of a database, beside the file itself where the path leads over a link.
+fn lock_of(database: &Path) -> PathBuf {
+    let missing = || Some(std::fs::canonicalize(database.parent()?).ok()?.join(database.file_name()?));
+    let real = std::fs::canonicalize(database).ok().or_else(missing);
+    beside(real.as_deref().unwrap_or(database), LOCK)
+}
+
+/// Whether a file is one that SQLite, or fleet, keeps beside a database that is there.
+pub(crate) fn is_beside_another(file: &Path) -> bool {
+    let Some(text) = file.to_str() else { return false };
+    let mut endings = ["-wal", "-shm", "-journal", LOCK, MARK].into_iter();
+    endings.any(|ending| text.strip_suffix(ending).is_some_and(|database| Path::new(database).is_file()))
 }
 
 /// The file beside a database, with this suffix.
@@ -175,5 +190,22 @@ mod tests {
         assert!(again.is_some());
         drop(again);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_link_has_the_lock_of_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let [real, inner, linked] = ["real", "real/inner", "linked"].map(|name| folder.path().join(name));
+        std::fs::create_dir(&real).unwrap();
+        std::os::unix::fs::symlink(&real, &linked).unwrap();
+        // The file is not there yet.
+        let held = FileLock::take(&linked.join("a.db")).unwrap().unwrap();
+        assert!(FileLock::is_taken(&real.join("a.db")));
+        drop(held);
+        std::fs::write(real.join("a.db"), "").unwrap();
+        std::os::unix::fs::symlink("a.db", &inner).unwrap();
+        let held = FileLock::take(&inner).unwrap();
+        assert_eq!(FileLock::take(&real.join("a.db")).unwrap_err().class, FaultClass::TenantLocked);
+        drop(held);
     }
 }

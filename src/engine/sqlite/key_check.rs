@@ -61,6 +61,8 @@ impl KeyCheck {
     pub(super) async fn for_tenant(script: &Script, tenant: &mut SqliteSession) -> Self {
         if syntax(script.engine).foreign_keys(&script.statements) == ForeignKeys::TakesRows
             && let Some(tables) = taken_from(script.engine, &script.statements)
+            && let Some(tables) = with_former_names(tables, &script.statements)
+            && !hands_down(script, tenant).await
         {
             let names: Vec<String> = tables.iter().map(|table| literal(Engine::Sqlite, table)).collect();
             let refer = format!(
@@ -102,13 +104,48 @@ impl KeyCheck {
     }
 }
 
+/// The tables with the names that they have before and behind the renames of a script; `None`: one of them is not understood.
+fn with_former_names(mut tables: BTreeSet<String>, statements: &[String]) -> Option<BTreeSet<String>> {
+    let pieces = statements.iter().filter(|sql| mentions(sql, &["rename"])).flat_map(|sql| split(Engine::Sqlite, sql));
+    let is_understood = |piece: &str| !mentions(piece, &["rename"]) || effect(Engine::Sqlite, piece).is_some();
+    if !pieces.into_iter().all(|piece| is_understood(piece.text)) {
+        return None;
+    }
+    let renames = renames(statements);
+    let mut before = 0;
+    while before < tables.len() {
+        before = tables.len();
+        for (from, to) in &renames {
+            if tables.contains(from) || tables.contains(to) {
+                tables.extend([from.clone(), to.clone()]);
+            }
+        }
+    }
+    Some(tables)
+}
+
+/// Whether what a script replaces may have triggers: each of their statements replaces rows too
+/// (<https://www.sqlite.org/lang_createtrigger.html>).
+async fn hands_down(script: &Script, tenant: &mut SqliteSession) -> bool {
+    if !script.statements.iter().any(|sql| mentions(sql, &["replace"])) {
+        return false;
+    }
+    let triggers = "SELECT count(*) || '' FROM sqlite_master WHERE type = 'trigger'";
+    // A tenant that does not answer is told where its transaction begins.
+    script.statements.iter().any(|sql| mentions(sql, &["trigger"]))
+        || number(tenant, triggers).await.is_ok_and(|triggers| triggers > 0)
+}
+
 /// Whether a script that says nothing of foreign keys may replace rows without a word of it: by a trigger's body, or by the
 /// `ON CONFLICT REPLACE` of a table. With foreign keys on, that would take the rows that refer to them.
 async fn replaces_unseen(script: &Script, tenant: &mut SqliteSession) -> bool {
     let is_native = matches!(script.execution, Execution::Native { .. });
     let writes = is_native || script.statements.iter().any(|sql| mentions(sql, &["insert", "update", "delete"]));
     let is_unmentioned = || syntax(script.engine).foreign_keys(&script.statements) == ForeignKeys::Unmentioned;
-    if !writes || tenant.may_replace == Some(false) || !is_unmentioned() {
+    let makes = |sql: &&String| mentions(sql, &["trigger"]) && mentions(sql, &["replace"]);
+    let own: BTreeSet<String> =
+        script.statements.iter().filter(makes).flat_map(|sql| replaced_in(Engine::Sqlite, sql)).collect();
+    if !writes || tenant.may_replace == Some(false) && own.is_empty() || !is_unmentioned() {
         return false;
     }
     let referred = "SELECT DISTINCT lower(f.\"table\") FROM sqlite_master m JOIN pragma_foreign_key_list(m.name) f WHERE m.type = \
@@ -118,11 +155,16 @@ async fn replaces_unseen(script: &Script, tenant: &mut SqliteSession) -> bool {
     // A tenant that does not answer is told where its transaction begins.
     let Ok(replacing) = tenant.rows(replacing.to_owned()).await else { return false };
     tenant.may_replace = Some(!replacing.is_empty());
-    if replacing.is_empty() {
+    if replacing.is_empty() && own.is_empty() {
         return false;
     }
     let Ok(referred) = tenant.rows(referred.to_owned()).await else { return false };
     let is_referred = |table: &String| referred.iter().any(|row| row.must(0) == *table);
+    // The script's own trigger may name a table that it renames.
+    let renames = || script.statements.iter().any(|sql| mentions(sql, &["rename"]));
+    if own.iter().any(is_referred) || !own.is_empty() && !referred.is_empty() && renames() {
+        return true;
+    }
     let mut named = HashSet::new();
     script.statements.iter().for_each(|sql| names_in(Engine::Sqlite, sql, &mut named));
     replacing.iter().any(|row| {

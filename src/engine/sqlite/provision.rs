@@ -1,13 +1,14 @@
 //! A new tenant's file: a copy of a template under a second name, which is its mark.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::PathBuf;
 
 use async_trait::async_trait;
 
 use crate::engine::ScratchPlace;
+use crate::engine::final_script::{failed, remove_older, template_folder};
 use crate::engine::provision::{Fill, Ground, Provisioner, Site, Template, TemplateName, no_copies, taken};
 use crate::engine::sqlite::file::{beside, make_folder};
 use crate::model::fault::{Fault, FaultClass};
@@ -16,7 +17,7 @@ use crate::model::tenant::{Address, Tenant};
 pub(in crate::engine) struct Provision;
 
 /// The suffix of the second name.
-const MARK: &str = ".fleet-provision";
+pub(super) const MARK: &str = ".fleet-provision";
 
 #[async_trait]
 impl Provisioner for Provision {
@@ -77,9 +78,7 @@ impl Provisioner for Provision {
     }
 
     async fn template(&self, site: &Site, name: &TemplateName, fill: &Fill<'_>) -> Result<Template, Fault> {
-        let none = || no_copies("there is no folder for templates: neither XDG_CACHE_HOME nor HOME is set");
-        let folder = site.cache.as_ref().ok_or_else(none)?;
-        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| failed(folder, &error))?;
+        let folder = template_folder(site)?;
         let file = folder.join(format!("{}.db", name.whole()));
         if file.exists() {
             return Ok(Template::File(file));
@@ -109,17 +108,6 @@ impl Provisioner for Provision {
     }
 }
 
-/// Removes templates of the same program for other catalogs.
-fn remove_older(folder: &Path, name: &TemplateName) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
-    for entry in entries.flatten() {
-        let own = entry.file_name().to_string_lossy().into_owned();
-        if own.starts_with(&name.prefix()) && !own.starts_with(&name.whole()) && own.ends_with(".db") {
-            let _ = std::fs::remove_file(entry.path());
-        }
-    }
-}
-
 fn path(tenant: &Tenant) -> Result<&PathBuf, Fault> {
     match tenant.address_for_migrations() {
         Address::File(path) => Ok(path),
@@ -129,8 +117,4 @@ fn path(tenant: &Tenant) -> Result<&PathBuf, Fault> {
 
 fn same(one: &std::fs::Metadata, other: &std::fs::Metadata) -> bool {
     (one.dev(), one.ino()) == (other.dev(), other.ino())
-}
-
-fn failed(path: &Path, error: &io::Error) -> Fault {
-    Fault::new(FaultClass::UnknownDatabase, format!("{}: {error}", path.display()))
 }

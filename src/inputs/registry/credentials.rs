@@ -111,7 +111,11 @@ impl PasswordSource {
         Some(PasswordSource::Command(words.into_iter().map(|(word, _)| word.to_owned()).collect()))
     }
 
-    async fn fetch(&self, folder: &Path) -> Result<SecretString, String> {
+    /// The password, which is not one of a variable: those are read with the file.
+    ///
+    /// # Errors
+    /// The reason, without a secret.
+    pub(crate) async fn fetch(&self, folder: &Path) -> Result<SecretString, String> {
         match self {
             PasswordSource::Env(name) => Err(format!("the environment variable {name} was not read")),
             PasswordSource::File(path) => {

@@ -11,9 +11,11 @@ use std::sync::Arc;
 use secrecy::ExposeSecret;
 
 use super::credentials::Passwords;
+use super::discovered::Discovered;
 use super::identity::{Folders, Identity};
 use super::patterns::is_glob;
-use super::{REST, WaveRule, dependencies, tenants, waves};
+use super::sources::{self, Source};
+use super::{REST, ServerRule, WaveRule, dependencies, servers, tenants, waves};
 use crate::inputs::{
     Diagnostics, LedgerLocation, Mistakes, Overrides, ServerUrl, Settings, Sources, Variables, folder_of,
     read_settings, unknown_key, with_document,
@@ -24,8 +26,21 @@ use crate::model::text::suggestion;
 /// The name of the tenant file.
 pub(crate) const FILE_NAME: &str = "tenants.toml";
 
-const SECTIONS: [&str; 11] =
-    ["fleet", "defaults", "scratch", "backup", "hooks", "check", "assertion", "seed", "migrations", "wave", "tenant"];
+const SECTIONS: [&str; 13] = [
+    "fleet",
+    "defaults",
+    "scratch",
+    "backup",
+    "hooks",
+    "check",
+    "assertion",
+    "seed",
+    "migrations",
+    "wave",
+    "server",
+    "source",
+    "tenant",
+];
 
 /// The tenant file in `start` or in the nearest folder above it.
 pub(crate) fn find(start: &Path) -> Option<PathBuf> {
@@ -39,16 +54,24 @@ pub(crate) struct Registry {
     pub(crate) path: PathBuf,
     /// The settings, with environment and flags laid over those of the file.
     pub(crate) settings: Settings,
-    /// All tenants, in file order.
+    /// All tenants, in file order; those of sources behind them, unless the sources were not read.
     pub(crate) tenants: Vec<Arc<Tenant>>,
+    /// The sources of other tenants.
+    pub(crate) sources: Vec<Source>,
+    /// Whether the tenants of the sources are among the tenants.
+    pub(crate) is_whole: bool,
     /// The waves, in file order; tenants without a match form the last wave.
     pub(crate) waves: Vec<WaveRule>,
+    /// The limits of servers, in file order; the first that matches a server is its own.
+    pub(crate) servers: Vec<ServerRule>,
     /// Warnings about allowed but inadvisable settings, as sentences for people.
     pub(crate) warnings: Vec<String>,
     /// The passwords that are kept elsewhere.
     pub(crate) passwords: Arc<Passwords>,
     /// The first tenant whose password is in the file, and the number of such tenants.
     literal_passwords: Option<(TenantId, usize)>,
+    /// Whether the URL of a source holds its password.
+    literal_in_source: bool,
 }
 
 impl fmt::Debug for Registry {
@@ -59,11 +82,12 @@ impl fmt::Debug for Registry {
     }
 }
 
-/// Reads the tenant file at `path`, with the environment of this process and `overrides` laid over its settings.
+/// Reads the tenant file at `path`, with the environment of this process and `overrides` laid over its settings, and with
+/// the answers of its sources, if they have been asked.
 ///
 /// # Errors
 /// All mistakes of the file at once, or that it can't be read.
-pub(crate) fn load(path: &Path, overrides: &Overrides) -> Result<Registry, Mistakes> {
+pub(crate) fn load(path: &Path, overrides: &Overrides, discovered: Option<&Discovered>) -> Result<Registry, Mistakes> {
     let unreadable = |why: String, help: &str| Mistakes::unreadable(path, why, help);
     let bytes = std::fs::read(path).map_err(|e| {
         unreadable(format!("can't read {}: {e}", path.display()), "name the file with --config FILE or FLEET_CONFIG")
@@ -72,13 +96,14 @@ pub(crate) fn load(path: &Path, overrides: &Overrides) -> Result<Registry, Mista
         let line = e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
         unreadable(format!("line {line} of {} is not UTF-8 text", path.display()), "save the file as UTF-8")
     })?;
-    let mut registry = Registry::parse(&text, path, overrides, &Variables::of_process())?;
+    let mut registry = Registry::parse_with(&text, path, (overrides, &Variables::of_process()), discovered)?;
     registry.warn_of_readers();
     Ok(registry)
 }
 
 impl Registry {
-    /// Reads the text of a tenant file. Relative paths in it start at the folder of `path`, which need not exist.
+    /// Reads the text of a tenant file, without its sources. Relative paths in it start at the folder of `path`, which need
+    /// not exist.
     ///
     /// # Errors
     /// All mistakes of the text at once.
@@ -88,38 +113,66 @@ impl Registry {
         overrides: &Overrides,
         variables: &Variables,
     ) -> Result<Self, Mistakes> {
+        Registry::parse_with(text, path, (overrides, variables), None)
+    }
+
+    /// As [`Registry::parse`], with the answers of the sources.
+    ///
+    /// # Errors
+    /// As [`Registry::parse`]; a mistake in an answer names the source and the row.
+    pub(crate) fn parse_with(
+        text: &str,
+        path: &Path,
+        (overrides, variables): (&Overrides, &Variables),
+        discovered: Option<&Discovered>,
+    ) -> Result<Self, Mistakes> {
         let folder = folder_of(path);
         let sources = Sources { folder: &folder, overrides, variables };
         let mut drafts = Diagnostics::default();
-        let (settings, waves, read) = with_document(text, &mut drafts, |document, drafts| {
-            for key in document.root.keys().filter(|key| !SECTIONS.contains(&&**key.get_ref())) {
-                unknown_key(key, "the file", &SECTIONS, drafts);
-            }
-            let settings = read_settings(document, sources, drafts);
-            let (waves, read) =
-                (waves::read(document, sources.variables, drafts), tenants::read(document, sources, drafts));
-            // A tenant that can't be read changes the percentages of all others, so waves are compared only without
-            // mistakes.
-            if drafts.is_empty() && !read.dependencies.is_empty() {
-                compare_waves(&waves, &read, drafts);
-            }
-            (settings, waves, read)
-        });
+        let (settings, (waves, servers), (mut read, sources, literal_in_source)) =
+            with_document(text, &mut drafts, |document, drafts| {
+                for key in document.root.keys().filter(|key| !SECTIONS.contains(&&**key.get_ref())) {
+                    unknown_key(key, "the file", &SECTIONS, drafts);
+                }
+                let settings = read_settings(document, sources, drafts);
+                let waves = waves::read(document, sources.variables, drafts);
+                let servers = servers::read(document, drafts);
+                let declared = sources::read(document, sources, drafts);
+                let read = tenants::read(document, sources, (&declared, discovered), drafts);
+                let is_whole = discovered.is_some() || declared.list.is_empty();
+                // A tenant that can't be read changes the percentages of all others, so waves are compared only without
+                // mistakes.
+                if drafts.is_empty() && is_whole && !read.dependencies.is_empty() {
+                    compare_waves(&waves, &read, drafts);
+                }
+                let (sources, literal) =
+                    (declared.list.into_iter().map(|(source, _)| source), declared.literal_password);
+                (settings, (waves, servers), (read, sources.collect::<Vec<_>>(), literal))
+            });
         drafts.finish(path, text)?;
+        let is_whole = discovered.is_some() || sources.is_empty();
 
         let mut warnings = settings.warnings.clone();
-        warnings.extend(strangers(&waves, &read.tenants));
-        warnings.extend(waves.iter().filter_map(|wave| wave.why_empty(&read.tenants)));
-        warnings.extend(waves::taken_before(&waves, &read.tenants));
+        if is_whole {
+            warnings.extend(strangers(&waves, &read.tenants));
+            warnings.extend(waves.iter().filter_map(|wave| wave.why_empty(&read.tenants)));
+            warnings.extend(waves::taken_before(&waves, &read.tenants));
+            warnings.extend(servers::strangers(&servers, &read.tenants));
+        }
+        servers::tell(&servers, &mut read.tenants);
         let passwords = Arc::new(Passwords::new(folder, read.pending, settings.password_max_age));
         Ok(Registry {
             path: path.to_owned(),
             settings,
             tenants: read.tenants,
+            sources,
+            is_whole,
             waves,
+            servers,
             warnings,
             passwords,
             literal_passwords: read.literal_passwords,
+            literal_in_source,
         })
     }
 
@@ -136,9 +189,10 @@ impl Registry {
                  run: chmod 600 {path}, or write password = {{ env = \"VAR\" }}"
             ));
         }
-        if self.settings.scratch.literal_password {
+        let places = [(self.settings.scratch.literal_password, "[scratch]"), (self.literal_in_source, "a [[source]]")];
+        for (_, place) in places.into_iter().filter(|(holds, _)| *holds) {
             self.warnings.push(format!(
-                "{path} holds a password in [scratch] and can be read by others (mode {mode:03o}); run: chmod 600 {path}, or \
+                "{path} holds a password in {place} and can be read by others (mode {mode:03o}); run: chmod 600 {path}, or \
                  write ${{VAR}} in its place"
             ));
         }

@@ -38,7 +38,7 @@ pub(super) fn read(wave: &Reader<'_, '_>, source: Source<'_, '_>, drafts: &mut D
         timeout: reader.duration("timeout", false, drafts).unwrap_or(TIMEOUT),
         checks: checks.into_iter().flatten().collect(),
         then: action("then", &["continue", "pause"], drafts).unwrap_or(GateAction::Continue),
-        on_failure: action("on_failure", &["stop", "pause"], drafts).unwrap_or(GateAction::Stop),
+        on_failure: action("on_failure", &["stop", "pause", "rollback_wave"], drafts).unwrap_or(GateAction::Stop),
     };
     let is_said = ["soak", "verify", "command", "http", "prometheus", "then"].iter().any(|key| reader.has(key));
     if !is_said {

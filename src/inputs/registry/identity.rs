@@ -27,13 +27,16 @@ impl Identity {
             host: url.host.to_lowercase(),
             port: url.port,
             database: url.database.clone(),
-            schema: schema.map(str::to_owned),
+            schema: Some(url.home(schema)),
         }
     }
 
     /// The database as a whole, for a conservative comparison: without a schema, and with one name for this machine.
     pub(crate) fn whole_database(url: &ServerUrl) -> Self {
         let mut whole = Identity::of_server(url, None);
+        if let Identity::Server { schema, .. } = &mut whole {
+            *schema = None;
+        }
         if let Identity::Server { host, .. } = &mut whole
             && matches!(host.as_str(), "127.0.0.1" | "::1" | "[::1]")
         {

@@ -10,8 +10,11 @@ use secrecy::SecretString;
 
 use super::credentials::{PasswordSource, Pending};
 use super::dependencies::{self, Dependency};
+use super::discovered::{Discovered, ROW_KEYS};
 use super::hold;
 use super::identity::{Folders, Identity};
+use super::sources::{Declared, Source};
+use crate::inputs::database_url::Expanded;
 use crate::inputs::{Diagnostics, Document, Item, Reader, ServerUrl, Sources, expand, is_sqlite, sqlite_path};
 use crate::model::hold::Hold;
 use crate::model::tenant::{Address, Engine, Tenant, TenantId};
@@ -55,17 +58,25 @@ pub(crate) struct Read {
     pub(crate) dependencies: Vec<Dependency>,
 }
 
-/// Reads all tenants.
-pub(crate) fn read(document: &Document<'_>, sources: Sources<'_>, drafts: &mut Diagnostics) -> Read {
-    let defaults = Defaults::read(document, sources, drafts);
+/// Reads all tenants: those of the file, then those of its sources, if these have been read.
+pub(crate) fn read(
+    document: &Document<'_>,
+    sources: Sources<'_>,
+    (declared, discovered): (&Declared<'_, '_>, Option<&Discovered>),
+    drafts: &mut Diagnostics,
+) -> Read {
+    let defaults = document.root.get("defaults");
+    let defaults = defaults.map(|item| Defaults::default().over(item, "[defaults]", sources, drafts));
+    let defaults = defaults.unwrap_or_default();
     let list = match document.root.get("tenant") {
-        None => {
+        None if declared.list.is_empty() => {
             let help = "add one: [[tenant]] with id = \"acme\" and url = \"sqlite:data/acme.db\"";
             drafts.elsewhere("the file has no tenant").help(help).absence();
             return Read::default();
         }
+        None => None,
         Some(item) => match item.get_ref().as_array() {
-            Some(list) if !list.is_empty() => list,
+            Some(list) if !list.is_empty() => Some(list),
             _ => {
                 drafts.at(item.span(), "`tenant` must be a list of tables").help("write [[tenant]], with two brackets");
                 return Read::default();
@@ -82,21 +93,28 @@ pub(crate) fn read(document: &Document<'_>, sources: Sources<'_>, drafts: &mut D
         folders: Folders::default(),
         servers: HashMap::new(),
         unset: HashMap::new(),
-        out: Read { tenants: Vec::with_capacity(list.len()), ..Read::default() },
+        source: None,
+        out: Read::default(),
     };
-    for item in list.iter() {
+    for item in list.into_iter().flat_map(|list| list.iter()) {
         reading.tenant(item);
     }
-    let known = reading.ids.keys().map(String::as_str).collect();
-    dependencies::check(&reading.out.dependencies, &known, reading.drafts);
+    for (source, own) in &declared.list {
+        reading.source(source, *own, discovered);
+    }
+    // A tenant of a source that was not read is not known.
+    if declared.list.is_empty() || discovered.is_some() {
+        let known = reading.ids.keys().map(String::as_str).collect();
+        dependencies::check(&reading.out.dependencies, &known, reading.drafts);
+    }
     for (name, unset) in reading.unset {
         unset.note(&name, reading.drafts);
     }
     reading.out
 }
 
-/// `[defaults]`.
-#[derive(Default)]
+/// `[defaults]`, and that of a source over it.
+#[derive(Default, Clone)]
 struct Defaults {
     create_missing: bool,
     single_writer: bool,
@@ -107,18 +125,19 @@ struct Defaults {
 }
 
 impl Defaults {
-    fn read(document: &Document<'_>, sources: Sources<'_>, drafts: &mut Diagnostics) -> Self {
-        let Some(item) = document.root.get("defaults") else { return Defaults::default() };
-        let Some(reader) = Reader::of(item, "[defaults]", &DEFAULT_KEYS, drafts) else { return Defaults::default() };
+    /// These with the values of a table over them; `what` names it.
+    fn over(&self, item: &Item<'_>, what: &str, sources: Sources<'_>, drafts: &mut Diagnostics) -> Self {
+        let mut over = self.clone();
+        let Some(reader) = Reader::of(item, what, &DEFAULT_KEYS, drafts) else { return over };
         let password = reader.item("password");
-        Defaults {
-            create_missing: reader.boolean("create_missing", drafts).unwrap_or(false),
-            single_writer: reader.boolean("single_writer", drafts).unwrap_or(false),
-            shared_schemas: shared_schemas(&reader, drafts).unwrap_or_default(),
-            password: password.and_then(|at| Some((PasswordSource::read(at, sources.folder, drafts)?, at.span()))),
-            server: server(&reader, drafts),
-            tags: reader.labels("tags", drafts).unwrap_or_default().into_iter().collect(),
-        }
+        let password = password.and_then(|at| Some((PasswordSource::read(at, sources.folder, drafts)?, at.span())));
+        over.create_missing = reader.boolean("create_missing", drafts).unwrap_or(over.create_missing);
+        over.single_writer = reader.boolean("single_writer", drafts).unwrap_or(over.single_writer);
+        over.shared_schemas = shared_schemas(&reader, drafts).unwrap_or(over.shared_schemas);
+        over.password = password.or(over.password);
+        over.server = server(&reader, drafts).or(over.server);
+        over.tags.extend(reader.labels("tags", drafts).unwrap_or_default());
+        over
     }
 }
 
@@ -133,7 +152,7 @@ fn label<'a>(reader: &Reader<'a, '_>, key: &str, drafts: &mut Diagnostics) -> Op
 }
 
 /// A text that must not be empty and not longer than [`LONGEST_NAME`]. `what` names it.
-fn name<'a>(reader: &Reader<'a, '_>, key: &str, what: &str, drafts: &mut Diagnostics) -> Option<&'a str> {
+pub(super) fn name<'a>(reader: &Reader<'a, '_>, key: &str, what: &str, drafts: &mut Diagnostics) -> Option<&'a str> {
     let text = label(reader, key, drafts)?;
     if text.chars().nth(LONGEST_NAME).is_some() {
         drafts.too_long(reader.at(key), what, LONGEST_NAME);
@@ -163,6 +182,8 @@ struct TenantParser<'a, 'd> {
     folders: Folders,
     servers: HashMap<String, Arc<str>>,
     unset: HashMap<String, Unset>,
+    /// The source whose rows are read.
+    source: Option<Source>,
     out: Read,
 }
 
@@ -205,8 +226,24 @@ fn shared_schemas(reader: &Reader<'_, '_>, drafts: &mut Diagnostics) -> Option<V
 }
 
 impl TenantParser<'_, '_> {
+    /// The tenants of a source, each as a table at the source's place; mistakes name the row.
+    fn source(&mut self, source: &Source, own: Option<&Item<'_>>, discovered: Option<&Discovered>) {
+        let of_source = own.map(|item| self.defaults.over(item, "[source.defaults]", self.sources, self.drafts));
+        let Some(rows) = discovered.and_then(|discovered| discovered.get(&source.name)) else { return };
+        let of_fleet = of_source.map(|defaults| std::mem::replace(&mut self.defaults, defaults));
+        self.source = Some(source.clone());
+        for row in rows {
+            let before = self.drafts.len();
+            self.tenant(&row.table(&source.at));
+            self.drafts.name_since(before, || format!("source `{}`, {}", source.name, row.name()));
+        }
+        self.source = None;
+        self.defaults = of_fleet.unwrap_or_else(|| std::mem::take(&mut self.defaults));
+    }
+
     fn tenant(&mut self, item: &Item<'_>) {
-        let Some(reader) = Reader::of(item, "[[tenant]]", &KEYS, self.drafts) else { return };
+        let keys: (&str, &[&str]) = if self.source.is_some() { ("a row", &ROW_KEYS) } else { ("[[tenant]]", &KEYS) };
+        let Some(reader) = Reader::of(item, keys.0, keys.1, self.drafts) else { return };
         let id = self.id(&reader);
         let create_missing = reader.boolean("create_missing", self.drafts).unwrap_or(self.defaults.create_missing);
         let single_writer = reader.boolean("single_writer", self.drafts).unwrap_or(self.defaults.single_writer);
@@ -271,8 +308,12 @@ impl TenantParser<'_, '_> {
             online,
             depends_on,
             hold,
+            per_server: None,
+            source: self.source.as_ref().map(|source| source.name.clone()),
         };
-        self.password(&reader, &mut tenant, source.zip(password.map(Item::span)), (target, migration));
+        let of_source = || self.source.as_ref().and_then(Source::own_password);
+        let own = source.zip(password.map(Item::span)).or_else(of_source);
+        self.password(&reader, &mut tenant, own, (target, migration));
         self.out.tenants.push(Arc::new(tenant));
     }
 
@@ -321,7 +362,12 @@ impl TenantParser<'_, '_> {
         let note =
             |wrong| _ = self.drafts.at(item.span(), wrong).help("write: url = \"sqlite:path/to/file.db\"").hide();
         let template = wrong.map_err(note).ok()?;
-        let expanded = match expand(template, self.sources.variables) {
+        let expanded = match self.source {
+            // Whoever writes a row has no business in the environment of this process.
+            Some(_) => Ok(Expanded { text: template.to_owned(), literal_password: false }),
+            None => expand(template, self.sources.variables),
+        };
+        let expanded = match expanded {
             Ok(expanded) => expanded,
             Err(problems) => {
                 for (problem, part) in problems {

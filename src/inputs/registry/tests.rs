@@ -104,8 +104,8 @@ fn a_whole_file_is_read() {
     assert_eq!((c.engine, &*c.server, address(&c.address)), (Engine::Sqlite, "local", "/fleet/data/c.db".to_owned()));
     let [canary, early] = &fleet.waves[..] else { panic!("{fleet:?}") };
     assert_eq!(canary.members.pick(&fleet.tenants), [true, true, false]);
-    assert_eq!((canary.concurrency.map(usize::from), canary.max_failures), (Some(2), Some(FailureBudget::Count(0))));
-    assert_eq!((early.members.percent, early.max_failures), (Some(5), Some(FailureBudget::Percent(10))));
+    assert_eq!((canary.concurrency.map(usize::from), canary.max_failures), (Some(2), Some(FailureBudget::NONE)));
+    assert_eq!((early.members.percent, early.max_failures), (Some(5), Some("10%".parse().unwrap())));
     assert!(fleet.warnings.is_empty());
 }
 
@@ -218,6 +218,14 @@ fn schemas_of_one_database_and_the_database_itself_are_different_tenants() {
     assert_eq!(good(&text, []).tenants.len(), 3);
     let text = text + &tenant("d", &format!("{url}\nschema = \"b\""));
     assert_eq!(mistakes(&text, [])[0].2, "tenants `b` and `d` are one database");
+    // Nothing said is `public`, and the URL may say a schema.
+    let text = tenant("a", url) + &tenant("b", &format!("{url}\nschema = \"public\""));
+    assert_eq!(mistakes(&text, [])[0].2, "tenants `a` and `b` are one database");
+    for option in ["options[search_path]=b,x", "options=-c%20search_path%3Db"] {
+        let text = tenant("a", &format!("{url}\nschema = \"b\""))
+            + &tenant("b", &format!("url = \"postgres://h/app?{option}\""));
+        assert_eq!(mistakes(&text, [])[0].2, "tenants `a` and `b` are one database", "{option}");
+    }
 }
 
 #[test]
@@ -431,10 +439,10 @@ fn the_file_is_found_upward_and_a_missing_one_is_told() {
     assert!(find(&below).is_none_or(|found| !found.starts_with(dir.path())));
     std::fs::write(dir.path().join(FILE_NAME), tenant("a", "url = \"a.db\"")).unwrap();
     assert_eq!(find(&below), Some(dir.path().join(FILE_NAME)));
-    let missing = load(&below.join("x.toml"), &Overrides::default()).unwrap_err().to_string();
+    let missing = load(&below.join("x.toml"), &Overrides::default(), None).unwrap_err().to_string();
     assert!(missing.contains("can't read") && missing.contains("--config"), "{missing}");
     std::fs::write(below.join("x.toml"), b"a\n\xff").unwrap();
-    let bytes = load(&below.join("x.toml"), &Overrides::default()).unwrap_err().to_string();
+    let bytes = load(&below.join("x.toml"), &Overrides::default(), None).unwrap_err().to_string();
     assert!(bytes.contains("line 2") && bytes.contains("UTF-8"), "{bytes}");
 }
 
@@ -449,7 +457,7 @@ fn passwords_that_others_can_read_are_warned_of() {
     std::fs::write(&path, text).unwrap();
     let warnings = |mode: u32| {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-        load(&path, &Overrides::default()).unwrap().warnings
+        load(&path, &Overrides::default(), None).unwrap().warnings
     };
     assert!(warnings(0o600).is_empty());
     let told = warnings(0o640).concat();

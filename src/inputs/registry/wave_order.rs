@@ -10,15 +10,18 @@ use crate::model::tenant::Tenant;
 pub(crate) enum WaveOrder {
     /// By id.
     Id,
+    /// By the size of the database, the largest first. It is asked for; the file does not know it.
+    Largest,
     /// By the value of this tag: numbers first and by their size, then texts, tenants without the tag last.
     Tag(String),
 }
 
 impl WaveOrder {
-    /// The order of two tenants.
+    /// The order of two tenants, as far as the file says it.
     pub(crate) fn compare(&self, a: &Tenant, b: &Tenant) -> Ordering {
         match self {
             WaveOrder::Id => a.id.cmp(&b.id),
+            WaveOrder::Largest => Ordering::Equal,
             WaveOrder::Tag(key) => {
                 let rank = |tenant: &'_ Tenant| match tenant.tags.get(key) {
                     None => (2, 0, String::new()),
@@ -39,6 +42,7 @@ impl FromStr for WaveOrder {
     fn from_str(text: &str) -> Result<Self, ()> {
         match (text, text.strip_prefix("tag:")) {
             ("id", _) => Ok(WaveOrder::Id),
+            ("largest", _) => Ok(WaveOrder::Largest),
             (_, Some(key)) if !key.is_empty() => Ok(WaveOrder::Tag(key.to_owned())),
             _ => Err(()),
         }
@@ -47,36 +51,20 @@ impl FromStr for WaveOrder {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
-    use crate::model::tenant::{Address, Engine, TenantId};
+    use crate::model::tenant::{Address, Engine};
 
     #[test]
     fn numbers_come_before_texts_and_tenants_without_the_tag_last() {
         let tenant = |id: &str, value: Option<&str>| Tenant {
-            id: TenantId::from(id),
-            engine: Engine::Sqlite,
-            flavour: std::sync::Arc::default(),
-            hold: Default::default(),
-            server: "s".into(),
-            tags: value.map(|value| ("size".to_owned(), value.to_owned())).into_iter().collect::<BTreeMap<_, _>>(),
-            schema: None,
-            address: Address::File("t.db".into()),
-            migration_address: None,
-            create_missing: false,
-            single_writer: false,
-            lock_timeout: None,
-            transaction: None,
-            online: None,
-            shared_schemas: Vec::new(),
-            depends_on: Vec::new(),
+            tags: value.map(|value| ("size".to_owned(), value.to_owned())).into_iter().collect(),
+            ..Tenant::apart(id, Engine::Sqlite, Address::File("t.db".into()))
         };
         let order: WaveOrder = "tag:size".parse().unwrap();
         let mut all = [("a", None), ("b", Some("10")), ("c", Some("x")), ("d", Some("9")), ("e", Some("9"))]
             .map(|(id, value)| tenant(id, value));
         all.sort_by(|a, b| order.compare(a, b));
         assert_eq!(all.map(|t| t.id.to_string()).concat(), "debca");
-        assert!("largest".parse::<WaveOrder>().is_err() && "tag:".parse::<WaveOrder>().is_err());
+        assert!("smallest".parse::<WaveOrder>().is_err() && "tag:".parse::<WaveOrder>().is_err());
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Rules only: the selection decides which tenants a run takes.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::policy::{FailureBudget, Gate, Window};
 /// The name of the last wave: all tenants that no rule matched.
 pub(crate) const REST: &str = "rest";
 
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 17] = [
     "name",
     "tags",
     "tenants",
@@ -37,6 +37,7 @@ const KEYS: [&str; 16] = [
     "transaction",
     "online",
     "window",
+    "depends_on",
     "gate",
 ];
 
@@ -63,6 +64,8 @@ pub(crate) struct WaveRule {
     pub(crate) online: Option<bool>,
     /// Its maintenance window.
     pub(crate) window: Option<Window>,
+    /// The waves that it waits for; `None`: all before it.
+    pub(crate) depends_on: Option<Vec<String>>,
     /// The gate between it and the next one.
     pub(crate) gate: Option<Gate>,
 }
@@ -82,6 +85,8 @@ pub(crate) struct Members {
     pub(crate) count: Option<usize>,
     /// Whether a tenant is added for each engine and server that would have none, of those that no earlier wave has.
     pub(crate) stratified: bool,
+    /// Whether a tenant is added for each start version, too: they are read for it.
+    pub(crate) versions: bool,
 }
 
 impl Members {
@@ -190,9 +195,40 @@ pub(crate) fn read(document: &Document<'_>, variables: &Variables, drafts: &mut 
             drafts.at(at, format!("a second wave has the name `{name}`")).related(first, "the first is here");
         }
         let gate = gates::read(&reader, (document, variables), drafts);
-        waves.push(WaveRule { gate, ..rule(&reader, name.unwrap_or_default(), drafts) });
+        let depends_on = depends_on(&reader, &waves, drafts);
+        waves.push(WaveRule { gate, depends_on, ..rule(&reader, name.unwrap_or_default(), drafts) });
     }
     waves
+}
+
+/// The waves that a wave waits for, which come before it.
+fn depends_on(reader: &Reader<'_, '_>, before: &[WaveRule], drafts: &mut Diagnostics) -> Option<Vec<String>> {
+    let names = reader.names("depends_on", drafts)?;
+    for (name, at) in names.iter().filter(|(name, _)| before.iter().all(|wave| wave.name != *name)) {
+        let draft = drafts.at(at.clone(), format!("`depends_on` names `{name}`, which is no wave before this one"));
+        match suggestion(name, before.iter().map(|wave| wave.name.as_str())) {
+            Some(near) => draft.help(format!("did you mean `{near}`?")),
+            None => draft.help("name waves that stand above it; waves run in the order of the file"),
+        };
+    }
+    Some(names.into_iter().map(|(name, _)| name.to_owned()).collect())
+}
+
+/// The waves that each wave waits for, by its place, with those that they wait for themselves; the rest waits for all.
+pub(crate) fn waits_for(rules: &[WaveRule]) -> Vec<BTreeSet<String>> {
+    let mut all: Vec<BTreeSet<String>> = Vec::new();
+    for (place, rule) in rules.iter().enumerate() {
+        let of_name = |name: &String| rules[..place].iter().position(|other| other.name == *name);
+        let direct: Vec<usize> = match &rule.depends_on {
+            Some(names) => names.iter().filter_map(of_name).collect(),
+            None => (0..place).collect(),
+        };
+        let names = direct.iter().flat_map(|&other| all[other].iter().chain([&rules[other].name]));
+        let names = names.cloned().collect();
+        all.push(names);
+    }
+    all.push(rules.iter().map(|rule| rule.name.clone()).collect());
+    all
 }
 
 fn name(reader: &Reader<'_, '_>, drafts: &mut Diagnostics) -> Option<String> {
@@ -230,13 +266,15 @@ fn rule(reader: &Reader<'_, '_>, name: String, drafts: &mut Diagnostics) -> Wave
             drafts.at(item.span(), message).help("fill it or remove it");
         }
     }
+    let strata = stratified(reader, drafts);
     let members = Members {
         tags: reader.labels("tags", drafts).unwrap_or_default(),
         tenants: patterns(reader, "tenants", drafts),
         servers: patterns(reader, "servers", drafts),
         percent: reader.number("percent", 0..=100, drafts),
         count: reader.number("count", 1..=i64::from(u32::MAX), drafts),
-        stratified: reader.boolean("stratified", drafts).unwrap_or_default(),
+        stratified: strata.is_some(),
+        versions: strata == Some(VERSIONS),
     };
     let cap = |key, drafts: &mut _| reader.number(key, 1..=1_000_000, drafts).and_then(NonZeroUsize::new);
     WaveRule {
@@ -250,12 +288,30 @@ fn rule(reader: &Reader<'_, '_>, name: String, drafts: &mut Diagnostics) -> Wave
         transaction: reader.transaction(drafts),
         online: reader.boolean("online", drafts),
         window: reader.window(drafts),
+        depends_on: None,
         gate: None,
     }
 }
 
+/// The word for waves that have start versions among their strata.
+const VERSIONS: &str = "versions";
+
+/// `stratified`: true, false, or [`VERSIONS`]; `None`: it is not.
+fn stratified(reader: &Reader<'_, '_>, drafts: &mut Diagnostics) -> Option<&'static str> {
+    let item = reader.item("stratified")?;
+    match (item.get_ref().as_bool(), item.get_ref().as_str()) {
+        (Some(is), _) => is.then_some("places"),
+        (None, Some(VERSIONS)) => Some(VERSIONS),
+        _ => {
+            let draft = drafts.at(item.span(), format!("`stratified` must be true, false or \"{VERSIONS}\""));
+            draft.help("true: a tenant of each engine and server; \"versions\": and of each start version, which are read for it");
+            None
+        }
+    }
+}
+
 /// A list of names and globs.
-fn patterns(reader: &Reader<'_, '_>, key: &str, drafts: &mut Diagnostics) -> Patterns {
+pub(super) fn patterns(reader: &Reader<'_, '_>, key: &str, drafts: &mut Diagnostics) -> Patterns {
     let texts = reader.names(key, drafts).unwrap_or_default();
     for (text, at) in &texts {
         if let Err(bad) = Patterns::new([*text]) {
@@ -269,7 +325,7 @@ fn order(reader: &Reader<'_, '_>, drafts: &mut Diagnostics) -> Option<WaveOrder>
     let text = reader.text("order", drafts)?;
     let order = text.parse().ok();
     if order.is_none() {
-        let help = "write order = \"id\", or order = \"tag:KEY\" for the value of a tag";
+        let help = "write order = \"id\", order = \"largest\", or order = \"tag:KEY\" for the value of a tag";
         drafts.at(reader.at("order"), format!("`{text}` is no order of tenants")).help(help);
     }
     order

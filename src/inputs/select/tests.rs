@@ -54,7 +54,7 @@ fn waves_take_their_first_match_and_the_rest_comes_last() {
         ]
     );
     let budgets: Vec<_> = selection.waves.iter().map(|wave| wave.max_failures).collect();
-    assert_eq!(budgets, [FailureBudget::Count(0), FailureBudget::Count(1), FailureBudget::Percent(5)]);
+    assert_eq!(budgets, ["0", "1", "5%"].map(|text| text.parse::<FailureBudget>().unwrap()));
     assert_eq!(selection.waves[0].concurrency, NonZeroUsize::new(1));
     assert_eq!((selection.len(), selection.held_back), (10, 0));
 }
@@ -97,11 +97,11 @@ fn a_wave_has_its_own_order_and_a_limit_follows_it() {
 
 #[test]
 fn an_only_wave_has_the_budget_of_the_fleet_and_empty_waves_are_dropped() {
-    let filter = Filter { wave: texts(&["canary"]), ..Filter::default() };
+    let filter = Filter { wave: texts(&["rest"]), ..Filter::default() };
     let selection = select(&registry(&ten()), &filter).unwrap();
     assert_eq!(selection.waves.len(), 1);
-    assert_eq!(selection.waves[0].max_failures, FailureBudget::Percent(5));
-    assert_eq!(selection.mismatches.len(), 8);
+    assert_eq!(selection.waves[0].max_failures, "5%".parse().unwrap());
+    assert_eq!(selection.mismatches.len(), 4);
     assert!(selection.mismatches.iter().all(|(_, why)| *why == Mismatch::Wave));
     assert_eq!(selection.held_back, 0);
 }
@@ -303,4 +303,26 @@ proptest! {
         expected.sort();
         prop_assert_eq!(all, expected);
     }
+}
+
+#[test]
+fn a_canary_alone_may_have_no_failure_unless_a_wave_or_a_flag_says_so() {
+    let budget = |text: &str, filter: Filter| select(&registry(text), &filter).unwrap().waves[0].max_failures;
+    let canary = || Filter { canary: true, ..Filter::default() };
+    let named = |wave: &str| Filter { wave: vec![wave.to_owned()], ..Filter::default() };
+    for filter in [
+        canary(),
+        named("canary"),
+        Filter { canary_percent: Some(50), ..Filter::default() },
+        Filter { tenants: vec!["t9".to_owned()], of_canary: true, ..Filter::default() },
+    ] {
+        assert_eq!(budget(&ten(), filter.clone()), FailureBudget::NONE, "{filter:?}");
+    }
+    assert_eq!(budget(&ten(), named("rest")), "5%".parse().unwrap());
+    let own = ten().replace("concurrency = 1\n", "max_failures = 2\n");
+    assert_eq!(budget(&own, canary()), "2".parse().unwrap());
+    let path = Path::new("/fleet/tenants.toml");
+    let flags = Overrides::from([("max_failures", "3")]);
+    let flagged = Registry::parse(&ten(), path, &flags, &Variables::default()).unwrap();
+    assert_eq!(select(&flagged, &canary()).unwrap().waves[0].max_failures, "3".parse().unwrap());
 }

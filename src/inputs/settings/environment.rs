@@ -11,7 +11,7 @@ use crate::model::text::{is_slip, suggestion};
 const PREFIX: &str = "fleet_";
 
 /// Read by the command line.
-const OF_COMMAND_LINE: [&str; 3] = ["config", "color", "log"];
+const OF_COMMAND_LINE: [&str; 4] = ["config", "color", "log", "serve_token"];
 
 /// Told to the command of a backup, all together; it may call this program.
 const OF_BACKUPS: [&str; 4] = ["FLEET_TENANT", "FLEET_ENGINE", "FLEET_SERVER", "FLEET_RUN"];

@@ -72,6 +72,8 @@ pub(crate) struct Settings {
     pub(crate) deadline: Option<Deadline>,
     pub(crate) window: Window,
     outside_window: OutsideWindow,
+    #[serde(deserialize_with = "duration")]
+    pub(crate) lease: Duration,
     /// In percent, from 1 to 100.
     #[serde(deserialize_with = "percent")]
     pub(crate) outage: u8,
@@ -228,6 +230,13 @@ impl From<String> for LedgerLocation {
 }
 
 impl LedgerLocation {
+    /// The URL of a database on PostgreSQL.
+    #[cfg(feature = "queue")]
+    pub(crate) fn postgres_url(&self) -> Option<&str> {
+        let LedgerLocation::Url(url) = self else { return None };
+        Some(url.expose_secret()).filter(|url| url.starts_with("postgres"))
+    }
+
     /// The same place, checked, with all its relative paths starting at `folder`.
     fn beside(self, folder: &Path) -> Result<Self, UrlProblem> {
         match self {
@@ -290,6 +299,11 @@ impl Overrides {
     /// The text of a key's flag.
     pub(crate) fn get(&self, key: &str) -> Option<&str> {
         self.0.get(key).map(String::as_str)
+    }
+
+    /// These, and others of `more` for the keys that they do not have.
+    pub(crate) fn over(&self, more: impl IntoIterator<Item = (&'static str, String)>) -> Self {
+        Overrides(more.into_iter().chain(self.0.clone()).collect())
     }
 }
 

@@ -38,7 +38,7 @@ const POSITIVE: Form = Form::Duration { zero: false };
 const DURATION: Form = Form::Duration { zero: true };
 
 /// All settings, in the order in which they are shown.
-pub(crate) static SETTINGS: [Setting; 37] = [
+pub(crate) static SETTINGS: [Setting; 38] = [
     setting("name", Form::Text, None, "The name of the fleet"),
     setting(
         "development",
@@ -109,7 +109,7 @@ pub(crate) static SETTINGS: [Setting; 37] = [
         Some("unlimited"),
         "How many tenants of the last wave may fail before nothing new is started: 3, 5% or unlimited",
     )
-    .note("A share counts from 10 finished tenants on. The less of it is left, the fewer tenants are at work at once.")
+    .note("A share counts from 10 finished tenants on, or `5% from 20`; `without unreachable` leaves out kinds of failures. The less of it is left, the fewer tenants are at work at once.")
     .flag("max-failures", Commands::All),
     setting(
         "run_max_failures",
@@ -131,6 +131,9 @@ pub(crate) static SETTINGS: [Setting; 37] = [
     setting("outside_window", Form::Choice(&["wait", "stop"]), Some("wait"), "Outside of the window, whether a run waits for it or stops: wait or stop")
         .note("It stops as at its deadline.")
         .flag("outside-window", Commands::Plans),
+    setting("lease", POSITIVE, Some("60s"), "In a run that several runners share, how long one may give no sign before others take its tenants over")
+        .note("It is that of `migrate --enqueue` for the whole run; a runner gives a sign four times in it.")
+        .flag("lease", Commands::Changes),
     setting("outage", Form::Percent, Some("50%"), "The share of unreachable tenants above which no run starts")
         .note("It is judged from 5 selected tenants on."),
     setting("long_transaction", POSITIVE, Some("5m"), "How long a transaction may be open before doctor reports it"),

@@ -24,7 +24,7 @@ fn without_anything_the_policies_defaults_hold() {
     assert_eq!(s.concurrency(), Concurrency::default());
     assert_eq!(s.timeouts(), Timeouts::default());
     assert_eq!(s.retry(), RetryPolicy::default());
-    assert_eq!(s.max_failures, FailureBudget::Unlimited);
+    assert_eq!(s.max_failures, FailureBudget::UNLIMITED);
     assert!(matches!(&s.ledger, LedgerLocation::File(p) if p == Path::new("/fleet/fleet-ledger.db")));
     assert!(s.origins.iter().all(|(_, _, origin)| *origin == Origin::Default));
 }
@@ -37,7 +37,7 @@ fn flags_beat_environment_beats_file_beats_defaults() {
     let s = read(text, env, &flags).unwrap();
     assert_eq!(s.timeouts().lock, Duration::from_millis(2500));
     assert_eq!((s.concurrency.get(), s.per_server.get()), (5, 2));
-    assert_eq!(s.max_failures, FailureBudget::Count(3));
+    assert_eq!(s.max_failures, "3".parse().unwrap());
     let origin = |key: &str| s.origins.iter().find(|(k, ..)| k == key).map(|(_, v, o)| (v.as_str(), o.clone()));
     assert_eq!(origin("lock_timeout"), Some(("2s 500ms", Origin::Flag)));
     assert_eq!(origin("concurrency"), Some(("5", Origin::Environment("FLEET_CONCURRENCY".into()))));

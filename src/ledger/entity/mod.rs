@@ -6,9 +6,14 @@
 
 pub(super) mod approval;
 pub(super) mod attempt;
+pub(super) mod claim;
 pub(super) mod event;
 pub(super) mod outcome;
 pub(super) mod progress;
 pub(super) mod run;
+pub(super) mod runner;
+pub(super) mod shared_run;
+pub(super) mod source;
+pub(super) mod source_tenant;
 pub(super) mod tenant;
 pub(super) mod version;

@@ -19,6 +19,8 @@ pub(crate) struct Model {
     pub(crate) wave: String,
     /// The target that a number of steps means for it, as JSON.
     pub(crate) target: Option<String>,
+    /// The place of its database, without user and password. Absent for runs recorded before it was kept.
+    pub(crate) database_at: Option<String>,
 }
 
 /// None are declared: rows are joined by the reader.

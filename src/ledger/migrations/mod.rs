@@ -6,6 +6,9 @@
 mod m0001_tables;
 mod m0002_live_runs;
 mod m0004_approvals;
+mod m0006_databases;
+mod m0007_sources;
+mod m0008_shared_runs;
 
 use sea_orm_migration::prelude::*;
 
@@ -18,6 +21,9 @@ impl MigratorTrait for LedgerMigrator {
             Box::new(m0001_tables::Migration),
             Box::new(m0002_live_runs::Migration),
             Box::new(m0004_approvals::Migration),
+            Box::new(m0006_databases::Migration),
+            Box::new(m0007_sources::Migration),
+            Box::new(m0008_shared_runs::Migration),
         ]
     }
 
@@ -28,7 +34,26 @@ impl MigratorTrait for LedgerMigrator {
 
 /// The first version of the ledger that has approvals.
 pub(super) fn version_of_approvals() -> i32 {
-    let place = LedgerMigrator::migrations().iter().position(|migration| migration.name() == m0004_approvals::NAME);
+    version_of(m0004_approvals::NAME)
+}
+
+/// The first version of the ledger that has the databases of tenants.
+pub(super) fn version_of_databases() -> i32 {
+    version_of(m0006_databases::NAME)
+}
+
+/// The first version of the ledger that has notes of sources.
+pub(super) fn version_of_sources() -> i32 {
+    version_of(m0007_sources::NAME)
+}
+
+/// The first version of the ledger that has shared runs.
+pub(super) fn version_of_shared_runs() -> i32 {
+    version_of(m0008_shared_runs::NAME)
+}
+
+fn version_of(name: &str) -> i32 {
+    let place = LedgerMigrator::migrations().iter().position(|migration| migration.name() == name);
     place.and_then(|place| TryInto::<i32>::try_into(place + 1).ok()).unwrap_or(i32::MAX)
 }
 

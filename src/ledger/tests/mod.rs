@@ -5,6 +5,7 @@ mod finding;
 mod order;
 mod processes;
 mod recording;
+mod sharing;
 mod upgrades;
 
 use std::path::{Path, PathBuf};
@@ -53,6 +54,7 @@ fn header(tenants: usize) -> RunHeader {
                 server: "db1:5432".into(),
                 wave: if i == 0 { "canary".into() } else { "rest".into() },
                 target: (i % 2 == 1).then_some(Target::Migration(i)),
+                database: Some(format!("sqlite:{i}.db")),
             })
             .collect(),
         started_at_ms: 1_700_000_000_000,
@@ -81,6 +83,7 @@ fn record(header: &RunHeader, index: usize, outcome: Outcome) -> TenantRecord {
         stopped_at: None,
         error: None,
         timings: None,
+        runner: None,
     }
 }
 

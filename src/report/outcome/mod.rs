@@ -11,6 +11,8 @@ mod timings;
 mod view;
 
 pub(crate) use html::Page;
+#[cfg(feature = "serve")]
+pub(super) use html::{percent, shares};
 pub(super) use now::{moved_text, version_before, version_text};
 pub(super) use text::{total_line, why_not_started};
 pub(crate) use view::OutcomeView;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::model::fault::FaultClass;
 use crate::model::outcome::{NotStarted, Outcome, TenantRecord};
 use crate::model::program;
+use crate::model::run_summary::RunStatus;
 use crate::model::stats::RunStats;
 use crate::model::tenant::TenantId;
 use crate::policy::format_duration;
@@ -250,7 +251,7 @@ pub(in crate::report) fn why_not_started(reason: NotStarted, waited_for: Option<
         (NotStarted::FailureBudget, _) => "the failure budget was used up",
         (NotStarted::Hook, _) => "a hook failed",
         (NotStarted::Deadline, _) => "the deadline of the run had passed",
-        (NotStarted::Window, _) => "the maintenance window of its wave was closed",
+        (NotStarted::Window, _) => "the maintenance window of its wave or server was closed",
         (NotStarted::RunFailureBudget, _) => "the failure budget of the run was used up",
         (NotStarted::GateFailed, _) => "the gate of an earlier wave failed",
         (NotStarted::Paused, _) => "the run paused behind an earlier wave",
@@ -267,9 +268,17 @@ pub(super) fn stopped_and_held_back(view: &OutcomeView<'_>) -> String {
         (Some(reason), _) => out.push_str(&format!("Stopped early: {}.\n", why_not_started(reason, None))),
         (None, _) => {}
     }
+    for of in view.undo.iter().flat_map(|undo| &undo.runs) {
+        let so_far = match of.status {
+            RunStatus::Finished => "",
+            RunStatus::Running => ", which goes on",
+            RunStatus::Dead | RunStatus::Unfinished => ", whose end is not recorded",
+        };
+        out.push_str(&format!("Taken back by run {}{so_far}: {}.\n", of.run, total_line(&of.stats, None)));
+    }
     if stats.held_back > 0 {
         out.push_str(&format!(
-            "{} matched; held back by --canary, --partition or --limit, or gone from the tenant file.\n",
+            "{} left out: held back by --canary, --partition or --limit, gone from the tenant file, or for the reason told above.\n",
             label::count(stats.held_back, "more tenant")
         ));
     }

@@ -12,6 +12,7 @@ use crate::model::outcome::{Outcome, TenantRecord};
 use crate::model::run_summary::RunStatus;
 use crate::model::schema::Script;
 use crate::model::stats::RunStats;
+use crate::model::undo::{TakenBack, Undoing};
 use crate::policy::{StopCause, format_duration};
 
 use super::group::{self, Group};
@@ -40,6 +41,8 @@ pub(crate) struct OutcomeView<'a> {
     pub(crate) ways: &'a str,
     /// The failure budget or the gate that stopped the run.
     pub(crate) cause: Option<&'a StopCause>,
+    /// The rollback of the run, or of its last wave.
+    pub(crate) undo: Option<&'a Undoing>,
 }
 
 impl OutcomeView<'_> {
@@ -69,6 +72,10 @@ impl OutcomeView<'_> {
             "verdict": self.stats.verdict(), "stats": self.stats, "rerun": self.rerun,
             "catalog": h.catalog, "tenants": self.records,
         });
+        if let Some(undo) = self.undo.filter(|undo| **undo != Undoing::default()) {
+            let run = |of: &TakenBack| json!({ "run": of.run, "status": <&str>::from(of.status), "verdict": of.stats.verdict(), "stats": of.stats });
+            fields["undo"] = json!({ "waves": undo.due, "runs": undo.runs.iter().map(run).collect::<Vec<_>>() });
+        }
         if let timings @ Value::Object(_) = timings::fields(self.records) {
             fields["timings"] = timings;
         }

@@ -28,6 +28,7 @@ fn page(records: &[TenantRecord], events: &[(i64, Event)]) -> String {
         rerun: Some("fleet migrate --failed-of 'x'"),
         ways: "",
         cause: None,
+        undo: None,
     };
     let ended_at_ms: HashMap<usize, i64> = (0..).zip((BEGAN_MS..).step_by(1_000)).take(records.len()).collect();
     Page { outcome, events, ended_at_ms: &ended_at_ms, status: RunStatus::Finished }.render()
@@ -64,10 +65,7 @@ fn texts(page: &str) -> String {
                 !key.starts_with("on") && !["src", "href", "action", "data", "srcset"].contains(&key),
                 "{key}={value}"
             );
-            assert!(
-                key != "style" || value.strip_prefix("flex-grow:").is_some_and(|n| n.parse::<u64>().is_ok()),
-                "{value}"
-            );
+            assert_ne!(key, "style", "{value}");
         }
         name
     };
@@ -176,6 +174,7 @@ fn a_run_without_times_or_tenants_has_a_page() {
         rerun: None,
         ways: "",
         cause: None,
+        undo: None,
     };
     let text = texts(&outcome.render(Format::Html, &NARROW));
     assert!(text.contains("All done: 1 tenant at the target") && !text.contains("Timeline"), "{text}");

@@ -71,6 +71,7 @@ pub(super) fn observed(catalog: &Catalog, tenant: &str, history: &[&str]) -> Obs
         history: history.into(),
         error: None,
         hold: Default::default(),
+        source: None,
     }
 }
 
@@ -85,6 +86,7 @@ pub(super) fn unreachable(tenant: &str, fault: Fault) -> Observation {
         history: Arc::default(),
         error: Some(fault),
         hold: Default::default(),
+        source: None,
     }
 }
 

@@ -6,12 +6,12 @@ use uuid::Uuid;
 
 use super::*;
 use crate::model::event::{PlannedTenant, RunHeader};
-use crate::model::outcome::{Blocker, InDoubt, Moved, NotStarted, Outcome, StoppedAt, TenantRecord};
+use crate::model::outcome::{Blocker, InDoubt, Moved, NotStarted, Outcome, OutcomeKind, StoppedAt, TenantRecord};
 use crate::model::plan::{Goal, Target};
 use crate::model::run_kind::RunKind;
 use crate::model::schema::{Direction, Execution, Record, Script, Unfinished};
 use crate::model::stats::RunStats;
-use crate::policy::{FailureBudget, StopCause, Tally, UsedUp};
+use crate::policy::{StopCause, Tally, UsedUp};
 use crate::report::Format;
 use crate::report::outcome::OutcomeView;
 
@@ -39,6 +39,7 @@ pub(super) fn header(records: &[TenantRecord]) -> RunHeader {
                 server: r.server.clone(),
                 wave: r.wave.clone(),
                 target: None,
+                database: None,
             })
             .collect(),
         started_at_ms: 1_795_169_702_000,
@@ -71,6 +72,7 @@ pub(super) fn record(index: usize, tenant: &str, outcome: Outcome) -> TenantReco
         stopped_at: None,
         error: None,
         timings: None,
+        runner: None,
     }
 }
 
@@ -182,8 +184,9 @@ pub(super) fn render(records: &[TenantRecord], format: Format, style: &Style) ->
     stats.stopped = records
         .iter()
         .find_map(|r| if let Outcome::NotStarted { reason, .. } = &r.outcome { Some(*reason) } else { None });
-    let tally = Tally { finished: 75, failed: 41 };
-    let used_up = UsedUp { wave: Some("rest".to_owned()), budget: FailureBudget::Count(40), tally };
+    let kinds = [OutcomeKind::Failed, OutcomeKind::Migrated];
+    let tally: Tally = (0..75).map(|n| kinds[usize::from(n >= 41)]).collect();
+    let used_up = UsedUp { wave: Some("rest".to_owned()), budget: "40".parse().unwrap(), tally };
     let scripts = [script(1, Engine::Postgres), script(1, Engine::Mysql)];
     let view = OutcomeView {
         header: &header(records),
@@ -194,6 +197,7 @@ pub(super) fn render(records: &[TenantRecord], format: Format, style: &Style) ->
         rerun: Some(RERUN),
         ways: WAYS,
         cause: Some(&StopCause::Budget(used_up)),
+        undo: None,
     };
     view.render(format, style)
 }
@@ -242,6 +246,7 @@ fn junit_has_a_suite_a_wave_and_a_case_a_tenant() {
         rerun: None,
         ways: "",
         cause: None,
+        undo: None,
     };
     insta::assert_snapshot!("outcome_junit", view.render(Format::Junit, &NARROW));
 }
@@ -261,13 +266,14 @@ fn a_good_run_is_short() {
         rerun: None,
         ways: "",
         cause: None,
+        undo: None,
     };
     insta::assert_snapshot!(view.render(Format::Table, &NARROW), @r"
     migrated    1  empty → inventory_tracking (3)
     up to date  1
 
-    2 more tenants matched; held back by --canary, --partition or --limit, or gone
-    from the tenant file.
+    2 more tenants left out: held back by --canary, --partition or --limit, gone
+    from the tenant file, or for the reason told above.
     2 tenants: 1 migrated, 1 up to date in 1.2s
     ");
 }
@@ -287,6 +293,7 @@ fn of_a_tenant_that_was_brought_back_nothing_has_stayed() {
         rerun: None,
         ways: "",
         cause: None,
+        undo: None,
     };
     let text = view.render(Format::Table, &WIDE);
     assert!(text.contains("; as it was before this run, from its backup; nothing of the run has stayed"), "{text}");
@@ -308,6 +315,7 @@ fn what_is_not_known_is_not_claimed() {
         rerun: None,
         ways: "",
         cause: None,
+        undo: None,
     };
     let text = view.render(Format::Table, &WIDE);
     assert!(text.contains("now at   not known; m20240215_000001_tenant_features was not completed"), "{text}");

@@ -12,6 +12,7 @@ fn row(tenant: &str, engine: Engine, state: &str, steps: &[&str]) -> PlanRow {
         tenant: TenantId::from(tenant),
         engine,
         server: "db7:5432".to_owned(),
+        source: None,
         state: state.to_owned(),
         steps: steps.iter().map(|s| (*s).to_owned()).collect(),
         online: false,
@@ -73,6 +74,7 @@ pub(super) fn view<'a>(
     scripts: &'a [Script],
 ) -> PlanView<'a> {
     PlanView {
+        servers: &[],
         notes: &[],
         command: "fleet plan",
         catalog,

@@ -85,6 +85,7 @@ fn one_run_in_full() {
             rerun: Some("fleet runs resume 0198c0de-0000-7000-8000-000000000002"),
             ways: "",
             cause: None,
+            undo: None,
         },
         approvals: &[],
         attempts: &attempts,
@@ -92,6 +93,7 @@ fn one_run_in_full() {
         ended_at_ms: &HashMap::new(),
         heirs: &[run(3, true)],
         settled: &BTreeMap::new(),
+        runners: &[],
         now_ms: 1_795_169_764_000,
         all: true,
     };
@@ -106,13 +108,17 @@ fn one_run_in_full() {
 #[test]
 fn tenants_in_a_list() {
     let row = |id: &str, tags: &[(&str, &str)]| TenantRow {
+        server_window: None,
+        per_server: None,
         id: TenantId::from(id),
         engine: Engine::Postgres,
         server: "db7:5432".to_owned(),
         wave: "canary".to_owned(),
         tags: tags.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
         depends_on: Vec::new(),
+        quarantine: None,
         location: "postgres://app@db7:5432/acme_production?sslmode=require".to_owned(),
+        source: None,
     };
     let mut rows =
         vec![row("acme", &[("plan", "gold"), ("region", "eu")]), row("a-tenant-with-a-long-name.example", &[])];

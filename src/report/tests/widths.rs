@@ -125,6 +125,7 @@ fn lists_of_runs_and_tenants() {
             rerun: None,
             ways: "",
             cause: None,
+            undo: None,
         };
         let (ended_at_ms, settled) = (&HashMap::new(), &BTreeMap::new());
         let (heirs, now_ms) = (&rows[..1], 1_795_169_764_000);
@@ -137,19 +138,24 @@ fn lists_of_runs_and_tenants() {
             ended_at_ms,
             heirs,
             settled,
+            runners: &[],
             now_ms,
             all: true,
         }
         .render(format, style)
     });
     let tenant = |id: &str, location: &str| TenantRow {
+        server_window: None,
+        per_server: None,
         id: TenantId::from(id),
         engine: Engine::Postgres,
         server: "db7:5432".to_owned(),
         wave: "canary".to_owned(),
         tags: [("plan", "gold"), ("region", "eu-central")].map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
         depends_on: Vec::new(),
+        quarantine: None,
         location: location.to_owned(),
+        source: None,
     };
     let tenants = [
         tenant("acme", "postgres://app@db7:5432/acme_production?sslmode=require"),
@@ -228,7 +234,7 @@ fn findings_and_proofs() {
         took_ms: 1_234,
     };
     let proofs = vec![proof(prove::Verdict::Proven), proof(prove::Verdict::NotReached)];
-    let proven = [prove::EngineProof { engine: Engine::Postgres, could_not: None, proofs }];
+    let proven = [prove::EngineProof { engine: Engine::Postgres, could_not: None, proofs, other_parts: Vec::new() }];
     at_widths("prove", |format, style| ProofView { engines: &proven, strict: true }.render(format, style));
     let found = doctor::Finding {
         severity: doctor::Severity::Error,

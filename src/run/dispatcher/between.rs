@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicUsize;
 
 use super::Dispatcher;
 use crate::model::event::Event;
+use crate::model::gate::GateAction;
 use crate::model::hook::HookPoint;
 use crate::model::observation::Observation;
 use crate::model::outcome::NotStarted;
@@ -17,6 +18,31 @@ use crate::run::observe::{Pace, observe};
 use crate::run::wave::WaveRun;
 
 impl Dispatcher {
+    /// The reason why nothing new of a wave is started, if so: the run stops, or the wave, or one that it waits for, is closed.
+    pub(super) fn stopping(&self, wave: &PlannedWave) -> Option<NotStarted> {
+        let is_closed = |(name, _): &&(String, NotStarted)| *name == wave.name || wave.waits_for.contains(name);
+        self.cancel.reason().or_else(|| self.closed.iter().find(is_closed).map(|(_, reason)| *reason))
+    }
+
+    /// The reason why a run has started less than all; a failure rather than a pause.
+    pub(super) fn stop_reason(&self) -> Option<NotStarted> {
+        let reasons = || self.closed.iter().map(|(_, reason)| *reason);
+        self.cancel.reason().or_else(|| reasons().find(|reason| reason.is_failure())).or_else(|| reasons().next())
+    }
+
+    /// Starts nothing new of a wave, nor of those that wait for it; if that is all that is left, the run stops.
+    pub(super) async fn close(&mut self, wave: &str, reason: NotStarted) {
+        let mut later = self.plan.waves.iter().skip(self.place).filter(|later| later.name != wave);
+        if later.all(|later| self.stopping(later).is_some() || later.waits_for.contains(wave)) {
+            return self.cancel.drain(reason);
+        }
+        if self.closed.iter().all(|(closed, _)| closed != wave) {
+            self.closed.push((wave.to_owned(), reason));
+            let in_flight = self.running.len();
+            self.emit(Event::WaveClosed { wave: wave.to_owned(), reason, in_flight }).await;
+        }
+    }
+
     /// Calls the hook around the run or a wave. One that fails before either stops the run, and false is returned.
     pub(super) async fn hook(&mut self, point: HookPoint, wave: Option<&str>) -> bool {
         let Some(event) = self.hooks.around(point, wave, self.stats).await else { return true };
@@ -35,12 +61,31 @@ impl Dispatcher {
         }
     }
 
+    /// Asks the gates that the resumed run has not passed.
+    pub(super) async fn open_gates(&mut self) {
+        let plan = self.plan.clone();
+        for open in &plan.open_gates {
+            let is_asked = plan.waves.iter().any(|w| w.waits_for.contains(&open.wave) && self.stopping(w).is_none());
+            match open.approval() {
+                Some(approval) => self.emit(Event::GateFinished(approval)).await,
+                None if !is_asked => {}
+                None => {
+                    self.gate((&open.wave, &open.gate), &open.tenants).await;
+                    self.tell_rollback(&open.wave, Some(&open.gate)).await;
+                }
+            }
+        }
+    }
+
     /// Whether the gate behind a wave stands in front of anything: one behind a wave on which nothing was to be done is
     /// asked if there is something to do in a later one.
     pub(super) async fn needs_gate(&self, wave: &WaveRun<'_>, later: &[PlannedWave]) -> bool {
-        let places: Vec<usize> = later.iter().flat_map(|wave| &wave.tenants).copied().collect();
-        if self.cancel.reason().is_some() || places.is_empty() || wave.had_work {
-            return self.cancel.reason().is_none() && !places.is_empty();
+        let name = &wave.planned.name;
+        let behind = later.iter().filter(|later| later.waits_for.contains(name) && self.stopping(later).is_none());
+        let places: Vec<usize> = behind.flat_map(|wave| &wave.tenants).copied().collect();
+        let is_stopping = self.stopping(wave.planned).is_some();
+        if is_stopping || places.is_empty() || wave.had_work {
+            return !is_stopping && !places.is_empty();
         }
         let (plan, done) = (&self.plan, AtomicUsize::new(0));
         let tenants: Vec<Arc<Tenant>> = places.iter().map(|&index| plan.tenants[index].clone()).collect();
@@ -68,9 +113,22 @@ impl Dispatcher {
         let watch = Watch { wave, gate, tenants, keeper: &*keeper };
         self.emit(watch.started()).await;
         let record = watch.end(&self.cancel).await;
-        if let Some(reason) = record.reason() {
-            self.cancel.drain(reason);
-        }
+        let reason = record.reason();
         self.emit(Event::GateFinished(record)).await;
+        if let Some(reason) = reason {
+            self.close(wave, reason).await;
+        }
+    }
+    /// Tells that a wave is to be taken back, if failures have stopped the run at it and its gate says so.
+    ///
+    /// Dying before it: the ledger has the failures and no request, and whoever resumes the run has its gate asked again. Dying
+    /// behind it: `runs resume` takes the wave back.
+    pub(super) async fn tell_rollback(&self, wave: &str, gate: Option<&Gate>) {
+        let closed = self.closed.iter().find(|(name, _)| name == wave).map(|(_, reason)| *reason);
+        if gate.is_some_and(|gate| gate.on_failure == GateAction::RollbackWave)
+            && let Some(reason) = closed.or(self.cancel.reason()).filter(|reason| reason.is_failure())
+        {
+            self.emit(Event::RollbackDue { wave: wave.to_owned(), reason }).await;
+        }
     }
 }

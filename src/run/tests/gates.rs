@@ -1,6 +1,6 @@
 //! Gates between waves.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Mutex;
 
 use tokio::time::Instant;
@@ -57,6 +57,48 @@ async fn gated(gate: Gate, answers: Answers) -> RunPlan {
 fn records_of(events: &[Event]) -> Vec<GateRecord> {
     let record = |event: &Event| if let Event::GateFinished(record) = event { Some(record.clone()) } else { None };
     events.iter().filter_map(record).collect()
+}
+
+/// The waves that are to be taken back, each with the reason.
+fn rollbacks(events: &[Event]) -> Vec<(&String, NotStarted)> {
+    let due = events.iter().filter_map(|event| match event {
+        Event::RollbackDue { wave, reason } => Some((wave, *reason)),
+        _ => None,
+    });
+    due.collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wave_is_taken_back_for_failures_and_for_nothing_else() {
+    let undo = || Gate { on_failure: GateAction::RollbackWave, ..gate() };
+    let db = Arc::new(Scripted::default());
+    let (stats, records, events) = run(gated(undo(), answering("w0", &[false])).await, &db, Cancel::default()).await;
+    assert_eq!(rollbacks(&events), [(&"w0".to_owned(), NotStarted::GateFailed)]);
+    assert_eq!(
+        (stats.verdict(), names(&records)),
+        (Verdict::GateFailed, vec!["migrated", "not_started", "not_started"])
+    );
+    // Its own budget, or that of the run, was used up in it: its gate can't be passed any more.
+    for (of_wave, of_run, reason) in [
+        (FailureBudget::NONE, FREE, NotStarted::FailureBudget),
+        (FREE, FailureBudget::NONE, NotStarted::RunFailureBudget),
+    ] {
+        let db = Arc::new(Scripted::default());
+        db.act("c", [Act::Stops(FaultClass::Syntax, PartialState::Nothing)]);
+        let mut plan = gated(undo(), Answers::default()).await;
+        (plan.waves[0].max_failures, plan.max_failures) = (of_wave, of_run);
+        let (_, _, events) = run(plan, &db, Cancel::default()).await;
+        assert_eq!(rollbacks(&events), [(&"w0".to_owned(), reason)]);
+    }
+    // A person who stops it goes on with it later.
+    let cancel = Cancel::default();
+    let stop = cancel.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        stop.drain(NotStarted::Interrupted);
+    });
+    let (_, _, events) = run(gated(undo(), Answers::default()).await, &Arc::new(Scripted::default()), cancel).await;
+    assert_eq!(rollbacks(&events), []);
 }
 
 #[tokio::test(start_paused = true)]
@@ -164,6 +206,7 @@ async fn a_gate_that_the_resumed_run_did_not_pass_comes_before_the_first_wave() 
     {
         let db = Arc::new(Scripted::default());
         let mut plan = plan_of(Direction::Up, &[(&[("a", "s")], FREE)], 4, 4).await;
+        plan.waves[0].waits_for.insert("canary".to_owned());
         let tenants = vec![tenant("c", "s")];
         plan.open_gates.push(OpenGate { wave: "canary".to_owned(), gate: gate(), tenants, approved_by });
         plan.gatekeeper = Some(Arc::new(answering("canary", &[holds])));
@@ -177,9 +220,42 @@ async fn a_gate_that_the_resumed_run_did_not_pass_comes_before_the_first_wave() 
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_wave_that_waits_for_no_other_goes_on_when_another_has_failed() {
+    let db = Arc::new(Scripted::default());
+    db.act("f", [Act::Stops(FaultClass::Syntax, PartialState::Nothing)]);
+    let one = |id: &'static str| [(id, "s")];
+    let (failing, eu, of_eu, us, rest) = ([("f", "s"), ("n", "s")], one("eu"), one("of-eu"), one("us"), one("rest"));
+    let waves: &[(&[(&str, &str)], FailureBudget)] =
+        &[(&failing, FailureBudget::NONE), (&eu, FREE), (&of_eu, FREE), (&us, FREE), (&rest, FREE)];
+    let mut plan = plan_of(Direction::Up, waves, 1, 1).await;
+    plan.waves[1].waits_for.clear();
+    plan.waves[2].waits_for = BTreeSet::from(["w1".to_owned()]);
+    plan.waves[3].waits_for = BTreeSet::from(["w0".to_owned()]);
+    let (stats, records, events) = run(plan, &db, Cancel::default()).await;
+    assert_eq!(names(&records), ["failed", "not_started", "migrated", "migrated", "not_started", "not_started"]);
+    assert!([1, 4, 5].iter().all(|at| records[*at].outcome == NotStarted::FailureBudget.outcome()));
+    assert_eq!((stats.verdict(), stats.stopped), (Verdict::BudgetExhausted, Some(NotStarted::FailureBudget)));
+    let closed = |event: &&Event| matches!(event, Event::WaveClosed { wave, .. } if wave == "w0");
+    assert_eq!(events.iter().filter(closed).count(), 1);
+    assert!(!events.iter().any(|event| matches!(event, Event::Draining { .. })), "the run goes on");
+    // The failure uses up the run's budget, too.
+    db.act("f", [Act::Stops(FaultClass::Syntax, PartialState::Nothing)]);
+    let mut plan = plan_of(Direction::Up, waves, 1, 1).await;
+    (plan.max_failures, plan.waves[1].waits_for) = (FailureBudget::NONE, BTreeSet::new());
+    let (_, records, _) = run(plan, &db, Cancel::default()).await;
+    assert!(records[1..].iter().all(|record| record.outcome == NotStarted::FailureBudget.outcome()));
+    // The budget that a resumed run had used up.
+    let mut plan = plan_of(Direction::Up, &waves[3..], 1, 1).await;
+    (plan.waves[0].waits_for, plan.waves[1].waits_for) = (BTreeSet::from(["old".to_owned()]), BTreeSet::new());
+    plan.closed = vec!["old".to_owned()];
+    let (stats, records, _) = run(plan, &db, Cancel::default()).await;
+    assert_eq!((names(&records), stats.verdict()), (vec!["not_started", "migrated"], Verdict::BudgetExhausted));
+}
+
 fn any_gate() -> impl Strategy<Value = (Gate, Vec<bool>)> {
     let action = |bad| prop_oneof![3 => Just(GateAction::Continue), 1 => Just(bad)];
-    let failure = prop_oneof![Just(GateAction::Stop), Just(GateAction::Pause)];
+    let failure = prop_oneof![Just(GateAction::Stop), Just(GateAction::Pause), Just(GateAction::RollbackWave)];
     let answers = prop::collection::vec(prop::bool::weighted(0.9), 0..6);
     (0_u32..4, action(GateAction::Pause), failure, answers).prop_map(|(soak, then, on_failure, answers)| {
         let every = Duration::from_millis(10);
@@ -192,7 +268,8 @@ proptest! {
     #[test]
     fn no_wave_starts_before_its_gate_and_every_tenant_has_one_outcome(
         acts in prop::collection::vec((any_act(), 0_usize..4), 1..30), gates in prop::array::uniform4(any_gate()),
-        (of_run, budget) in (any_budget(), any_budget()), stop_at in prop::option::weighted(0.3, 0_u64..100)
+        (of_run, budget) in (any_budget(), any_budget()), alone in prop::array::uniform4(prop::option::weighted(0.4, 0_u8..8)),
+        stop_at in prop::option::weighted(0.3, 0_u64..100)
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
@@ -206,6 +283,24 @@ proptest! {
             let members: Vec<(&[(&str, &str)], FailureBudget)> = waves.iter().map(|w| (w.as_slice(), budget)).collect();
             let mut plan = plan_of(Direction::Up, &members, 4, 4).await;
             let mut answers = HashMap::new();
+            let undoes: Vec<String> = plan
+                .waves
+                .iter()
+                .zip(&gates)
+                .filter(|(_, (gate, _))| gate.on_failure == GateAction::RollbackWave)
+                .map(|(wave, _)| wave.name.clone())
+                .collect();
+            for (place, bits) in alone.iter().enumerate() {
+                let Some(bits) = bits else { continue };
+                let direct = (0..place).filter(|before| bits & (1 << before) != 0);
+                let all = direct.flat_map(|before| {
+                    let of_it = &plan.waves[before];
+                    of_it.waits_for.iter().chain([&of_it.name]).cloned().collect::<Vec<_>>()
+                });
+                plan.waves[place].waits_for = all.collect();
+            }
+            let waits_for: HashMap<String, BTreeSet<String>> =
+                plan.waves.iter().map(|wave| (wave.name.clone(), wave.waits_for.clone())).collect();
             for (wave, (gate, of_wave)) in plan.waves.iter_mut().zip(gates) {
                 wave.gate = Some(gate);
                 answers.insert(wave.name.clone(), of_wave.into());
@@ -226,26 +321,38 @@ proptest! {
             assert_eq!(records.iter().map(|r| r.index).collect::<Vec<_>>(), (0..acts.len()).collect::<Vec<_>>());
             is_within(of_run, &records, None);
             order.iter().for_each(|wave| is_within(budget, &records, Some(wave)));
-            let mut passed = vec![];
+            let mut passed: Vec<String> = vec![];
+            let is_there = |name: &&String| order.contains(name);
+            let mut due: Vec<(&String, NotStarted)> = vec![];
+            let (mut last, mut closed) = (None, vec![]);
             for event in &events {
-                match event {
+                let failed = match event {
                     Event::WaveStarted { wave, .. } => {
-                        let before = &order[..order.iter().position(|name| name == wave).unwrap()];
-                        assert_eq!(passed, before, "{wave} starts when each gate before it was passed");
+                        last = Some(wave);
+                        assert!(waits_for[wave].iter().filter(is_there).all(|before| passed.contains(before)), "{wave}");
+                        assert!(closed.iter().all(|name| *name != wave && !waits_for[wave].contains(*name)), "{wave}");
+                        None
                     }
-                    Event::GateFinished(record) if record.reason().is_none() => passed.push(record.wave.clone()),
-                    _ => {}
-                }
+                    Event::GateFinished(record) if record.reason().is_none() => {
+                        passed.push(record.wave.clone());
+                        None
+                    }
+                    Event::WaveClosed { wave, reason, .. } => {
+                        closed.push(wave);
+                        Some((wave, *reason))
+                    }
+                    Event::Draining { reason, .. } => last.map(|wave| (wave, *reason)),
+                    _ => None,
+                };
+                let failed = failed.filter(|(wave, reason)| reason.is_failure() && undoes.contains(wave));
+                due.extend(failed.filter(|(wave, _)| due.iter().all(|(other, _)| other != wave)));
             }
+            assert_eq!(rollbacks(&events), due, "each wave that failed, and says so, once");
             for record in records.iter().filter(|record| record.attempts > 0) {
-                let before = &order[..order.iter().position(|name| *name == record.wave).unwrap()];
-                assert!(before.iter().all(|wave| passed.contains(wave)));
+                assert!(waits_for[&record.wave].iter().filter(is_there).all(|before| passed.contains(before)));
             }
-            let closed: Vec<GateRecord> = records_of(&events).into_iter().filter(|of| of.reason().is_some()).collect();
-            assert!(closed.len() <= 1, "the first gate that is closed is the last that is asked");
-            if let Some(reason) = closed.first().and_then(GateRecord::reason) {
-                assert_eq!(stats.stopped, Some(reason));
-            }
+            let gate = records_of(&events).into_iter().find_map(|gate| gate.reason());
+            assert!(gate.is_none() || stats.stopped.is_some());
         });
     }
 }

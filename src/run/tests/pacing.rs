@@ -130,3 +130,41 @@ async fn a_wave_waits_for_its_window_and_tells_it_once() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_server_outside_of_its_window_holds_up_no_other() {
+    let _ = *ZERO;
+    let night: Window = "22:00-22:20 UTC".parse().unwrap();
+    let first = [("n1", "night"), ("d1", "day"), ("n2", "night"), ("d2", "day")];
+    for (stops_outside, waits) in [(true, true), (true, false), (false, true)] {
+        let db = Arc::new(Scripted { takes: Duration::from_secs(5), ..Scripted::default() });
+        let mut plan = plan_of(Direction::Up, &[(&first, FREE), (&[("later", "day")], FREE)], 4, 1).await;
+        if !waits {
+            plan.waves[1].waits_for.clear();
+        }
+        let servers = [("night".into(), night.clone())].into();
+        plan.pacing = Pacing { stops_outside, now_ms: late_evening, servers, ..Pacing::default() };
+        let opens_at_ms = night.opens_at(late_evening()).unwrap();
+        let (stats, records, events) = run(plan, &db, Cancel::default()).await;
+        let told: Vec<_> = events.iter().filter(|e| matches!(e, Event::OutsideWindow { .. })).collect();
+        let ended =
+            |id: &str| events.iter().position(|e| matches!(e, Event::TenantFinished(r) if r.tenant.as_str() == id));
+        match (stops_outside, waits) {
+            (true, waits) => {
+                let later = if waits { "not_started" } else { "migrated" };
+                assert_eq!(names(&records), ["not_started", "migrated", "not_started", "migrated", later]);
+                assert_eq!(records[0].outcome, NotStarted::Window.outcome());
+                assert_eq!((stats.verdict(), stats.stopped), (Verdict::Outstanding, Some(NotStarted::Window)));
+                assert!(told.is_empty() && late_evening() < opens_at_ms);
+            }
+            (false, _) => {
+                assert_eq!((stats.verdict(), names(&records).len()), (Verdict::AllAtTarget, 5));
+                assert!(ended("d2") < ended("n1") && ended("n2") < ended("later"), "{events:#?}");
+                let [Event::OutsideWindow { wave, server: Some(server), opens_at_ms: at, .. }] = told[..] else {
+                    panic!("{told:?}")
+                };
+                assert_eq!((&**wave, &**server, *at), ("w0", "night", opens_at_ms));
+            }
+        }
+    }
+}

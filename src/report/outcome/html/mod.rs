@@ -45,7 +45,6 @@ impl Page<'_> {
     /// The page as a text.
     pub(crate) fn render(&self) -> String {
         let header = self.outcome.header;
-        let aim = label::aim(header.direction, &header.goal, header.kind.is_task());
         let page = html! {
             (DOCTYPE)
             html lang="en" {
@@ -53,25 +52,50 @@ impl Page<'_> {
                     meta charset="utf-8";
                     meta name="viewport" content="width=device-width, initial-scale=1";
                     meta http-equiv="Content-Security-Policy" content=(POLICY);
-                    title { (aim) ": " (self.headline()) }
+                    title { (self.title()) }
                     style { (PreEscaped(include_str!("style.css"))) }
                 }
                 body {
                     main {
-                        (self.head(&aim))
-                        (self.numbers())
-                        (timeline::section(self))
-                        (self.causes())
-                        (self.next())
-                        (self.migrations())
-                        (durations::section(self.outcome.records))
-                        (tenants::section(self))
+                        (self.overview(html! {}))
+                        (self.details())
                     }
                     footer { "Run " code { (header.run) } ", made by " (program::name()) " " (clean(&header.program)) ". Times are UTC." }
                 }
             }
         };
         page.into_string() + "\n"
+    }
+
+    /// The aim and the verdict.
+    pub(in crate::report) fn title(&self) -> String {
+        format!("{}: {}", self.aim(), self.headline())
+    }
+
+    /// The sections that change from one moment to the next while a run goes on, with `now` behind the first of them.
+    pub(in crate::report) fn overview(&self, now: Markup) -> Markup {
+        html! {
+            (self.head(&self.aim()))
+            (now)
+            (self.numbers())
+            (timeline::section(self))
+            (self.causes())
+            (self.next())
+        }
+    }
+
+    /// The sections that tell of all tenants.
+    pub(in crate::report) fn details(&self) -> Markup {
+        html! {
+            (self.migrations())
+            (durations::section(self.outcome.records))
+            (tenants::section(self))
+        }
+    }
+
+    fn aim(&self) -> String {
+        let header = self.outcome.header;
+        label::aim(header.direction, &header.goal, header.kind.is_task())
     }
 
     /// The verdict in a sentence.
@@ -142,9 +166,7 @@ impl Page<'_> {
                 div { b { (stats.attempts) } (if stats.attempts == 1 { "attempt" } else { "attempts" }) }
             }
             @if stats.selected > 0 {
-                p.bar role="img" aria-label=(parts.map(|(name, n)| format!("{n} {name}")).join(", ")) {
-                    @for (name, n) in parts.iter().filter(|(_, n)| *n > 0) { span class=(name) style=(format!("flex-grow:{n}")) {} }
-                }
+                (shares(&parts.map(|(class, n)| (class, class, n))))
             }
             p.dim {
                 @for (i, (name, n)) in counts.iter().enumerate() { @if i > 0 { ", " } (n) " " (words(name)) }
@@ -258,6 +280,28 @@ fn class_of(standing: Standing) -> &'static str {
 
 /// A share of a whole in percent of a drawing's width.
 #[expect(clippy::cast_precision_loss, reason = "times of a run are far below 2^52 ms")]
-fn percent(part: i64, whole: i64) -> f64 {
+pub(in crate::report) fn percent(part: i64, whole: i64) -> f64 {
     (part.max(0) as f64 / whole.max(1) as f64 * 100.0).clamp(0.0, 100.0)
+}
+
+fn units(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+/// Shares of a whole, each with its class and its name, as a bar. Sizes are attributes of SVG: the policy of the pages that a
+/// server sends forbids styles in them.
+pub(in crate::report) fn shares(parts: &[(&str, &str, usize)]) -> Markup {
+    let all: usize = parts.iter().map(|(.., n)| n).sum();
+    let mut from = 0;
+    let label: Vec<String> = parts.iter().filter(|(.., n)| *n > 0).map(|(_, name, n)| format!("{n} {name}")).collect();
+    html! {
+        svg.shares width="100%" height="12" role="img" aria-label=(label.join(", ")) {
+            @for (class, name, n) in parts.iter().filter(|(.., n)| *n > 0) {
+                @let at = { let at = from; from += n; at };
+                rect class=(class) x=(format!("{:.3}%", percent(units(at), units(all)))) width=(format!("{:.3}%", percent(units(*n), units(all)))) height="12" {
+                    title { (n) " " (name) }
+                }
+            }
+        }
+    }
 }

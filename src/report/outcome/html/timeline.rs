@@ -8,8 +8,9 @@ use serde_json::Value;
 use super::{Page, percent};
 use crate::model::event::Event;
 use crate::model::outcome::Standing;
+use crate::model::run_summary::RunStatus;
 use crate::report::outcome::{text, took};
-use crate::report::style::clean;
+use crate::report::style::{Style, clean};
 use crate::report::summary::words;
 use crate::report::waves::{self, WaveRow};
 use crate::report::{json, label, live};
@@ -50,8 +51,8 @@ pub(super) fn section(page: &Page<'_>) -> Markup {
             h2 { "Timeline" }
             div.lanes {
                 @for row in &rows {
-                    div.name { b { (clean(row.name)) } " " (about(row)) }
-                    svg width="100%" height="26" role="img" aria-label=(format!("{}: {}", clean(row.name), about(row))) {
+                    div.name { b { (clean(row.name)) } " " (about(row, page.status)) }
+                    svg width="100%" height="26" role="img" aria-label=(format!("{}: {}", clean(row.name), about(row, page.status))) {
                         rect.track x="0" y="5" width="100%" height="16" rx="3" {}
                         @if let Some(began) = row.started_at_ms {
                             @let end = row.finished_at_ms.unwrap_or(to);
@@ -104,11 +105,12 @@ fn time_of(ms: i64) -> String {
     moment.split_once('T').map_or_else(|| moment.clone(), |(_, time)| time.trim_end_matches('Z').to_owned())
 }
 
-fn about(row: &WaveRow<'_>) -> String {
+fn about(row: &WaveRow<'_>, status: RunStatus) -> String {
     let mut parts = vec![format!("{} of {} at the target", row.at_target, row.tenants)];
     parts.extend((row.failures > 0).then(|| format!("{} failed", row.failures)));
     match (row.started_at_ms, row.finished_at_ms) {
         (Some(from), Some(to)) => parts.push(took(millis(to - from))),
+        (Some(_), None) if status == RunStatus::Running => parts.push("goes on".to_owned()),
         (Some(_), None) => parts.push("its end is not recorded".to_owned()),
         (None, _) => parts.push("not started".to_owned()),
     }
@@ -133,7 +135,12 @@ fn spans(events: &[(i64, Event)]) -> Vec<Span> {
             let in_words = match event {
                 Event::GateStarted { soak_ms, checks, .. } => Some(live::gate_text(*soak_ms, checks)),
                 Event::GateFinished(gate) => Some(live::end_of(gate)),
-                Event::Draining { reason, .. } => Some(text::why_not_started(*reason, None)),
+                Event::LeftOut { tenants } => {
+                    Some(format!("in quarantine: {}", label::names(tenants.keys(), 200, &Style::FILE)))
+                }
+                Event::RollbackDue { reason, .. }
+                | Event::WaveClosed { reason, .. }
+                | Event::Draining { reason, .. } => Some(text::why_not_started(*reason, None)),
                 _ => None,
             };
             if let Some(words) = in_words {

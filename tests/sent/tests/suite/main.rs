@@ -145,6 +145,11 @@ fn a_plan_says_what_mariadb_is_sent() {
     planned(Engine::Mariadb);
 }
 
+#[test]
+fn a_plan_says_what_mysql_is_sent() {
+    planned(Engine::Mysql);
+}
+
 /// A command that changes tenant `one`, without the preflight.
 fn change<'a>(command: &[&'a str]) -> Vec<&'a str> {
     [command, &["--tenant", "one", "--no-preflight", "--yes"]].concat()

@@ -10,7 +10,7 @@ use url::Url;
 use crate::golden::{self, Sent};
 use crate::logged;
 use crate::normalize::{Detail, Normalizer};
-use crate::process::{Fleet, finish, mariadb_url, postgres_url, sql};
+use crate::process::{Fleet, finish, mariadb_url, postgres_url, server_of, sql};
 use crate::tap::Tap;
 use crate::wire::{self, Message};
 
@@ -21,6 +21,7 @@ pub(crate) enum Engine {
     Postgres,
     PostgresSchema,
     Mariadb,
+    Mysql,
 }
 
 impl Engine {
@@ -31,6 +32,7 @@ impl Engine {
             Engine::Postgres => "postgres",
             Engine::PostgresSchema => "postgres_schema",
             Engine::Mariadb => "mariadb",
+            Engine::Mysql => "mysql",
         }
     }
 }
@@ -174,7 +176,8 @@ impl Tenants {
         let sent = match &self.tap {
             None => traced(&trace),
             Some(tap) => {
-                let read = if self.engine == Engine::Mariadb { wire::mysql } else { wire::postgres };
+                let is_mysql = matches!(self.engine, Engine::Mariadb | Engine::Mysql);
+                let read = if is_mysql { wire::mysql } else { wire::postgres };
                 tap.take().iter().map(|bytes| read(bytes)).collect()
             }
         };
@@ -246,6 +249,7 @@ fn places(engine: Engine, fleet: &mut Fleet) -> ([Place; 2], Option<Tap>) {
         Engine::Postgres => ("postgres", postgres_url(), ["one", "two"]),
         Engine::PostgresSchema => ("postgres", postgres_url(), ["both", "both"]),
         Engine::Mariadb => ("mariadb", mariadb_url(), ["one", "two"]),
+        Engine::Mysql => ("mysql", server_of("mysql"), ["one", "two"]),
     };
     let first = fleet.database(kind, databases[0]);
     let second = if databases[0] == databases[1] { first.clone() } else { fleet.database(kind, databases[1]) };

@@ -1,0 +1,24 @@
+//! The options of the server.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::settings::RunFlags;
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Serve {
+    /// The address to listen on; port 0 takes a free one. One that others reach needs a token
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub(in crate::cli) listen: SocketAddr,
+    /// The file with the token, of 16 characters at least: reading needs it where there is one, and changing always
+    /// [default: the environment variable FLEET_SERVE_TOKEN]
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) token_file: Option<PathBuf>,
+    /// A name under which the server is reached, besides its address and localhost (repeatable)
+    #[arg(long, value_name = "NAME")]
+    pub(in crate::cli) host: Vec<String>,
+    #[command(flatten)]
+    _flags: RunFlags,
+}

@@ -1,0 +1,47 @@
+//! The metrics of the fleet and of its runs: for `/metrics`, and for the file of `--metrics-file`.
+
+use std::path::Path;
+
+use super::exit::CliError;
+use super::files;
+use super::setup::Program;
+use crate::ledger::Ledger;
+use crate::model::outcome::TenantRecord;
+use crate::model::run_summary::{RunFilter, RunStatus, RunSummary};
+use crate::model::stats::Verdict;
+use crate::report::metrics::{FleetReading, MetricsView};
+
+/// The runs among which those are looked for that go on, and one that came to its target.
+const NEWEST: usize = 50;
+
+/// The metrics as Prometheus reads them: of the newest runs, and of this reading of the tenants.
+pub(super) async fn text(program: &Program, reading: Option<FleetReading<'_>>) -> Result<String, CliError> {
+    let read = async |ledger: &Ledger| {
+        let newest = ledger.runs_of(&RunFilter::default(), NEWEST).await.map_err(CliError::Ledger)?;
+        let records = match newest.first() {
+            Some(run) => ledger.records(run.run).await.map_err(CliError::Ledger)?,
+            None => Vec::new(),
+        };
+        Ok((newest, records.into_iter().filter_map(|(_, record)| record).collect::<Vec<TenantRecord>>()))
+    };
+    let (newest, records) = program.read_ledger_if_any(read).await?.unwrap_or_default();
+    let is_good =
+        |run: &&RunSummary| run.status() == RunStatus::Finished && run.counts.verdict() == Verdict::AllAtTarget;
+    let view = MetricsView {
+        reading,
+        last: newest.first().map(|run| (run, &*records)),
+        last_good_ms: newest.iter().find(is_good).and_then(|run| run.finished_at_ms),
+        running: newest.iter().filter(|run| run.status() == RunStatus::Running).count(),
+    };
+    Ok(view.render())
+}
+
+/// Writes the metrics into the file of `--metrics-file`, if there is one. Dying in it: the old file is there, or the new one.
+pub(super) async fn write(
+    program: &Program,
+    file: Option<&Path>,
+    reading: Option<FleetReading<'_>>,
+) -> Result<(), CliError> {
+    let Some(file) = file else { return Ok(()) };
+    files::write(file, &text(program, reading).await?)
+}

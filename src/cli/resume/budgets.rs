@@ -1,0 +1,109 @@
+//! The failure budgets of a run that goes on: what still fails counts for them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use uuid::Uuid;
+
+use super::Former;
+use crate::cli::exit::CliError;
+use crate::cli::next;
+use crate::cli::setup::Program;
+use crate::inputs::select::{Selection, Wave};
+use crate::model::event::RunHeader;
+use crate::model::outcome::{OutcomeKind, TenantRecord};
+use crate::model::tenant::TenantId;
+use crate::policy::{FailureBudget, Tally};
+use crate::report::count;
+
+/// The budgets of a run that goes on.
+pub(super) struct Budgets {
+    /// Whether those of the waves are passed over.
+    pub(super) keep_going: bool,
+    /// That of the whole run.
+    pub(super) of_run: FailureBudget,
+    pub(super) is_up: bool,
+}
+
+/// The failures that are still open count for the budgets of their waves and of the run: where they use one up, nothing of
+/// that wave or one that waits for it is started, and nothing at all if no other waits. Returns the counts that the waves begin
+/// with, and the waves whose budgets are used up.
+pub(super) fn within_budgets<'a>(
+    (waves, left): (&'a Selection, &BTreeSet<TenantId>),
+    failure: &dyn Fn(&TenantId) -> Option<OutcomeKind>,
+    Budgets { keep_going, of_run, is_up }: Budgets,
+) -> Result<(HashMap<String, Tally>, Vec<String>), UsedUp<'a>> {
+    let counted = |budget: FailureBudget, ids: &[&TenantId]| -> BTreeSet<TenantId> {
+        let counts = |id: &&&TenantId| failure(id).is_some_and(|kind| budget.counts(kind));
+        ids.iter().filter(counts).map(|id| (*id).clone()).collect()
+    };
+    let (mut tallies, mut all_failed, mut closed) = (HashMap::new(), BTreeSet::new(), Vec::new());
+    for (place, wave) in waves.waves.iter().enumerate() {
+        let is_left = |id: &TenantId| left.contains(id);
+        let finished: Vec<&TenantId> = wave.tenants.iter().map(|tenant| &tenant.id).filter(|id| !is_left(id)).collect();
+        let tally: Tally = finished.iter().map(|id| failure(id).unwrap_or(OutcomeKind::UpToDate)).collect();
+        let (behind, others): (Vec<&Wave>, Vec<&Wave>) = waves.waves[place..]
+            .iter()
+            .partition(|later| later.name == wave.name || !is_up || later.waits_for.contains(&wave.name));
+        let waiting = |of: &[&Wave]| of.iter().flat_map(|wave| &wave.tenants).filter(|t| is_left(&t.id)).count();
+        let most = if keep_going { FailureBudget::UNLIMITED } else { wave.max_failures };
+        if waiting(&behind) > 0 && most.is_exceeded(&tally, wave.tenants.len()) {
+            if waiting(&others) > 0 {
+                closed.push(wave.name.clone());
+            } else {
+                let (failed, waiting) = (counted(most, &finished), waiting(&behind));
+                return Err(UsedUp { wave: Some(&wave.name), failed, waiting });
+            }
+        }
+        tallies.insert(wave.name.clone(), tally);
+        all_failed.extend(counted(of_run, &finished));
+    }
+    let all: Tally = tallies.values().copied().sum();
+    match of_run.is_exceeded(&all, all.finished + left.len()) {
+        true => Err(UsedUp { wave: None, failed: all_failed, waiting: left.len() }),
+        false => Ok((tallies, closed)),
+    }
+}
+
+/// A wave, or a run, whose budget is used up by tenants that still fail, while others wait.
+pub(super) struct UsedUp<'a> {
+    wave: Option<&'a str>,
+    failed: BTreeSet<TenantId>,
+    waiting: usize,
+}
+
+impl UsedUp<'_> {
+    pub(super) fn error(&self, program: &Program, former: &Former) -> CliError {
+        let records: Vec<&TenantRecord> = former.run.records.iter().filter_map(|(_, record)| record.as_ref()).collect();
+        let mut by_run: BTreeMap<Uuid, (&RunHeader, Vec<TenantRecord>)> = BTreeMap::new();
+        for id in &self.failed {
+            let header = &former.failed[id].header;
+            let of_run = records.iter().filter(|record| record.tenant == *id && header.run == former.run.header.run);
+            by_run.entry(header.run).or_insert((header, Vec::new())).1.extend(of_run.map(|record| (*record).clone()));
+        }
+        let steps = by_run.into_values().flat_map(|(header, records)| match records.is_empty() {
+            false => {
+                let next = next::after(program, header, &records, None);
+                next.first.into_iter().chain(next.rest.lines().map(str::to_owned)).collect::<Vec<_>>()
+            }
+            // They failed in a run that this one resumed.
+            true => vec![program.command(&next::again(header))],
+        });
+        let run = former.run.header.run;
+        let file = program.shown(&program.registry.path).display().to_string();
+        let (of, raise) = match self.wave {
+            Some(wave) => {
+                let raise = format!("the wave's max_failures in {file} (of the last wave: --max-failures)");
+                (format!("wave {wave}"), raise)
+            }
+            None => ("it".to_owned(), format!("run_max_failures in {file}, or --run-max-failures")),
+        };
+        CliError::BudgetUsedUp(format!(
+            "run {run} is not resumed: {of} may not have so many failures, and still failed: {}; {} would be started \
+             nevertheless, so nothing was\nfirst: {}\nthen: {}\nor raise {raise}",
+            program.terminal.names(&self.failed),
+            count(self.waiting, "other tenant"),
+            steps.collect::<Vec<_>>().join("\n       "),
+            program.command(&format!("runs resume {run}")),
+        ))
+    }
+}
