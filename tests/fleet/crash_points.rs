@@ -132,10 +132,14 @@ pub(crate) fn dies_at(fleet: &Fleet, arguments: &[&str], point: &str) -> bool {
     ran.code.is_none()
 }
 
-/// Whether a run is in the ledger.
-fn has_run(fleet: &Fleet) -> bool {
-    fleet.path("fleet-ledger.db").exists()
-        && run(fleet, &["runs", "list", "--format", "json"]).exits(0).json()["runs"][0].is_object()
+/// The runs in the ledger, the newest first.
+pub(crate) fn runs(fleet: &Fleet) -> Vec<Value> {
+    let ran = run(fleet, &["runs", "list", "--limit", "99", "--format", "json"]);
+    // A kill can come before there is a ledger.
+    match ran.code {
+        Some(64) if ran.err.contains("no run has been recorded yet") => Vec::new(),
+        _ => ran.exits(0).json()["runs"].as_array().unwrap().clone(),
+    }
 }
 
 /// Goes on with the last run until nothing is left, as an operator does who reads what is printed: approves it where it
@@ -206,7 +210,7 @@ fn killed_at(fleet: &Fleet, wanted: impl Fn(&str) -> bool) {
         if !dies_at(fleet, &migrate, point) {
             continue;
         }
-        match has_run(fleet) {
+        match !runs(fleet).is_empty() {
             true => go_on(fleet, point, &migrate),
             false => {
                 assert!(contents(fleet).values().all(|lines| *lines == ["applied:"]), "{point}: nothing is recorded");

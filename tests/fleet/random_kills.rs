@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
-use crate::crash_points::{content, go_on};
+use crate::crash_points::{content, go_on, runs};
 use crate::support::{Fleet, finish, wait_for_end};
 
 const KILLS: usize = 20;
@@ -49,11 +49,6 @@ fn killed(fleet: &Fleet, arguments: &[&str], kills: usize, numbers: &mut Numbers
     std::thread::sleep(Duration::from_millis(numbers.below(10) as u64));
     child.kill().unwrap();
     wait_for_end(&mut child).is_none()
-}
-
-fn runs(fleet: &Fleet) -> Vec<Value> {
-    let list = ["runs", "list", "--limit", "99", "--format", "json"];
-    finish(&mut fleet.program(&list)).exits(0).json()["runs"].as_array().unwrap().clone()
 }
 
 #[test]
