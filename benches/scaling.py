@@ -3,7 +3,7 @@
 One new tenant gets a folder of scripts of one statement each, first from fleet, then from the engine's own client in a loop,
 a process a script. Then many small Rust migrations, from fleet and from SeaORM's own runner; one SQLite script of many INSERTs,
 from fleet and from the sqlite3 shell; and single commands on the twelve tenants of the sample. Release build, whole processes,
-one after the other. With the scripts fleet also applies the sample's own migrations, which the client does not.
+one after the other.
 
 Needs what `scripts/servers` needs, python3 and the sqlite3 shell. It takes some minutes.
 """
@@ -30,7 +30,7 @@ def arguments(given):
     )
     parser.add_argument("--engines", default="sqlite,postgres,mysql", help="which, separated by commas")
     parser.add_argument("--scripts", default="100,1000,5000", help="numbers of scripts (default 100,1000,5000)")
-    parser.add_argument("--rows", default="10000,20000,40000,60000", help="rows of the large script")
+    parser.add_argument("--rows", default="10000,20000,40000,60000,250000", help="rows of the large script")
     parser.add_argument("--migrations", default="100,500,2000", help="numbers of Rust migrations (default 100,500,2000)")
     parser.add_argument("--no-build", action="store_true", help="take the binaries as they are")
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "benches" / "SCALING.md")
@@ -98,7 +98,9 @@ def scripts(engine, server, number):
         text = f"CREATE TABLE t{n} (id int);\n" if n % 10 == 0 else f"INSERT INTO t{n // 10 * 10} VALUES ({n});\n"
         (folder / "sql" / f"{n + 1:05}_s.sql").write_text(text)
     url, _ = place(engine, server, folder, "scaling_fleet")
-    ours = fleet(folder, url)
+    # The catalog without any migration of its own: the client applies the scripts and nothing else.
+    os.environ["MANY"] = "0"
+    ours = fleet(folder, url, "many-fleet")
     _, name = place(engine, server, folder, "scaling_loop")
     theirs = loop(folder, client(engine, server, name))
     return ours, theirs
@@ -144,7 +146,8 @@ def large(number):
     with file.open("w") as out:
         out.write("CREATE TABLE big(id INTEGER PRIMARY KEY, v TEXT);\n")
         out.writelines(ROW.format(n) for n in range(number))
-    ours = fleet(folder, f"sqlite:{folder}/fleet.db")
+    os.environ["MANY"] = "0"
+    ours = fleet(folder, f"sqlite:{folder}/fleet.db", "many-fleet")
     # The shell commits each statement unless it is told otherwise.
     inside = f"(echo 'BEGIN;'; cat {file}; echo 'COMMIT;') | sqlite3 -bail {folder}/shell.db"
     return ours, measure(["bash", "-c", inside]), file.stat().st_size

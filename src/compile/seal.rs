@@ -7,11 +7,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::digest;
-use super::folder::{RefreshGroup, SqlFolder, SqlPart, SqlScript, SqlStatement};
+use super::folder::{SqlFolder, SqlPart, SqlScript, SqlStatement};
 use crate::model::engine::{Engine, EngineMap, Variant, VariantMap};
 use crate::model::schema::{
     Direction, Execution, HistoryChange, NOTHING, Record, Script, ScriptEntry, ScriptKind, Source,
 };
+use crate::policy::RefreshGroup;
 
 /// A view that is refreshed on request.
 #[derive(Debug, Clone, PartialEq, Eq)]

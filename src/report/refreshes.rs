@@ -39,7 +39,7 @@ pub(crate) fn render(views: &[View], tenants: &[TenantRefreshes], format: Format
     format.write(|| text(views, tenants, style), fields, || every_tenant(views, tenants))
 }
 
-fn moment(seconds: i64) -> String {
+pub(super) fn moment(seconds: i64) -> String {
     label::moment(seconds.saturating_mul(1000))
 }
 
@@ -56,13 +56,25 @@ fn every_tenant(views: &[View], tenants: &[TenantRefreshes]) -> Sheet {
         .sheet()
 }
 
+/// The refreshes of one view.
+pub(super) struct Spread<'a> {
+    /// The tenants that have the view and were read.
+    pub(super) asked: usize,
+    /// The times of their refreshes in seconds since 1970-01-01 UTC, the oldest first.
+    pub(super) times: Vec<(i64, &'a TenantId)>,
+}
+
+pub(super) fn spread<'a>(view: &View, tenants: &'a [TenantRefreshes]) -> Spread<'a> {
+    let asked = tenants.iter().filter(|t| t.refreshes.is_ok() && view.refresh(t.variant).is_some());
+    let mut times: Vec<(i64, &TenantId)> = asked.clone().filter_map(|t| Some((t.at(view)?, &t.tenant))).collect();
+    times.sort_unstable();
+    Spread { asked: asked.count(), times }
+}
+
 fn text(views: &[View], tenants: &[TenantRefreshes], style: &Style) -> String {
-    // Each view with how many tenants have it and were asked, and the times of its refreshes, the oldest first.
     let row = |view| {
-        let asked = tenants.iter().filter(|t| t.refreshes.is_ok() && View::refresh(view, t.variant).is_some());
-        let mut times: Vec<(i64, &TenantId)> = asked.clone().filter_map(|t| Some((t.at(view)?, &t.tenant))).collect();
-        times.sort_unstable();
-        (view, asked.count(), times)
+        let Spread { asked, times } = spread(view, tenants);
+        (view, asked, times)
     };
     let at = |time: Option<&(i64, &TenantId)>| Cell::maybe(time.map(|(seconds, _)| moment(*seconds)));
     let sheet = Sheet::of(views.iter().map(row))

@@ -34,6 +34,8 @@ pub(crate) enum Question {
     Migration(String),
     /// The views that scripts make, and when each tenant refreshed them last.
     Views,
+    /// The dashboards of the tenant file, with the views that they show.
+    Dashboards,
     Metrics,
     Change(Change),
 }

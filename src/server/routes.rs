@@ -108,6 +108,11 @@ pub(super) const ROUTES: &[Route] = &[
         Ask::Plain(|| Question::Views),
     ),
     json_route(
+        "/api/v1/dashboards",
+        "The dashboards of the tenant file, with the views that each shows",
+        Ask::Plain(|| Question::Dashboards),
+    ),
+    json_route(
         "/metrics",
         "The state of the fleet and of its last run, for Prometheus",
         Ask::Plain(|| Question::Metrics),
@@ -153,6 +158,7 @@ pub(super) const ROUTES: &[Route] = &[
     page("/runs/{run}", "A run", Ask::Named(Question::Run)),
     page("/runs/{run}/progress", "The changing part of a run's page", Ask::Named(Question::Progress)),
     page("/tenants/{tenant}", "A tenant", Ask::Named(Question::Tenant)),
+    page("/views", "The views and dashboards", Ask::Plain(|| Question::Views)),
     page("/catalog", "The migrations", Ask::Plain(|| Question::Catalog)),
     page("/catalog/{migration}", "A migration", Ask::Named(Question::Migration)),
 ];

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::compile::MigrationSet;
-use crate::compile::folder::{self, RefreshGroup, SqlFolder};
+use crate::compile::folder::{self, SqlFolder};
 use crate::model::outcome::Outcome;
 use crate::model::run_kind::RunKind;
 use crate::model::schema::State;
 use crate::model::shape::Shape;
 use crate::model::tenant::Engine;
+use crate::policy::RefreshGroup;
 
 use crate::engines::support::fleet::Fleet;
 use crate::engines::support::{Home, Site, with};

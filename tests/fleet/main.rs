@@ -8,6 +8,7 @@
 mod adopting;
 mod backups;
 mod beginning;
+mod browser;
 mod budgets;
 mod by_hand;
 mod canary;

@@ -9,19 +9,47 @@ use serde_json::Value;
 
 use crate::support::{Fleet, Ran, all, finish, signal, wait, wait_for_end};
 
-const TOKEN: &str = "a-token-of-these-tests";
+pub(crate) const TOKEN: &str = "a-token-of-these-tests";
 /// Of a tenant that nobody can reach.
 const PASSWORD: &str = "s3cret-of-nobody";
 
+/// The status and the whole answer to a request, of which `head` has more lines.
+pub(crate) fn request(address: &str, (method, path): (&str, &str), head: &str, body: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
+    let length = body.len();
+    let text = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\n{head}Content-Type: application/json\r\nConnection: close\r\n\
+         Content-Length: {length}\r\n\r\n{body}"
+    );
+    stream.write_all(text.as_bytes()).unwrap();
+    let (mut answer, mut part) = (Vec::new(), [0; 65_536]);
+    // Not every server closes when it is asked to.
+    let is_whole = |answer: &[u8]| {
+        let text = String::from_utf8_lossy(answer).to_lowercase();
+        let (head, body) = text.split_once("\r\n\r\n")?;
+        let length: usize = head.split_once("content-length:")?.1.lines().next()?.trim().parse().ok()?;
+        Some(body.len() >= length)
+    };
+    while is_whole(&answer) != Some(true) {
+        match stream.read(&mut part).unwrap() {
+            0 => break,
+            read => answer.extend_from_slice(&part[..read]),
+        }
+    }
+    let answer = String::from_utf8(answer).unwrap();
+    (answer.split(' ').nth(1).unwrap().parse().unwrap(), answer)
+}
+
 /// A server over a fleet, ended with the test.
-struct Served {
+pub(crate) struct Served {
     child: Child,
-    address: String,
+    pub(crate) address: String,
 }
 
 impl Served {
     /// Serves a fleet whose tenant file is written.
-    fn start(fleet: &Fleet, more: &[&str]) -> Served {
+    pub(crate) fn start(fleet: &Fleet, more: &[&str]) -> Served {
         let words = [&["serve", "--listen", "127.0.0.1:0"], more].concat();
         let mut child = fleet.program(&words).env("FLEET_SERVE_TOKEN", TOKEN).spawn().unwrap();
         let mut line = String::new();
@@ -32,18 +60,8 @@ impl Served {
     }
 
     fn send(&self, method: &str, path: &str, body: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
-        let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\n\
-             Connection: close\r\nContent-Length: {}\r\n\r\n{body}",
-            self.address,
-            body.len()
-        );
-        stream.write_all(head.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+        let (status, answer) =
+            request(&self.address, (method, path), &format!("Authorization: Bearer {TOKEN}\r\n"), body);
         assert!(!answer.contains(PASSWORD) && !answer.contains(TOKEN), "{path}: {answer}");
         (status, answer)
     }
@@ -54,7 +72,7 @@ impl Served {
         answer
     }
 
-    fn json(&self, path: &str) -> Value {
+    pub(crate) fn json(&self, path: &str) -> Value {
         let answer = self.get(path);
         serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap_or_else(|e| panic!("{e}: {answer}"))
     }
@@ -252,11 +270,12 @@ fn a_run_of_another_process_is_followed_to_its_end() {
 #[test]
 fn changes_are_runs_and_edits_as_an_operator_makes_them() {
     let view = "-- fleet: view=v group=daily\nCREATE TABLE v AS SELECT 1 AS i;\n-- fleet: refresh\nDELETE FROM v;\n";
-    let fleet = Fleet::new().head("[fleet]\nscripts = \"sql\"\n").sqlite(2);
+    let head = "[fleet]\nscripts = \"sql\"\n[[dashboard]]\nname = \"board\"\nviews = [\"v\", \"w\"]\n";
+    let fleet = Fleet::new().head(head).sqlite(2);
     std::fs::create_dir(fleet.path("sql")).unwrap();
     std::fs::write(fleet.path("sql/0001_v.sql"), view).unwrap();
     fleet.run(&["migrate", "--yes", "-q"]).exits(0);
-    let served = Served::start(&fleet, &[]);
+    let served = Served::start(&fleet, &["--schedule"]);
 
     let (status, begun) = served.post("/api/v1/refresh", r#"{"groups":["daily"],"tenants":["lite-000"]}"#);
     assert_eq!(status, 202, "{begun}");
@@ -265,6 +284,14 @@ fn changes_are_runs_and_edits_as_an_operator_makes_them() {
     assert!(ended["started_by"]["command"].as_str().unwrap().contains("refresh"), "{ended}");
     let views = served.json("/api/v1/views");
     assert!(views["tenants"][0]["views"][0]["refreshed_at"].is_string(), "{views}");
+    let dashboards = served.json("/api/v1/dashboards")["dashboards"].clone();
+    let shown = &dashboards[0]["views"][0];
+    assert_eq!((&dashboards[0]["name"], &dashboards[0]["missing"]), (&"board".into(), &serde_json::json!(["w"])));
+    assert_eq!((&shown["view"], &shown["group"], &shown["tenants"]), (&"v".into(), &"daily".into(), &2.into()));
+    assert!(shown["next_at"].as_str().unwrap().ends_with("T00:00:00Z"), "{dashboards}");
+    assert_eq!(shown["oldest"], views["tenants"][0]["views"][0]["refreshed_at"], "{dashboards}");
+    let page = served.get("/views");
+    assert!(page.contains("<h2>board</h2>") && page.contains("No script makes the view w."), "{page}");
     let (status, refused) = served.post("/api/v1/refresh", r#"{"views":["other"]}"#);
     assert!(status == 400 && refused["error"].as_str().unwrap().starts_with("there is no view"), "{refused}");
 

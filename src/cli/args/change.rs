@@ -8,9 +8,8 @@ use strum::VariantNames as _;
 
 use super::settings::{ChangeFlags, PlanFlags, RunFlags};
 use super::shared::{ReadArgs, RunArgs, Selection, ShowArgs};
-use crate::compile::folder::RefreshGroup;
 use crate::model::saved_plan::LateJoiners;
-use crate::policy::parse_duration;
+use crate::policy::{RefreshGroup, parse_duration};
 
 /// `older-than=30s`.
 fn parse_kill(text: &str) -> Result<Duration, String> {

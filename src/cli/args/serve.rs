@@ -19,6 +19,10 @@ pub(in crate::cli) struct Serve {
     /// A name under which the server is reached, besides its address and localhost (repeatable)
     #[arg(long, value_name = "NAME")]
     pub(in crate::cli) host: Vec<String>,
+    /// Refresh the views of each group at its times, in UTC: at the full hour, at midnight, on Monday, on the first of the
+    /// month. Each refresh is a run of its own
+    #[arg(long)]
+    pub(in crate::cli) schedule: bool,
     #[command(flatten)]
     _flags: RunFlags,
 }

@@ -14,9 +14,10 @@ use super::super::args::{Engines, Selection as SelectionArgs};
 use super::super::exit::{CliError, run_error};
 use super::super::session::usual_pace;
 use super::super::setup::Program;
-use super::super::{backup, history, lint, metrics, refresh, runs, scratch, tenants};
+use super::super::{backup, history, lint, metrics, refresh, runs, scratch, tenants, terminal};
 use super::changes;
 use super::kept::Kept;
+use super::schedule;
 use crate::backup::{Manifest, RunBackups};
 use crate::check::lint::{Linted, lint as linted};
 use crate::compile::MigrationSet;
@@ -27,14 +28,14 @@ use crate::model::hold::Quarantine;
 use crate::model::run_summary::{RunFilter, RunStatus};
 use crate::model::schema::{Script, State};
 use crate::model::tenant::{Tenant, TenantId};
+use crate::policy::RefreshGroup;
 use crate::report::live;
 use crate::report::metrics::FleetReading;
-use crate::report::refreshes;
+use crate::report::refreshes::TenantRefreshes;
 use crate::report::site::{
-    CatalogView, FleetView, Form, Look, MigrationView, RunPage, RunsView, TenantBackup, TenantView, Wanted, WantedRuns,
-    tenants_document,
+    CatalogView, FleetView, Form, Look, MigrationView, RunPage, RunsView, TenantBackup, TenantView, ViewsView, Wanted,
+    WantedRuns, tenants_document,
 };
-use crate::report::{Format, Style};
 use crate::server::{Answer, Asked, Change, Content, Question, Refused, Sent};
 
 /// The age up to which a reading of the fleet is shown.
@@ -58,6 +59,13 @@ struct Reading {
     look: Look,
 }
 
+/// A reading of when views were refreshed.
+struct Refreshed {
+    program: Rc<Program>,
+    set: Arc<MigrationSet>,
+    tenants: Vec<TenantRefreshes>,
+}
+
 /// The catalog, linted.
 struct Catalog {
     linted: Linted,
@@ -71,12 +79,14 @@ pub(super) struct Answers {
     asked: Kept<Program>,
     reading: Kept<Reading>,
     catalog: Kept<Catalog>,
-    views: Kept<String>,
+    views: Kept<Refreshed>,
+    /// Whether views are refreshed at their times.
+    is_scheduled: bool,
     backups: Kept<Vec<RunBackups>>,
 }
 
 impl Answers {
-    pub(super) fn new(program: Program) -> Self {
+    pub(super) fn new(program: Program, is_scheduled: bool) -> Self {
         let program = RefCell::new(Rc::new(program));
         Answers {
             program,
@@ -84,6 +94,7 @@ impl Answers {
             reading: Kept::default(),
             catalog: Kept::default(),
             views: Kept::default(),
+            is_scheduled,
             backups: Kept::default(),
         }
     }
@@ -91,9 +102,11 @@ impl Answers {
     /// Answers until `stopped` completes, many at once.
     pub(super) async fn until(&self, mut asked: mpsc::Receiver<Asked>, stopped: impl Future<Output = ()>) {
         let (mut working, mut stopped) = (FuturesUnordered::new(), std::pin::pin!(stopped));
+        let mut schedule = std::pin::pin!(schedule::keep(now_ms, async |group| self.refresh(group).await));
         loop {
             tokio::select! {
                 () = &mut stopped => return,
+                () = &mut schedule, if self.is_scheduled => {}
                 Some(one) = asked.recv() => working.push(self.answer(one)),
                 Some(()) = working.next() => {}
                 else => return,
@@ -148,6 +161,27 @@ impl Answers {
         }
     }
 
+    /// Refreshes the views of a group on all tenants, if there are any.
+    async fn refresh(&self, group: RefreshGroup) {
+        let refreshed = async {
+            let program = self.again().await.map_err(refused)?;
+            let set = program.set().await.map_err(refused)?;
+            if !set.views().iter().any(|view| view.group == group) {
+                return Ok(());
+            }
+            let groups = vec![group.name().to_owned()];
+            let change = Change::Refresh { views: Vec::new(), groups, tenants: Vec::new() };
+            let made = changes::make(&program, change).await;
+            self.views.forget().await;
+            made.map(drop)
+        };
+        if let Err(error) = refreshed.await {
+            let (Refused::NotFound(why) | Refused::Wrong(why) | Refused::Conflict(why) | Refused::Unavailable(why)) =
+                error;
+            terminal::refuse(&format!("the {group} views were not refreshed: {why}"));
+        }
+    }
+
     async fn text(&self, question: Question, form: Form) -> Result<String, CliError> {
         match question {
             Question::Tenants(wanted) => self.tenants(&wanted).await,
@@ -165,7 +199,8 @@ impl Answers {
             Question::Progress(run) => self.run(&run, |page| page.progress()).await,
             Question::Catalog => self.whole_catalog(form).await,
             Question::Migration(name) => self.migration(&name, form).await,
-            Question::Views => self.last_refreshes().await,
+            Question::Views => self.views(|view| view.render(form)).await,
+            Question::Dashboards => self.views(|view| view.dashboards()).await,
             Question::Metrics | Question::Events { .. } | Question::Change(_) => unreachable!("answered before"),
         }
     }
@@ -303,17 +338,19 @@ impl Answers {
         Ok(MigrationView { name, linted: &catalog.linted, scripts: &scripts }.render(form))
     }
 
-    async fn last_refreshes(&self) -> Result<String, CliError> {
-        let make = async || -> Result<String, CliError> {
+    async fn views(&self, render: impl FnOnce(&ViewsView<'_>) -> String) -> Result<String, CliError> {
+        let make = async || -> Result<Refreshed, CliError> {
             let program = self.again().await?;
             let set = program.set().await?;
-            let rows = match set.views() {
+            let tenants = match set.views() {
                 [] => Vec::new(),
                 _ => refresh::last(&program, &set, &SelectionArgs::default()).await?,
             };
-            Ok(refreshes::render(set.views(), &rows, Format::Json, &Style::FILE))
+            Ok(Refreshed { program, set, tenants })
         };
-        Ok(String::clone(&*self.views.get(FRESH, make).await?))
+        let Refreshed { program, set, tenants } = &*self.views.get(FRESH, make).await?;
+        let (dashboards, is_scheduled) = (&program.registry.dashboards, self.is_scheduled);
+        Ok(render(&ViewsView { views: set.views(), tenants, dashboards, is_scheduled, now_ms: now_ms() }))
     }
 
     async fn metrics(&self) -> Result<String, CliError> {

@@ -6,6 +6,7 @@
 mod answers;
 mod changes;
 mod kept;
+mod schedule;
 
 use std::path::Path;
 
@@ -55,7 +56,7 @@ impl Serve {
         let serving = tokio::spawn(server.run(guard, questions, end.clone()));
         let mut level = cancel.subscribe();
         let stopped = async move { drop(level.wait_for(|level| *level != Level::Running).await) };
-        Answers::new(program).until(asked, stopped).await;
+        Answers::new(program, self.schedule).until(asked, stopped).await;
         end.cancel();
         let _ = serving.await;
         Ok(0)

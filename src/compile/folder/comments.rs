@@ -4,14 +4,14 @@
 
 use std::sync::Arc;
 
+use super::ViewNote;
 use super::batches;
 use super::foreign;
 use super::part::Found;
-use super::{RefreshGroup, ViewNote};
 use crate::model::schema::Direction;
 use crate::model::tenant::Engine;
 use crate::model::text::{excerpt, suggestion};
-use crate::policy::{Limits, parse_duration};
+use crate::policy::{Limits, RefreshGroup, parse_duration};
 use crate::sql::lex::{self, Kind};
 use crate::sql::split::Piece;
 use crate::sql::statement::{Directive, allowed, comment_text, fleet_comment};

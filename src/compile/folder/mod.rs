@@ -14,7 +14,6 @@ mod rules;
 mod variables;
 
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -22,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::engine::{Flavour, Variant, VariantMap};
 use crate::model::schema::{Direction, ScriptKind};
 use crate::model::variable::Variable;
-use crate::policy::Limits;
+use crate::policy::{Limits, RefreshGroup};
 
 pub(crate) use read::read;
 
@@ -155,58 +154,6 @@ pub(crate) struct ViewNote {
     pub(crate) name: String,
     /// The frequency of its refreshes.
     pub(crate) group: RefreshGroup,
-}
-
-/// The frequency at which a view is refreshed.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    strum::Display,
-    strum::IntoStaticStr,
-)]
-#[serde(rename_all = "lowercase")]
-#[strum(serialize_all = "lowercase")]
-pub(crate) enum RefreshGroup {
-    /// Every hour.
-    Hourly,
-    /// Every day.
-    Daily,
-    /// Every week.
-    Weekly,
-    /// Every month.
-    Monthly,
-}
-
-impl RefreshGroup {
-    /// All groups, the most frequent first.
-    pub(crate) const ALL: [RefreshGroup; 4] =
-        [RefreshGroup::Hourly, RefreshGroup::Daily, RefreshGroup::Weekly, RefreshGroup::Monthly];
-
-    /// Its lower-case name.
-    pub(crate) fn name(self) -> &'static str {
-        self.into()
-    }
-}
-
-/// A word that names no group.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown group '{0}'; it is one of hourly, daily, weekly, monthly")]
-pub(crate) struct UnknownGroup(pub(crate) String);
-
-impl FromStr for RefreshGroup {
-    type Err = UnknownGroup;
-
-    fn from_str(word: &str) -> Result<Self, UnknownGroup> {
-        RefreshGroup::ALL.into_iter().find(|group| group.name() == word).ok_or_else(|| UnknownGroup(word.to_owned()))
-    }
 }
 
 /// An unusable file or entry in the folder.

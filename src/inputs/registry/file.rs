@@ -15,7 +15,7 @@ use super::discovered::Discovered;
 use super::identity::{Folders, Identity};
 use super::patterns::is_glob;
 use super::sources::{self, Source};
-use super::{REST, ServerRule, WaveRule, dependencies, servers, tenants, waves};
+use super::{Dashboard, REST, ServerRule, WaveRule, dashboards, dependencies, servers, tenants, waves};
 use crate::inputs::{
     Diagnostics, LedgerLocation, Mistakes, Overrides, ServerUrl, Settings, Sources, Variables, folder_of,
     read_settings, unknown_key, with_document,
@@ -26,7 +26,7 @@ use crate::model::text::suggestion;
 /// The name of the tenant file.
 pub(crate) const FILE_NAME: &str = "tenants.toml";
 
-const SECTIONS: [&str; 13] = [
+const SECTIONS: [&str; 14] = [
     "fleet",
     "defaults",
     "scratch",
@@ -39,6 +39,7 @@ const SECTIONS: [&str; 13] = [
     "wave",
     "server",
     "source",
+    "dashboard",
     "tenant",
 ];
 
@@ -64,6 +65,8 @@ pub(crate) struct Registry {
     pub(crate) waves: Vec<WaveRule>,
     /// The limits of servers, in file order; the first that matches a server is its own.
     pub(crate) servers: Vec<ServerRule>,
+    /// The dashboards, in file order.
+    pub(crate) dashboards: Vec<Dashboard>,
     /// Warnings about allowed but inadvisable settings, as sentences for people.
     pub(crate) warnings: Vec<String>,
     /// The passwords that are kept elsewhere.
@@ -129,12 +132,13 @@ impl Registry {
         let folder = folder_of(path);
         let sources = Sources { folder: &folder, overrides, variables };
         let mut drafts = Diagnostics::default();
-        let (settings, (waves, servers), (mut read, sources, literal_in_source)) =
+        let ((settings, dashboards), (waves, servers), (mut read, sources, literal_in_source)) =
             with_document(text, &mut drafts, |document, drafts| {
                 for key in document.root.keys().filter(|key| !SECTIONS.contains(&&**key.get_ref())) {
                     unknown_key(key, "the file", &SECTIONS, drafts);
                 }
                 let settings = read_settings(document, sources, drafts);
+                let dashboards = dashboards::read(document, drafts);
                 let waves = waves::read(document, sources.variables, drafts);
                 let servers = servers::read(document, drafts);
                 let declared = sources::read(document, sources, drafts);
@@ -147,7 +151,7 @@ impl Registry {
                 }
                 let (sources, literal) =
                     (declared.list.into_iter().map(|(source, _)| source), declared.literal_password);
-                (settings, (waves, servers), (read, sources.collect::<Vec<_>>(), literal))
+                ((settings, dashboards), (waves, servers), (read, sources.collect::<Vec<_>>(), literal))
             });
         drafts.finish(path, text)?;
         let is_whole = discovered.is_some() || sources.is_empty();
@@ -169,6 +173,7 @@ impl Registry {
             is_whole,
             waves,
             servers,
+            dashboards,
             warnings,
             passwords,
             literal_passwords: read.literal_passwords,

@@ -5,6 +5,7 @@
 
 mod bucket;
 mod credentials;
+mod dashboards;
 mod dependencies;
 mod discovered;
 mod edit;
@@ -23,6 +24,7 @@ mod waves;
 
 pub(crate) use bucket::bucket;
 pub(crate) use bucket::smallest_percent;
+pub(crate) use dashboards::Dashboard;
 pub(crate) use discovered::{Discovered, Row};
 pub(crate) use edit::{EditError, NewTenant, added, ids_in, quarantined, released, removed, renamed};
 pub(crate) use file::{Registry, find, load};

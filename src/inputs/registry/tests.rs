@@ -511,3 +511,22 @@ fn a_large_fleet_is_compared_in_one_pass() {
     let found: Vec<String> = mistakes(&text, []).into_iter().map(|(.., message)| message).collect();
     assert_eq!(found, ["a second tenant has the id `t19999`", "tenants `t5` and `new` are one database"]);
 }
+
+#[test]
+fn dashboards_are_read_in_order_and_wrong_ones_are_mistakes() {
+    let text = "[[tenant]]\nid = \"a\"\nurl = \"sqlite:a.db\"\n[[dashboard]]\nname = \"x\"\nviews = [\"v\", \"w\"]\n\
+                [[dashboard]]\nname = \"y\"\nabout = \"all\"\nviews = [\"v\"]\n";
+    let read = good(text, []).dashboards;
+    let shown: Vec<(&str, &str, usize)> = read.iter().map(|d| (&*d.name, &*d.about, d.views.len())).collect();
+    assert_eq!(shown, [("x", "", 2), ("y", "all", 1)]);
+    for (wrong, message) in [
+        ("[[dashboard]]\nname = \"x\"\n", "this dashboard has no `views`"),
+        ("[[dashboard]]\nviews = [\"v\"]\n", "this dashboard has no `name`"),
+        ("[[dashboard]]\nname = \"x\"\nviews = []\n", "this dashboard shows no view"),
+        ("[[dashboard]]\nname = \"x\"\nviews = [\"v\"]\n".repeat(2).as_str(), "the dashboard x is there twice"),
+        ("[dashboard]\nname = \"x\"\n", "`dashboard` must be a list of tables"),
+    ] {
+        let found = mistakes(&format!("[[tenant]]\nid = \"a\"\nurl = \"sqlite:a.db\"\n{wrong}"), []);
+        assert_eq!(found.iter().map(|(.., message)| &**message).collect::<Vec<_>>(), [message], "{wrong}");
+    }
+}

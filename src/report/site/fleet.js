@@ -1,6 +1,9 @@
 // Pages follow what happens. Everything here only asks for the same pages again; without it they are as whole.
 "use strict";
 
+// Of this server, also where the page was opened with a name and a password in its address: a browser sends nothing there.
+const own = (path) => location.origin + path;
+
 // A run that goes on: its events say when to ask for the changing part again, once a second at most.
 const main = document.getElementById("main");
 const run = main && main.dataset.follows;
@@ -11,7 +14,7 @@ if (run) {
     if (busy) { due = true; return; }
     busy = true; due = false;
     try {
-      const answer = await fetch("/runs/" + encodeURIComponent(run) + "/progress");
+      const answer = await fetch(own("/runs/" + encodeURIComponent(run) + "/progress"));
       if (answer.ok) {
         const open = [...place.querySelectorAll("details")].map((one) => one.open);
         place.innerHTML = await answer.text();
@@ -21,7 +24,7 @@ if (run) {
     } catch { place.classList.add("stale"); }
     setTimeout(() => { busy = false; if (due) refresh(); }, 1000);
   };
-  const events = new EventSource("/api/v1/runs/" + encodeURIComponent(run) + "/events?since_ms=" + Date.now());
+  const events = new EventSource(own("/api/v1/runs/" + encodeURIComponent(run) + "/events?since_ms=" + Date.now()));
   const kinds = ["wave_started", "wave_finished", "attempt_started", "attempt_failed", "progress", "tenant_finished",
     "gate_started", "gate_finished", "draining", "cancelling", "hook_finished", "outside_window"];
   kinds.forEach((kind) => events.addEventListener(kind, refresh));
@@ -40,11 +43,11 @@ if (filter && result) {
   const show = async () => {
     const query = new URLSearchParams([...new FormData(filter)].filter(([, value]) => value));
     const address = "/" + (query.size ? "?" + query : "");
-    const own = ++last;
+    const turn = ++last;
     result.classList.add("stale");
     try {
-      const answer = await fetch(address);
-      if (own !== last) return;
+      const answer = await fetch(own(address));
+      if (turn !== last) return;
       if (answer.ok) {
         const page = new DOMParser().parseFromString(await answer.text(), "text/html");
         result.innerHTML = page.getElementById("result").innerHTML;

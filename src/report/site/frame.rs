@@ -1,7 +1,7 @@
 //! The frame of every page: head, navigation, footer.
 
 use maud::{DOCTYPE, Markup, html};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::model::program;
 use crate::report::style::clean;
@@ -11,13 +11,18 @@ use crate::report::style::clean;
 pub(super) enum Part {
     Fleet,
     Runs,
+    Views,
     Catalog,
     Other,
 }
 
 impl Part {
-    const SHOWN: [(Part, &str, &str); 3] =
-        [(Part::Fleet, "/", "Fleet"), (Part::Runs, "/runs", "Runs"), (Part::Catalog, "/catalog", "Migrations")];
+    const SHOWN: [(Part, &str, &str); 4] = [
+        (Part::Fleet, "/", "Fleet"),
+        (Part::Runs, "/runs", "Runs"),
+        (Part::Views, "/views", "Views"),
+        (Part::Catalog, "/catalog", "Migrations"),
+    ];
 }
 
 /// A page of the site.
@@ -76,9 +81,12 @@ pub(crate) fn problem(status: u16, text: &str) -> String {
     Frame { title, part: Part::Other, follows: None }.around(content)
 }
 
+/// The characters of a name that do not stand for themselves in an address. A dot could be a step up.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~');
+
 /// The address of one thing in a part of the site.
 pub(super) fn address(part: &str, name: &str) -> String {
-    format!("{part}/{}", utf8_percent_encode(name, NON_ALPHANUMERIC))
+    format!("{part}/{}", utf8_percent_encode(name, ENCODED))
 }
 
 /// A row of a table of names and values.
