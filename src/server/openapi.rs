@@ -69,7 +69,7 @@ fn operation(route: &Route) -> Value {
     }));
     let content = match route.ask {
         _ if route.path == "/metrics" => json!({ "text/plain": { "schema": { "type": "string" } } }),
-        Ask::Events => json!({ "text/event-stream": { "schema": { "type": "string" } } }),
+        Ask::Events => json!({ "text/event-stream": {} }),
         _ => json!({ "application/json": { "schema": { "$ref": "#/components/schemas/Document" } } }),
     };
     let status = if matches!(route.ask, Ask::Change(..)) { "202" } else { "200" };

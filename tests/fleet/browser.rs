@@ -338,3 +338,26 @@ fn without_javascript_a_run_is_followed_and_the_fleet_is_filtered() {
         browser.client.close().await.unwrap();
     });
 }
+
+#[test]
+fn the_report_of_a_run_in_a_file_fits_a_desk_and_a_phone() {
+    let mut fleet = fleet();
+    fleet.head = fleet.head.replace("count = 4\n", "count = 4\n[wave.gate]\nsoak = \"1s\"\ncommand = [\"true\"]\n");
+    fleet.head += "[hooks]\nafter_wave = { command = [\"false\"] }\n";
+    let report = fleet.path("report.html");
+    fleet.run(&["migrate", "--yes", "-q", "--attempts", "1", "--report", "html=report.html"]).exits(100);
+    let driver = Driver::start();
+    block_on(async {
+        for window in Window::ALL {
+            let browser = driver.open(window, true).await;
+            browser.client.goto(&format!("file://{}", report.display())).await.unwrap();
+            let told = browser.text("body").await;
+            for word in ["52", "nobody", "connection_refused", "canary", "gate", "hook"] {
+                assert!(told.contains(word), "no {word} in {told}");
+            }
+            browser.check_page("the report").await;
+            browser.picture("report").await;
+            browser.client.close().await.unwrap();
+        }
+    });
+}
