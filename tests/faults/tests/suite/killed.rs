@@ -92,8 +92,8 @@ mod mysql {
     }
 
     #[test]
-    fn the_program_is_killed_in_a_run_of_100() {
-        program_killed(Fleet::new().mysql(100), "MySQL");
+    fn the_program_is_killed_in_a_run() {
+        program_killed(Fleet::new().mysql(if thorough() { 100 } else { 30 }), "MySQL");
     }
 }
 
@@ -103,7 +103,7 @@ fn program_killed(fleet: Fleet, engine: &'static str) {
     let mut tally = Tally::new("program killed", engine);
     for &moment in moments() {
         let mut run = Running::start(&fleet, &MIGRATE);
-        run.until_finished(moment);
+        run.until_finished((moment * fleet.tenants.len() / 100).max(1));
         assert!(run.kill(), "it had ended before");
         tally.fault();
         let last = &fleet.run(&["runs", "list", "--format", "json"]).exits(0).json()["runs"][0];
