@@ -405,6 +405,68 @@ fn an_engine_is_named_in_its_own_folder_only() {
     assert_eq!(count("src/model/engine.rs", "match self { Engine::Sqlite => 1 }\n"), 0);
 }
 
+/// Where a test needs MySQL without being left out with it: its variables, and its servers outside of what is named `mysql`.
+fn mysql_for_all(file: &str, text: &str) -> Vec<Violation> {
+    const DOOR: [&str; 2] = ["tests/support/mysql.rs", "tests/support/own_servers.rs"];
+    let mut found = Vec::new();
+    // The last line of the item that is named `mysql`.
+    let mut end: Option<String> = None;
+    let is_named = file.ends_with("/mysql.rs");
+    for (line, code) in text.lines().enumerate() {
+        let code = code.split("//").next().unwrap_or_default();
+        let bare = code.trim_start().trim_start_matches("pub(crate) ").trim_start_matches("async ");
+        if end.is_none() && (bare.starts_with("mod mysql {") || bare.starts_with("fn mysql(")) {
+            end = Some(format!("{}}}", &code[..code.len() - code.trim_start().len()]));
+        }
+        let variable = ["FLEET_TEST_MYSQL_", "FLEET_TEST_WITHOUT"].iter().find(|word| code.contains(**word));
+        let is_free = file.starts_with("tests/support/") || is_named || end.is_some();
+        let server = [".mysql(", "database(\"mysql\"", "OwnMysql::start"].iter().find(|word| code.contains(**word));
+        let site = code.match_indices("Site::Mysql").any(|(at, word)| {
+            let (before, behind) = (&code[..at], code[at + word.len()..].trim_start());
+            !before.ends_with("== ")
+                && !before.ends_with("!= ")
+                && !behind.starts_with("=>")
+                && !behind.starts_with("if ")
+        });
+        let rule = match (variable, server) {
+            (Some(word), _) if !DOOR.contains(&file) => {
+                format!("names {word}; tests/support/mysql.rs says what there is")
+            }
+            (_, Some(word)) if !is_free => format!("`{word}` outside of what is named `mysql`: it fails without MySQL"),
+            _ if site && !is_free => {
+                "Site::Mysql outside of what is named `mysql`; Site::mysqls() has it where it is".into()
+            }
+            _ => String::new(),
+        };
+        if !rule.is_empty() {
+            found.push(Violation { file: file.to_owned(), line: line + 1, rule });
+        }
+        if end.as_deref() == Some(code.trim_end()) {
+            end = None;
+        }
+    }
+    found
+}
+
+#[test]
+fn the_tests_do_without_mysql_where_it_is_left_out() {
+    let files = rust_files("tests").into_iter().filter(|file| file != "tests/house.rs");
+    none(
+        "tests that fail under FLEET_TEST_WITHOUT=mysql",
+        &files.flat_map(|f| mysql_for_all(&f, &read(&f))).collect::<Vec<_>>(),
+    );
+
+    let lines = |text: &str| mysql_for_all("tests/x.rs", text).iter().map(|v| v.line).collect::<Vec<_>>();
+    assert_eq!(lines("with(Site::Mysql, x);\n// Site::Mysql\nif site == Site::Mysql {}\nSite::Mysql => 1,\n"), [1]);
+    assert_eq!(lines("mod mysql {\n    f(Site::Mysql);\n    }\n}\nf(Site::Mysql);\n"), [5]);
+    assert_eq!(
+        lines("async fn mysql() {\n    fleet.mysql(1);\n}\nfleet.mysql(1);\nfleet.mysql_where_there(1);\n"),
+        [4]
+    );
+    assert_eq!(lines("mod mysql {\n    var(\"FLEET_TEST_MYSQL_URL\");\n}\n"), [2]);
+    assert_eq!(mysql_for_all("tests/fleet/mysql.rs", "f(Site::Mysql); var(\"FLEET_TEST_WITHOUT\")").len(), 1);
+}
+
 #[test]
 fn traits_are_small_and_functions_take_few_parameters() {
     let all = sources();

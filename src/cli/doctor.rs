@@ -1,6 +1,6 @@
 //! `doctor`, and the look at the servers before a run. They read; findings are judged elsewhere.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ use super::start::Intent;
 use crate::backup;
 use crate::check::doctor::{self, Finding, Limits, Probe, Refused, Severity};
 use crate::compile::MigrationSet;
-use crate::engine::Database;
+use crate::engine::{Database, place};
 use crate::inputs::select::Selection;
 use crate::model::engine::Capabilities;
 use crate::model::fault::{Fault, FaultClass};
-use crate::model::health::{Health, Needs, Questions};
+use crate::model::health::{Extension, Health, Needs, Questions};
 use crate::model::observation::Observation;
 use crate::model::plan::{Goal, Target};
 use crate::model::schema::{Direction, Execution, Script, State};
@@ -79,7 +79,10 @@ impl Run for Doctor {
 /// The refusals of `migrate`, by the plan that it would make: the same decision, tenant by tenant.
 fn refusals(program: &Program, planned: &Planned, examined: &Examined, limits: &Limits<'_>) -> Vec<Refused> {
     let mut all = Vec::new();
-    for ((row, seen), (_, health)) in planned.rows().into_iter().zip(&planned.observations).zip(examined) {
+    let asked = examined.iter().filter_map(|(tenant, health)| Some((tenant, &health.as_ref().ok()?.extensions)));
+    let extensions = asked.filter(|(_, known)| !known.is_empty()).map(|(tenant, known)| (place(tenant).1, &known[..]));
+    let extensions: HashMap<String, &[Extension]> = extensions.collect();
+    for ((row, seen), (tenant, health)) in planned.rows().into_iter().zip(&planned.observations).zip(examined) {
         let mut refuse = |what: String, fix: String| {
             let (tenant, server) = (row.tenant.clone(), row.server.clone());
             all.push(Refused { tenant, server, what, fix });
@@ -95,6 +98,12 @@ fn refusals(program: &Program, planned: &Planned, examined: &Examined, limits: &
         let is_pooled = health.as_ref().is_ok_and(|health| health.pooled);
         for script in planned.scripts_of(row) {
             let name = &script.migration;
+            for extension in unplaced(tenant, script, &extensions) {
+                refuse(
+                    format!("{name} would create the extension {extension} in this tenant's schema, where no other tenant finds it"),
+                    "write CREATE EXTENSION ... WITH SCHEMA extensions, and shared_schemas = [\"extensions\"] in the tenant file".to_owned(),
+                );
+            }
             match &script.execution {
                 Execution::Compiled { transaction: true } if !has_batches(script) => {}
                 _ if !is_pooled => {}
@@ -106,6 +115,15 @@ fn refusals(program: &Program, planned: &Planned, examined: &Examined, limits: &
         }
     }
     all
+}
+
+/// The extensions that a script would create in the schema of a tenant that is one. `known`: of each database; those that are
+/// there are not created, and some have a schema that their files name.
+fn unplaced(tenant: &Tenant, script: &Script, known: &HashMap<String, &[Extension]>) -> BTreeSet<String> {
+    let Some(known) = tenant.schema.as_ref().and_then(|_| known.get(&place(tenant).1)) else { return BTreeSet::new() };
+    let names = script.statements.iter().flat_map(|sql| crate::sql::extension::unplaced(tenant.engine, sql));
+    let is_made_here = |name: &String| known.iter().any(|e| e.name == *name && !e.is_installed && !e.is_placed);
+    names.filter(is_made_here).collect()
 }
 
 fn has_batches(script: &Script) -> bool {

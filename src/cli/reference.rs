@@ -53,6 +53,11 @@ fn error_codes() -> String {
          `foreign`, not tried again. 23505 on an index of the catalog itself, XX000 from an update of a row of the catalog, and \
          `already_exists` of a statement with `IF NOT EXISTS` or `OR REPLACE` are a race of two tenants of one database: \
          `serialization`, tried again.\n\n\
+         A server that takes no writes (`server_read_only`) has mostly become the follower in a failover, and another one leads in a \
+         moment: tried again, each time over a new connection. 1290 names other options of a server too, and costs its tries there. \
+         3100 and 3101 come when a replication group rolls a transaction back as its members change, and are tried again. 1180, an \
+         error in the commit itself, is not: behind it are full disks and sizes that the server or its cluster refuses, which the same \
+         text meets again; nor is 1792, which says that the session's own transaction is read-only.\n\n\
          SQLite has one code, 1, for all mistakes in SQL. Of a statement that makes a table, a column or the like, the schema \
          is asked behind the rollback: if it is there, the class is `already_exists`.\n"
     );

@@ -4,7 +4,7 @@
 //! A decision from texts only: nothing here runs SQL, and a view that no repeatable script makes is not judged.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::folder::SqlScript;
@@ -13,7 +13,7 @@ use super::variables::with_names;
 use crate::model::engine::Variant;
 use crate::model::schema::{Direction, Script};
 use crate::model::tenant::Tenant;
-use crate::sql::{How, Made, Touch, made, mentions, reads_all_columns, touched};
+use crate::sql::{How, Made, Touch, made, mentions, mentions_outside_texts, reads_all_columns, touched};
 
 /// A repeatable script as a tenant gets it.
 #[derive(Debug, Clone)]
@@ -27,6 +27,9 @@ pub(super) struct Repeatable {
     /// The objects that its text drops before it makes them.
     drops: HashSet<String>,
     mentions: HashSet<String>,
+    /// Of each routine that it makes the names that the engine itself knows it to need: those of its signature, and of a body
+    /// that is no text.
+    bound: HashMap<String, HashSet<String>>,
     /// Whether its text reads all columns of something.
     reads_all: bool,
 }
@@ -115,10 +118,16 @@ impl Repeatable {
         let (engine, mut all) = (up.engine, HashSet::new());
         statements.iter().for_each(|sql| mentions(engine, sql, &mut all));
         let touches = statements.iter().flat_map(|sql| touched(engine, sql));
-        let drops = touches.filter(|t| matches!(t.how, How::Drops | How::DropsIfThere)).map(|t| t.name).collect();
+        let drops = touches.filter(|t| t.how.is_drop()).map(|t| t.name).collect();
         let makes = statements.iter().flat_map(|sql| made(engine, sql)).collect();
         let reads_all = statements.iter().any(|sql| reads_all_columns(engine, sql));
-        Repeatable { index, up, down, makes, drops, mentions: all, reads_all }
+        let mut bound: HashMap<String, HashSet<String>> = HashMap::new();
+        for sql in statements {
+            for routine in made(engine, sql).into_iter().filter(|made| made.kind.is_routine()) {
+                mentions_outside_texts(engine, sql, bound.entry(routine.name).or_default());
+            }
+        }
+        Repeatable { index, up, down, makes, drops, mentions: all, bound, reads_all }
     }
 
     pub(super) fn index(&self) -> usize {
@@ -157,10 +166,13 @@ impl Repeatable {
             own.is_some() && own == first && own.is_some_and(|i| matches!(hits[i].touch.how, How::Drops | How::Alters))
         };
         let stops = self.up.engine.capabilities().views_stop_changes;
+        // A table goes only after the routines that the engine knows to need it.
+        let goes = |name: &String| hits.iter().any(|hit| hit.touch.name == *name && hit.touch.how.is_drop());
+        let is_bound = |made: &Made| stops && self.bound.get(&made.name).is_some_and(|needs| needs.iter().any(goes));
         let is_replaced = |made: &Made| made.replaces || self.drops.contains(&made.name);
         let is_dropped = |made: &&Made| {
             let is_in_the_way = stops && made.kind.is_view_or_trigger();
-            (is_in_the_way || !is_replaced(made)) && !is_left(made)
+            (is_in_the_way || is_bound(made) || !is_replaced(made)) && !is_left(made)
         };
         let statements = self.makes.iter().rev().filter(is_dropped).filter_map(Made::drop).collect();
         Arc::new(seal::taken_down(&self.up, statements))
@@ -287,6 +299,25 @@ mod tests {
             let all = of(engine, &[BILLS, other, alter, VIEW], &["0003_other", "0004_alter"]).await;
             let drops = if engine == Engine::Mysql { "" } else { "DROP VIEW IF EXISTS open_bills" };
             assert_eq!(all, [format!("R__open_bills@1: {drops}")]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_routine_goes_before_a_table_that_the_engine_knows_it_to_need() {
+        let anew = ("0003_anew.sql", "DROP TABLE bills; CREATE TABLE bills (id int)");
+        let alter = ("0003_anew.sql", "ALTER TABLE bills DROP COLUMN due");
+        let head = "DROP FUNCTION IF EXISTS f; CREATE FUNCTION f()";
+        let atomic = format!("{head} RETURNS bigint BEGIN ATOMIC SELECT count(*) FROM bills; END");
+        let rows = format!("{head} RETURNS SETOF bills LANGUAGE sql AS 'SELECT * FROM bills'");
+        let text = format!("{head} RETURNS bigint LANGUAGE sql AS $$SELECT count(*) FROM bills$$");
+        for (function, step, drop) in [
+            (&atomic, anew, "DROP FUNCTION IF EXISTS f"),
+            (&rows, anew, "DROP FUNCTION IF EXISTS f"),
+            (&text, anew, ""),
+            (&atomic, alter, ""),
+        ] {
+            let taken = of(Engine::Postgres, &[BILLS, step, ("R__f.sql", function)], &["0003_anew"]).await;
+            assert_eq!(taken, [format!("R__f@0: {drop}")], "{function} {}", step.1);
         }
     }
 

@@ -115,7 +115,7 @@ impl LedgerDatabase {
         let reason = self.scrub(&format!("[{code}] {text}"));
         match fault.class {
             F::Busy | F::LockTimeout | F::Deadlock | F::Serialization => LedgerError::LockWait { action, site, reason },
-            F::ReadOnly => LedgerError::NotWritable { action, site, reason },
+            F::ReadOnly | F::ServerReadOnly => LedgerError::NotWritable { action, site, reason },
             F::PermissionDenied | F::UnknownDatabase if self.is_file => {
                 LedgerError::NotWritable { action, site, reason }
             }

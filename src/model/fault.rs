@@ -63,6 +63,8 @@ pub(crate) enum FaultClass {
     WrongSchema,
     /// The database is read-only.
     ReadOnly,
+    /// The server takes no writes: it has just become the follower in a failover, or a setting says so.
+    ServerReadOnly,
     /// The user lacks a privilege.
     PermissionDenied,
     /// An object that a migration creates exists already.
@@ -125,6 +127,7 @@ impl FaultClass {
                 | Busy
                 | TenantLocked
                 | HistoryMoved
+                | ServerReadOnly
         )
     }
 

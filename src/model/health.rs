@@ -109,6 +109,8 @@ pub(crate) struct Extension {
     pub(crate) is_installed: bool,
     /// Whether the server has its files.
     pub(crate) is_available: bool,
+    /// Whether its files name the schema that it is made in.
+    pub(crate) is_placed: bool,
     /// Whether this user may create it.
     pub(crate) may_create: bool,
 }

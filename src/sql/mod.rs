@@ -39,5 +39,7 @@ pub(crate) use statement::{
     Directive, can_be_set_again, changes_session, directive, is_multiple, may_leave_a_part, only_sets_session,
     reads_session, tells_errors_in_rows,
 };
-pub(crate) use touch::{How, Made, MadeKind, Touch, made, mentions, reads_all_columns, touched};
+pub(crate) use touch::{
+    How, Made, MadeKind, Touch, made, mentions, mentions_outside_texts, reads_all_columns, touched,
+};
 pub(crate) use words::{first_words, unquoted};

@@ -62,7 +62,17 @@ pub(crate) enum MadeKind {
     Table,
 }
 
+impl How {
+    pub(crate) fn is_drop(self) -> bool {
+        matches!(self, How::Drops | How::DropsIfThere)
+    }
+}
+
 impl MadeKind {
+    pub(crate) fn is_routine(self) -> bool {
+        matches!(self, MadeKind::Function | MadeKind::Procedure)
+    }
+
     /// Whether it holds nothing and stops changes of the tables that it needs.
     pub(crate) fn is_view_or_trigger(self) -> bool {
         matches!(self, MadeKind::View | MadeKind::Materialized | MadeKind::Trigger)
@@ -107,6 +117,19 @@ pub(crate) fn mentions(engine: Engine, sql: &str, all: &mut HashSet<String>) {
         Part::Name { name, .. } => Some(name.to_lowercase()),
         Part::Symbol(_) => None,
     }));
+}
+
+/// Adds the names and words of a text outside of its strings, in lower case: those that the engine itself reads when the text
+/// makes a routine.
+pub(crate) fn mentions_outside_texts(engine: Engine, sql: &str, all: &mut HashSet<String>) {
+    for token in code(engine, sql) {
+        let text = &sql[token.start..token.end];
+        match (token.kind, unquoted(text)) {
+            (Kind::Word, _) => all.extend([text.to_lowercase()]),
+            (Kind::Quote, Some(name)) => all.extend([name.to_lowercase()]),
+            _ => {}
+        }
+    }
 }
 
 /// Whether a text reads all columns of something: `*` behind `SELECT`, a dot or a comma.

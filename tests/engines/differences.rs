@@ -112,7 +112,9 @@ async fn every_kind_of_difference_is_found_on_mariadb() {
     compared(Site::Mariadb).await;
 }
 
-#[tokio::test]
-async fn every_kind_of_difference_is_found_on_mysql() {
-    compared(Site::Mysql).await;
+mod mysql {
+    #[tokio::test]
+    async fn every_kind_of_difference_is_found() {
+        super::compared(super::Site::Mysql).await;
+    }
 }

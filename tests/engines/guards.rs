@@ -9,7 +9,7 @@ use sea_orm::ConnectionTrait;
 
 use crate::engines::support::fleet::Fleet;
 use crate::engines::support::migrations::{Migrations, sql};
-use crate::engines::support::{Home, Site, with};
+use crate::engines::support::{Home, Site, with, with_mysqls};
 
 on_every_site!(
     a_history_that_moved_is_left_alone,
@@ -143,9 +143,9 @@ async fn a_table_in_use_ends_in_a_lock_timeout_on_postgres() {
 }
 
 #[tokio::test]
-async fn a_table_in_use_ends_in_a_lock_timeout_on_mariadb() {
+async fn a_table_in_use_ends_in_a_lock_timeout_on_mariadb_and_mysql() {
     for native in [false, true] {
-        with(Site::Mariadb, async |home| a_table_that_is_in_use(home, native).await).await;
+        with_mysqls(async |home: &Home| a_table_that_is_in_use(home, native).await).await;
     }
 }
 

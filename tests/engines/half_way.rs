@@ -10,7 +10,7 @@ use sea_orm::ConnectionTrait as _;
 
 use crate::engines::support::fleet::Fleet;
 use crate::engines::support::migrations::{Migrations, Sql, sql};
-use crate::engines::support::{Home, Site, with};
+use crate::engines::support::{Home, Site, with, with_mysqls};
 
 on_every_site!(
     a_way_down_without_a_transaction_is_not_at_target_when_it_stopped,
@@ -83,7 +83,7 @@ async fn what_is_stopped_on_its_way_up_lets_nothing_below_it_go(home: &Home) {
 /// A procedure may commit at any point: a statement that was refused inside one may have had an effect.
 #[tokio::test]
 async fn a_call_that_is_refused_is_in_doubt_and_not_made_again() {
-    for site in [Site::Postgres, Site::Mariadb] {
+    for site in [Site::Postgres].into_iter().chain(Site::mysqls()) {
         with(site, async |home| {
             let procedure = site.pick(
                 "",
@@ -108,11 +108,12 @@ async fn a_call_that_is_refused_is_in_doubt_and_not_made_again() {
 /// Only settings of the session came before the refused statement: nothing is left, and the next run begins again.
 #[tokio::test]
 async fn a_refusal_behind_settings_alone_has_failed_and_is_not_in_doubt() {
-    let scripts = [
-        (Site::Mariadb, "SET NAMES utf8mb4;\nSET FOREIGN_KEY_CHECKS = 0;\nCREATE TABLE t (i int);"),
-        (Site::Postgres, "-- fleet: transaction=false\nSET statement_timeout = 0;\nCREATE TABLE t (i int);"),
-    ];
-    for (site, script) in scripts {
+    for site in [Site::Postgres].into_iter().chain(Site::mysqls()) {
+        let script = site.pick(
+            "",
+            "-- fleet: transaction=false\nSET statement_timeout = 0;\nCREATE TABLE t (i int);",
+            "SET NAMES utf8mb4;\nSET FOREIGN_KEY_CHECKS = 0;\nCREATE TABLE t (i int);",
+        );
         with(site, async |home| {
             home.run("CREATE TABLE t (i int)").await;
             let fleet = Fleet::with_scripts(&Migrations::of([]), &[("0001_x.sql", script)]).await;
@@ -130,19 +131,14 @@ async fn a_refusal_behind_settings_alone_has_failed_and_is_not_in_doubt() {
 #[tokio::test]
 async fn a_script_goes_on_behind_settings_that_can_be_set_again() {
     let rest = "CREATE TABLE one (i int);\nINSERT INTO needed VALUES (1);\nINSERT INTO seen VALUES (";
-    let scripts = [
-        (
-            Site::Mariadb,
-            format!("SET NAMES utf8mb4;\nSET @x = 7, FOREIGN_KEY_CHECKS = 0;\n{rest}@x * 10 + @@foreign_key_checks);"),
-        ),
-        (Site::Mariadb, format!("SET @x = 70, lock_wait_timeout = 100;\n{rest}@x);")),
-        (
-            Site::Postgres,
-            format!("-- fleet: transaction=false\nSET my.own = '70';\n{rest}current_setting('my.own')::int);"),
-        ),
+    let own = format!("-- fleet: transaction=false\nSET my.own = '70';\n{rest}current_setting('my.own')::int);");
+    let both = [
+        format!("SET NAMES utf8mb4;\nSET @x = 7, FOREIGN_KEY_CHECKS = 0;\n{rest}@x * 10 + @@foreign_key_checks);"),
+        format!("SET @x = 70, lock_wait_timeout = 100;\n{rest}@x);"),
     ];
-    for (site, script) in &scripts {
-        with(*site, async |home| {
+    let both = Site::mysqls().into_iter().flat_map(|site| both.iter().map(move |script| (site, script)));
+    for (site, script) in both.chain([(Site::Postgres, &own)]) {
+        with(site, async |home| {
             home.run("CREATE TABLE seen (i int)").await;
             let fleet = Fleet::with_scripts(&Migrations::of([]), &[("0001_x.sql", script)]).await;
             let record = fleet.up(&home.tenant).await;
@@ -158,7 +154,7 @@ async fn a_script_goes_on_behind_settings_that_can_be_set_again() {
         .await;
     }
     // Where the value is another one in each session, the tenant is in doubt as before.
-    with(Site::Mariadb, async |home| {
+    with_mysqls(async |home: &Home| {
         let script = format!("SET @x = NOW();\n{rest}1);");
         let fleet = Fleet::with_scripts(&Migrations::of([]), &[("0001_x.sql", &script)]).await;
         let record = fleet.up(&home.tenant).await;
@@ -170,7 +166,7 @@ async fn a_script_goes_on_behind_settings_that_can_be_set_again() {
 /// Everything here waits for a table that another session has read, and was not begun: nothing is in doubt.
 #[tokio::test]
 async fn what_waited_for_a_lock_in_vain_was_not_done() {
-    for site in [Site::Mariadb, Site::Mysql] {
+    for site in Site::mysqls() {
         with(site, async |home| {
             home.run("CREATE TABLE held (i int); CREATE TABLE free (i int); INSERT INTO held VALUES (1)").await;
             let holder = home.connect().await;
@@ -194,16 +190,15 @@ async fn what_waited_for_a_lock_in_vain_was_not_done() {
 /// A part that was done stays a part: the first of two tables is gone, or the procedure has changed something.
 #[tokio::test]
 async fn what_was_done_in_part_stays_in_doubt() {
-    for (site, text) in [
+    let both = ["CALL partly()", "CALL empties('x')"];
+    let both = Site::mysqls().into_iter().flat_map(|site| both.map(|text| (site, text)));
+    for (site, text) in both.chain([
         (Site::Mariadb, "DROP TABLE free, missing"),
-        (Site::Mariadb, "CALL partly()"),
-        (Site::Mysql, "CALL partly()"),
         (Site::Mariadb, "CALL looks()"),
         (Site::Mariadb, "BEGIN NOT ATOMIC INSERT INTO free VALUES (2); ALTER TABLE held ADD COLUMN j int; END"),
         (Site::Mariadb, "IF 1 THEN ALTER TABLE free ADD COLUMN j int; ALTER TABLE held ADD COLUMN j int; END IF"),
         (Site::Mariadb, "CREATE OR REPLACE TABLE free (i int PRIMARY KEY) SELECT 1 AS i UNION ALL SELECT 1"),
-        (Site::Mysql, "CALL empties('x')"),
-    ] {
+    ]) {
         with(site, async |home| {
             home.run("CREATE TABLE held (i int); CREATE TABLE free (i int); INSERT INTO free VALUES (1)").await;
             home.run("CREATE PROCEDURE partly() BEGIN UPDATE free SET i = 2; ALTER TABLE held ADD COLUMN j int; END").await;
@@ -225,7 +220,7 @@ async fn what_was_done_in_part_stays_in_doubt() {
 /// `OPTIMIZE TABLE` and its like tell their errors in rows, and the server goes on.
 #[tokio::test]
 async fn an_error_that_the_server_tells_in_a_row_is_one() {
-    for site in [Site::Mariadb, Site::Mysql] {
+    for site in Site::mysqls() {
         with(site, async |home| {
             home.run("CREATE TABLE there (i int)").await;
             for text in [

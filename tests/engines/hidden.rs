@@ -5,7 +5,7 @@ use sea_orm_migration::prelude::*;
 
 use crate::engines::support::fleet::Fleet;
 use crate::engines::support::migrations::{Migrations, sql};
-use crate::engines::support::{Site, with};
+use crate::engines::support::{Home, Site, with, with_mysqls};
 
 #[tokio::test]
 async fn a_comment_that_is_never_closed_is_no_success() {
@@ -24,7 +24,7 @@ async fn a_comment_that_is_never_closed_is_no_success() {
 #[tokio::test]
 async fn a_nul_character_is_refused_and_does_not_hang() {
     let calls = ["CREATE TABLE a (i int)", "CREATE TABLE t (i int)\0 x"];
-    for site in [Site::Sqlite, Site::Postgres, Site::Mariadb, Site::Mysql] {
+    for site in [Site::Sqlite, Site::Postgres].into_iter().chain(Site::mysqls()) {
         for hidden in [sql("m1", calls), sql("m1", calls).without_transaction()] {
             with(site, async |home| {
                 let fleet = Fleet::of(&Migrations::of([hidden])).await;
@@ -41,7 +41,7 @@ async fn a_nul_character_is_refused_and_does_not_hang() {
 
 #[tokio::test]
 async fn results_of_a_procedure_do_not_count_as_statements() {
-    with(Site::Mariadb, async |home| {
+    with_mysqls(async |home: &Home| {
         home.run(
             "CREATE PROCEDURE p() BEGIN SELECT 1; SELECT 2; SELECT 3; SELECT 4; SELECT 5; SELECT 6; SELECT 7; END",
         )
@@ -58,7 +58,7 @@ async fn results_of_a_procedure_do_not_count_as_statements() {
 
 #[tokio::test]
 async fn a_hash_comment_with_a_quote_hides_no_statement() {
-    with(Site::Mariadb, async |home| {
+    with_mysqls(async |home: &Home| {
         let call = "CREATE TABLE a (i int); # don't\nCREATE TABLE b (i int); CREATE TABLE c (i int); CREATE TABLE d (i int); \
                     CREATE TABLE e (i int); CREATE TABLE f (i int)";
         let list = [sql("m1", [call, "CREATE TABLE b (i int)"]), sql("m2", ["CREATE TABLE g (i int)"])];
@@ -83,7 +83,7 @@ async fn an_end_or_abort_of_the_transaction_is_seen() {
 
 #[tokio::test]
 async fn a_migration_that_switches_the_database_or_schema_does_not_take_the_next_one_along() {
-    with(Site::Mariadb, async |home| {
+    with_mysqls(async |home: &Home| {
         let list = [sql("m1", ["USE mysql"]), sql("m2", ["CREATE TABLE second (i int)"])];
         let record = Fleet::of(&Migrations::of(list)).await.up(&home.tenant).await;
         assert_eq!(record.outcome.name(), "migrated", "{record:?}");
@@ -113,7 +113,7 @@ async fn what_lived_in_a_lost_session_is_not_gone_on_without() {
     // What a constant set can be set again; what a table gave can't.
     for (set, then, rows) in [("SET @x = 42", "migrated", vec!["42"]), ("SELECT k INTO @x FROM u", "in_doubt", vec![])]
     {
-        with(Site::Mariadb, async |home| {
+        with_mysqls(async |home: &Home| {
             home.run("CREATE TABLE u (k int); INSERT INTO u VALUES (42)").await;
             let calls = ["CREATE TABLE t (i int)", set, "CREATE TABLE u (i int)", "INSERT INTO t VALUES (@x)"];
             let fleet = Fleet::of(&Migrations::of([sql("m1", calls)])).await;

@@ -10,7 +10,7 @@ use sea_orm::ConnectionTrait;
 
 use crate::engines::support::fleet::Fleet;
 use crate::engines::support::migrations::{Migrations, sql};
-use crate::engines::support::{Home, Site, with};
+use crate::engines::support::{Home, Site, with, with_mysqls};
 
 on_every_site!(
     a_long_statement_is_cancelled_on_the_server,
@@ -146,8 +146,8 @@ async fn cut_off(home: &Home, fleet: &Fleet) -> TenantRecord {
 }
 
 #[tokio::test]
-async fn a_script_cut_off_on_mariadb_is_in_doubt_until_somebody_settles_it() {
-    with(Site::Mariadb, async |home| {
+async fn a_script_cut_off_on_mariadb_or_mysql_is_in_doubt_until_somebody_settles_it() {
+    with_mysqls(async |home: &Home| {
         let fleet = Fleet::of(&slow(home)).await;
         let record = cut_off(home, &fleet).await;
         // The server may not have noticed yet, and hold the tenant for the lost session; else its journal says it.
@@ -171,8 +171,8 @@ async fn a_script_cut_off_on_mariadb_is_in_doubt_until_somebody_settles_it() {
 }
 
 #[tokio::test]
-async fn native_code_that_fails_on_mariadb_is_in_doubt() {
-    with(Site::Mariadb, async |home| {
+async fn native_code_that_fails_on_mariadb_or_mysql_is_in_doubt() {
+    with_mysqls(async |home: &Home| {
         let fails = sql("m1", ["CREATE TABLE one (i int)", "INSERT INTO gone VALUES (1)"]);
         let fleet = Fleet::of(&Migrations::of([fails])).await.native(true);
         for _ in 0..2 {

@@ -4,7 +4,7 @@
 //! them a test fails, it is never skipped.
 #![expect(clippy::unwrap_used, reason = "the steps of a test panic where they fail")]
 
-#[expect(dead_code, reason = "these tests need its MariaDB alone")]
+#[expect(dead_code, reason = "these tests need no standby and no cluster")]
 #[path = "../support/own_servers.rs"]
 mod servers;
 #[path = "../support/mod.rs"]

@@ -177,7 +177,8 @@ async fn a_long_folder_ends_as_it_does_with_sqlx() {
 /// Each step of a long work checks only what the step before has changed; see `expectation.rs`.
 #[tokio::test]
 async fn a_thousand_scripts_go_up_and_down_in_one_run() {
-    for (site, scripts) in [(Site::Sqlite, 1_000), (Site::Postgres, 300), (Site::PostgresSchema, 100)] {
+    let some = [(Site::Sqlite, 1_000), (Site::Postgres, 300), (Site::PostgresSchema, 100)];
+    for (site, scripts) in some.into_iter().chain(Site::mysqls().into_iter().map(|site| (site, 150))) {
         let folder = tempfile::tempdir().unwrap();
         for n in 1..=scripts {
             std::fs::write(folder.path().join(format!("{n:05}_s.up.sql")), format!("CREATE TABLE t{n} (i int);"))

@@ -1,4 +1,4 @@
-//! Settings of a MariaDB that other tests would notice: its time zone, its `sql_mode`, and the most bytes of a message.
+//! Settings of a MariaDB and of a MySQL that other tests would notice: its time zone, its `sql_mode`, and the most bytes of a message.
 
 use std::fmt::Write as _;
 use std::process::{Command, Stdio};
@@ -18,9 +18,9 @@ use crate::engines::support::migrations::{Migrations, sql};
 use crate::engines::support::{connect, tenant, texts};
 
 /// A new database on the server; returns its URL.
-async fn database(own: &OwnServers, name: &str) -> Url {
-    run(&own.mysql, &format!("CREATE DATABASE {name}")).await;
-    let mut url = Url::parse(&own.mysql).unwrap();
+async fn database(server: &str, name: &str) -> Url {
+    run(server, &format!("CREATE DATABASE {name}")).await;
+    let mut url = Url::parse(server).unwrap();
     url.set_path(name);
     url
 }
@@ -48,8 +48,8 @@ fn migrated(record: &TenantRecord) {
 }
 
 /// Runs a script with the server's own client.
-fn with_the_client(url: &Url, script: &str) {
-    let mut command = Command::new("mariadb");
+fn with_the_client(client: &str, url: &Url, script: &str) {
+    let mut command = Command::new(client);
     command.env("MYSQL_PWD", url.password().unwrap()).args(["--no-defaults", "--protocol=tcp"]);
     command.args([format!("--host={}", url.host_str().unwrap()), format!("--port={}", url.port().unwrap())]);
     command.arg(format!("--user={}", url.username())).arg(url.path().trim_start_matches('/'));
@@ -66,7 +66,7 @@ UPDATE t SET due = NOW(), flag = 1 || 0, zone = @@time_zone, mode = @@sql_mode, 
 CREATE TRIGGER tr BEFORE UPDATE ON t FOR EACH ROW SET NEW.due = NOW();
 CREATE PROCEDURE q() UPDATE t SET flag = 1 || 0;
 CREATE VIEW v AS SELECT 1 || 0 AS flag;
-CREATE EVENT e ON SCHEDULE EVERY 1 YEAR DO DELETE FROM t;
+CREATE EVENT e ON SCHEDULE EVERY 1 YEAR DO DELETE FROM t WHERE id < 0;
 ";
 
 /// All that the session may have changed. The zone of the session that asks is UTC, as SeaORM's always is.
@@ -80,14 +80,42 @@ const SEEN: &str = "SELECT CONCAT_WS('/', ROUND(TIMESTAMPDIFF(MINUTE, UTC_TIMEST
 #[tokio::test]
 async fn a_script_sees_the_session_of_the_servers_own_client_and_rust_that_of_seaorm() {
     let own = OwnServers::start();
+    sees_the_session_of_the_client(&own.mysql, "mariadb").await;
+}
+
+mod mysql {
+    use crate::engines::servers::OwnMysql;
+    use crate::engines::support::mysql::program;
+
+    /// It is started to survive a crash, which costs a write to the disk for each row here.
+    async fn own() -> OwnMysql {
+        let own = OwnMysql::start();
+        super::run(&own.url, "SET GLOBAL innodb_flush_log_at_trx_commit = 0, GLOBAL sync_binlog = 0").await;
+        own
+    }
+
+    #[tokio::test]
+    async fn a_script_sees_the_session_of_its_client_and_rust_that_of_seaorm() {
+        let own = own().await;
+        super::sees_the_session_of_the_client(&own.url, &program("mysql")).await;
+    }
+
+    #[tokio::test]
+    async fn a_message_is_divided_below_what_it_takes() {
+        let own = own().await;
+        super::is_divided_below_what_the_server_takes(&own.url).await;
+    }
+}
+
+async fn sees_the_session_of_the_client(server: &str, client_program: &str) {
     let modes = ["", "ANSI_QUOTES,NO_BACKSLASH_ESCAPES", "STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO"];
     for (n, mode) in modes.into_iter().enumerate() {
-        run(&own.mysql, &format!("SET GLOBAL time_zone = '+02:00', GLOBAL sql_mode = '{mode}'")).await;
-        let client = database(&own, &format!("client{n}")).await;
-        with_the_client(&client, &format!("{TABLE};\n{SCRIPT}"));
+        run(server, &format!("SET GLOBAL time_zone = '+02:00', GLOBAL sql_mode = '{mode}'")).await;
+        let client = database(server, &format!("client{n}")).await;
+        with_the_client(client_program, &client, &format!("{TABLE};\n{SCRIPT}"));
         let wanted = ask(&client, &SEEN.replace("view_definition", "REPLACE(view_definition, DATABASE(), '')")).await;
         assert!(wanted[0].starts_with("2/1/+02:00/"), "{wanted:?}");
-        let seaorm = database(&own, &format!("seaorm{n}")).await;
+        let seaorm = database(server, &format!("seaorm{n}")).await;
         let rust = Migrations::of([sql(
             "m1",
             [TABLE, "INSERT INTO t (due, flag, zone, mode) VALUES (NOW(), 1 || 0, @@time_zone, @@sql_mode)"],
@@ -100,7 +128,7 @@ async fn a_script_sees_the_session_of_the_servers_own_client_and_rust_that_of_se
         assert!(wanted_of_rust[0].starts_with("0/10/+00:00/PIPES_AS_CONCAT"), "{wanted_of_rust:?}");
 
         for native in [false, true] {
-            let url = database(&own, &format!("fleet{n}_{native}")).await;
+            let url = database(server, &format!("fleet{n}_{native}")).await;
             let script = SCRIPT
                 .replace("UPDATE t SET due = NOW()", "UPDATE t SET path = id WHERE id = 1;\nUPDATE t SET due = NOW()");
             let script = script.replace("'C:\\dir';", "'C:\\dir' WHERE path IS NULL;");
@@ -118,10 +146,10 @@ async fn a_script_sees_the_session_of_the_servers_own_client_and_rust_that_of_se
         }
     }
     // The URL still chooses the zone, and a mode of the server's does not make a tenant's names another.
-    let mut url = database(&own, "zoned").await;
+    let mut url = database(server, "zoned").await;
     url.set_query(Some("timezone=%2B05:00"));
     let name = "0001_C:\\größe.sql";
-    run(&own.mysql, "SET GLOBAL sql_mode = 'NO_BACKSLASH_ESCAPES'").await;
+    run(server, "SET GLOBAL sql_mode = 'NO_BACKSLASH_ESCAPES'").await;
     let fleet =
         Fleet::with_scripts(&Migrations::of([]), &[(name, "CREATE TABLE z AS SELECT @@time_zone AS zone;")]).await;
     migrated(&fleet.up(&at(&url)).await);
@@ -129,7 +157,7 @@ async fn a_script_sees_the_session_of_the_servers_own_client_and_rust_that_of_se
     assert_eq!(ask(&url, "SELECT version FROM fleet_scripts").await, ["0001_C:\\größe"]);
     assert_eq!(fleet.up(&at(&url)).await.outcome, Outcome::UpToDate);
     // Nor does it hide what native code left.
-    let url = database(&own, "native").await;
+    let url = database(server, "native").await;
     let twice =
         Migrations::of([sql("m1", ["CREATE TABLE one (i int PRIMARY KEY)", "INSERT INTO one VALUES (1), (1)"])]);
     let record = Fleet::of(&twice).await.native(true).up(&at(&url)).await;
@@ -147,14 +175,17 @@ fn inserts(bytes: usize, row: usize) -> String {
 
 #[tokio::test]
 async fn a_message_is_divided_below_what_the_server_takes() {
+    is_divided_below_what_the_server_takes(&OwnServers::start().mysql).await;
+}
+
+async fn is_divided_below_what_the_server_takes(server: &str) {
     const MOST: usize = 1_048_576;
-    let own = OwnServers::start();
-    run(&own.mysql, &format!("SET GLOBAL max_allowed_packet = {MOST}")).await;
+    run(server, &format!("SET GLOBAL max_allowed_packet = {MOST}")).await;
     let none = Migrations::of([]);
     let table = ("0000_big.sql", "CREATE TABLE big (v longtext);");
     let half = inserts(500_000, 70);
     let files = [table, ("0001_a.sql", &*half), ("0002_b.sql", &*half), ("0003_c.sql", &*half)];
-    let url = database(&own, "three").await;
+    let url = database(server, "three").await;
     migrated(&Fleet::with_scripts(&none, &files).await.up(&at(&url)).await);
     let rows = (3 * half.lines().count()).to_string();
     assert_eq!(ask(&url, "SELECT COUNT(*) FROM big").await, [rows]);
@@ -162,7 +193,7 @@ async fn a_message_is_divided_below_what_the_server_takes() {
     // One script above the limit, in one session with settings and without; its last statement is refused.
     for set in ["", "SET @x = 1;\n", "CALL nothing();\n"] {
         let large = format!("{set}{}INSERT INTO nowhere VALUES (1);\n", inserts(3 * MOST, 200_000));
-        let url = database(&own, &format!("large{}", set.len())).await;
+        let url = database(server, &format!("large{}", set.len())).await;
         run(url.as_str(), "CREATE PROCEDURE nothing() DO 1").await;
         let fleet = Fleet::with_scripts(&none, &[table, ("0001_a.sql", &large)]).await;
         let record = fleet.up(&at(&url)).await;
@@ -178,10 +209,10 @@ async fn a_message_is_divided_below_what_the_server_takes() {
     let row = |length: usize| {
         format!("INSERT INTO big VALUES ('{}')", "x".repeat(length - "INSERT INTO big VALUES ('')".len()))
     };
-    let url = database(&own, "longest").await;
+    let url = database(server, "longest").await;
     migrated(&Fleet::with_scripts(&none, &[table, ("0001_a.sql", &row(MOST - 2))]).await.up(&at(&url)).await);
     for length in [MOST - 1, MOST, 1_500_000] {
-        let url = database(&own, &format!("longer{length}")).await;
+        let url = database(server, &format!("longer{length}")).await;
         let script = format!("INSERT INTO big VALUES ('a');\n\n{};", row(length));
         let record = Fleet::with_scripts(&none, &[table, ("0001_a.sql", &script)]).await.up(&at(&url)).await;
         assert_eq!(record.outcome, Outcome::Failed { class: FaultClass::Resources });

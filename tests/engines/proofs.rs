@@ -10,7 +10,8 @@ use crate::model::tenant::Engine;
 use sea_orm::{ConnectionTrait, DbErr};
 use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager, SchemaManagerConnection, async_trait};
 
-use crate::engines::scratch::{bench, places};
+use crate::engines::scratch::{bench, on, places};
+use crate::engines::support::Site;
 use crate::engines::support::migrations::{Migrations, Sql, sql};
 
 /// A table with three rows.
@@ -256,7 +257,7 @@ async fn a_version_that_only_old_tenants_refuse_is_found() {
     let hidden = "DO $$ BEGIN EXECUTE format('ALTER TABLE %I ALTER COLUMN a TYPE text', 'it' || 'ems'); END $$;";
     let back =
         "DO $$ BEGIN EXECUTE format('ALTER TABLE %I ALTER COLUMN a TYPE int USING a::int', 'it' || 'ems'); END $$;";
-    let [_, postgres, ..] = places();
+    let postgres = on(Site::Postgres);
     let files = [("0002_hidden.sql", hidden), ("0002_hidden.down.sql", back), VIEW, VIEW_DOWN];
     let proof = proven_with_scripts(&postgres, &files).await;
     let Verdict::Failed { why } = &proof.proofs[1].verdict else { panic!("{proof:#?}") };

@@ -150,6 +150,83 @@ async fn a_way_down_that_rebuilds_takes_no_rows_either() {
 }
 
 #[tokio::test]
+async fn rust_code_rebuilds_on_its_way_down_too() {
+    for action in ACTIONS {
+        for native in [false, true] {
+            with(Site::Sqlite, async |home| {
+                let migrations = Migrations::of([
+                    sql("m1", [family(action)]).down(["SELECT 1"]),
+                    sql("m2", ["ALTER TABLE parent ADD COLUMN x"]).down(rebuild("DROP TABLE parent")),
+                ]);
+                let fleet = Fleet::of(&migrations).await.native(native);
+                assert_eq!(fleet.up(&home.tenant).await.outcome.name(), "migrated");
+                let record = fleet.down(&home.tenant).await;
+                assert_eq!(record.outcome.name(), "rolled_back", "{action} {native}: {}", text(&record));
+                assert_eq!(children(home).await, ["10 1", "20 2"], "{action} {native}");
+                assert_eq!(home.texts("SELECT name FROM parent").await, ["o", "x", "y"]);
+            })
+            .await;
+        }
+    }
+}
+
+/// Tables whose rows refer to a table that is built anew in other ways than by one column of another table.
+const OTHER_FAMILIES: [(&str, &str, &str); 3] = [
+    (
+        "CREATE TABLE parent(id INTEGER PRIMARY KEY, name TEXT, up INTEGER REFERENCES parent(id) ON DELETE CASCADE);\nINSERT INTO parent \
+         VALUES(1,'x',NULL),(2,'y',1),(3,'z',2);",
+        "CREATE TABLE parent_new(id INTEGER PRIMARY KEY, name TEXT NOT NULL, up INTEGER REFERENCES parent(id) ON DELETE CASCADE)",
+        "SELECT id || ' ' || ifnull(up, 'NULL') FROM parent ORDER BY id",
+    ),
+    (
+        "CREATE TABLE parent(a INTEGER, b TEXT, name TEXT, PRIMARY KEY (a, b));\nCREATE TABLE child(id INTEGER PRIMARY KEY, pa INTEGER, pb \
+         TEXT, FOREIGN KEY (pa, pb) REFERENCES parent(a, b) ON DELETE CASCADE);\nINSERT INTO parent VALUES(1,'k','x'),(2,'l','y');\nINSERT \
+         INTO child VALUES(1,1,'k'),(2,2,'l'),(3,NULL,'k');",
+        "CREATE TABLE parent_new(a INTEGER, b TEXT, name TEXT NOT NULL, PRIMARY KEY (a, b))",
+        "SELECT id || ' ' || ifnull(pa, 'NULL') || pb FROM child ORDER BY id",
+    ),
+    (
+        "CREATE TABLE parent(id INTEGER PRIMARY KEY, name TEXT, more TEXT);\nCREATE TABLE child(k TEXT PRIMARY KEY, pid INTEGER REFERENCES \
+         parent(id) ON DELETE CASCADE) WITHOUT ROWID;\nINSERT INTO parent VALUES(1,'x',''),(2,'y','');\nINSERT INTO child \
+         VALUES('a',1),('b',2),('c',2);",
+        "CREATE TABLE parent_new(id INTEGER PRIMARY KEY, name TEXT NOT NULL, more TEXT)",
+        "SELECT k || ' ' || pid FROM child ORDER BY k",
+    ),
+];
+
+#[tokio::test]
+async fn rows_that_refer_to_their_own_table_by_several_columns_or_have_no_row_number_stay() {
+    for (tables, new, query) in OTHER_FAMILIES {
+        let mut statements = rebuild("DROP TABLE parent");
+        statements[0] = new.to_owned();
+        statements[1] = "INSERT INTO parent_new SELECT * FROM parent".to_owned();
+        for way in ["script", "without a transaction", "compiled", "native"] {
+            with(Site::Sqlite, async |home| {
+                home.run(tables).await;
+                let before = home.texts(query).await;
+                let head = if way == "script" { "" } else { "-- fleet: transaction=false" };
+                let script = file(head, &statements);
+                let fleet = match way {
+                    "compiled" | "native" => {
+                        Fleet::of(&Migrations::of([sql("m1", statements.clone())])).await.native(way == "native")
+                    }
+                    _ => Fleet::with_scripts(&Migrations::of([]), &[("0001_r.sql", &script)]).await,
+                };
+                let record = fleet.up(&home.tenant).await;
+                assert_eq!(record.outcome.name(), "migrated", "{way} {tables}: {}", text(&record));
+                assert_eq!(home.texts(query).await, before, "{way} {tables}");
+                assert_eq!(
+                    home.texts("SELECT \"table\" FROM pragma_foreign_key_check").await,
+                    [""; 0],
+                    "{way} {tables}"
+                );
+            })
+            .await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn without_a_transaction_only_the_drop_runs_with_foreign_keys_off() {
     for (head, wanted) in [
         ("-- fleet: transaction=false", ["10 1", "20 2"]),

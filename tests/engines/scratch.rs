@@ -17,14 +17,16 @@ use crate::engines::support::fleet::Fleet;
 use crate::engines::support::migrations::{Migrations, sql};
 use crate::engines::support::{Site, on_server, server_url, texts, url_of};
 
-pub(crate) fn places() -> [ScratchPlace; 4] {
-    let [postgres, mariadb, mysql] = SERVERS.map(on);
-    [ScratchPlace::temporary(), postgres, mariadb, mysql]
+/// A temporary folder, and the servers.
+pub(crate) fn places() -> Vec<ScratchPlace> {
+    [ScratchPlace::temporary()].into_iter().chain(servers().into_iter().map(on)).collect()
 }
 
-const SERVERS: [Site; 3] = [Site::Postgres, Site::Mariadb, Site::Mysql];
+fn servers() -> Vec<Site> {
+    [Site::Postgres].into_iter().chain(Site::mysqls()).collect()
+}
 
-fn on(site: Site) -> ScratchPlace {
+pub(crate) fn on(site: Site) -> ScratchPlace {
     ScratchPlace::Server(site.engine(), SecretString::from(server_url(site)))
 }
 
@@ -54,7 +56,7 @@ async fn databases(site: Site) -> Vec<String> {
 
 #[tokio::test]
 async fn a_scratch_database_is_dropped_after_success_a_stop_and_a_panic() {
-    for site in SERVERS {
+    for site in servers() {
         let place = on(site);
         let name = std::sync::Mutex::new(String::new());
         let used = async |tenant: Arc<Tenant>| {
@@ -95,7 +97,7 @@ async fn a_scratch_database_is_dropped_after_success_a_stop_and_a_panic() {
 
 #[tokio::test]
 async fn a_statement_that_is_still_running_does_not_keep_its_database() {
-    for site in SERVERS {
+    for site in servers() {
         let place = on(site);
         let sleep = match site.engine() {
             Engine::Postgres => "INSERT INTO t SELECT 1 FROM pg_sleep(60)",
@@ -122,7 +124,7 @@ async fn a_statement_that_is_still_running_does_not_keep_its_database() {
 
 #[tokio::test]
 async fn what_was_left_behind_is_removed_and_nothing_else() {
-    for site in SERVERS {
+    for site in servers() {
         let place = on(site);
         let number = hex();
         let old = format!("fleet_scratch_10_{number}");

@@ -14,7 +14,7 @@ use secrecy::SecretString;
 
 use crate::engines::support::fleet::Fleet;
 use crate::engines::support::migrations::{Migrations, sql};
-use crate::engines::support::{Home, Site, connect, texts, unique, with};
+use crate::engines::support::{Home, Site, connect, texts, unique, with, with_mysqls};
 
 const TABLES: &str = "CREATE TABLE p (id int AUTO_INCREMENT PRIMARY KEY, n int); CREATE TABLE c (p int REFERENCES p (id)); CREATE TABLE \
                       seen (v varchar(200)); INSERT INTO p VALUES (1, 10), (2, 20);";
@@ -38,10 +38,10 @@ async fn taken(home: &Home, files: Files<'_>, one_by_one: bool) -> TenantRecord 
 }
 
 /// Runs the scripts on two tenants in both ways; the second column of what is seen is the outcome of the last run.
-async fn both(files: Files<'_>, query: &str) -> Vec<String> {
+async fn both(site: Site, files: Files<'_>, query: &str) -> Vec<String> {
     let mut seen = Vec::new();
     for one_by_one in [true, false] {
-        with(Site::Mariadb, async |home| {
+        with(site, async |home| {
             let record = taken(home, files, one_by_one).await;
             let mut rows = home.texts(query).await;
             rows.push(match &record.outcome {
@@ -52,7 +52,7 @@ async fn both(files: Files<'_>, query: &str) -> Vec<String> {
         })
         .await;
     }
-    assert_eq!(seen[0], seen[1], "one by one, and all in one run: {files:?}");
+    assert_eq!(seen[0], seen[1], "one by one, and all in one run, on {site:?}: {files:?}");
     seen.remove(0)
 }
 
@@ -74,44 +74,56 @@ async fn no_setting_of_a_script_reaches_the_next() {
         ("USE mysql;", "DATABASE() = 'mysql'", "0"),
         ("INSERT INTO p (n) VALUES (3);", "LAST_INSERT_ID()", "0"),
         ("CREATE PROCEDURE q() SET @x = 7; CALL q();", "@x", "NULL"),
-        ("EXECUTE IMMEDIATE 'SET @x = 7';", "@x", "NULL"),
-        ("BEGIN NOT ATOMIC SET @x = 7; END;", "@x", "NULL"),
+        ("PREPARE s FROM 'SET @x = 7'; EXECUTE s;", "@x", "NULL"),
         ("DO GET_LOCK('mine', 0);", "IS_USED_LOCK('mine')", "NULL"),
         ("SELECT GET_LOCK('mine', 0);", "IS_USED_LOCK('mine')", "NULL"),
-        ("SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE;", "@@tx_isolation", "REPEATABLE-READ"),
+        ("SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE;", "@@ISOLATION", "REPEATABLE-READ"),
         ("CREATE PROCEDURE q() SET autocommit = 0; CALL q();", "@@autocommit", "1"),
         ("SET sql_safe_updates = 1, sql_select_limit = 0;", "@@sql_safe_updates", "0"),
         ("SET SQL_LOG_BIN = 0;", "@@sql_log_bin", "1"),
-        ("SET ROLE NONE;", "CURRENT_ROLE()", "NULL"),
+        ("SET ROLE NONE;", "NULLIF(CURRENT_ROLE(), 'NONE')", "NULL"),
     ] {
-        let second = read(what);
-        let rows = both(&[("0001_set.sql", set), ("0002_read.sql", &second)], "SELECT v FROM seen").await;
-        assert_eq!(rows, [want, "migrated"], "{set}");
+        for site in Site::mysqls() {
+            let isolation = if site == Site::Mysql { "@@transaction_isolation" } else { "@@tx_isolation" };
+            let second = read(&what.replace("@@ISOLATION", isolation));
+            let rows = both(site, &[("0001_set.sql", set), ("0002_read.sql", &second)], "SELECT v FROM seen").await;
+            assert_eq!(rows, [want, "migrated"], "{set} on {site:?}");
+        }
+    }
+    for set in ["EXECUTE IMMEDIATE 'SET @x = 7';", "BEGIN NOT ATOMIC SET @x = 7; END;"] {
+        let files = [("0001_set.sql", set), ("0002_read.sql", &*read("@x"))];
+        assert_eq!(both(Site::Mariadb, &files, "SELECT v FROM seen").await, ["NULL", "migrated"], "{set}");
     }
 }
 
 #[tokio::test]
 async fn keys_modes_and_statements_of_one_script_are_not_those_of_the_next() {
+    for site in Site::mysqls() {
+        keys_modes_and_statements(site).await;
+    }
+}
+
+async fn keys_modes_and_statements(site: Site) {
     let count = "SELECT COUNT(*) FROM c";
     let orphan = ("0002_orphan.sql", "INSERT INTO c VALUES (99);");
-    let rows = both(&[("0001_off.sql", "SET FOREIGN_KEY_CHECKS = 0;"), orphan], count).await;
+    let rows = both(site, &[("0001_off.sql", "SET FOREIGN_KEY_CHECKS = 0;"), orphan], count).await;
     assert_eq!(rows, ["0", FaultClass::ConstraintViolation.name()]);
     let mode = ("0001_mode.sql", "SET sql_mode = 'ANSI_QUOTES'; INSERT INTO seen SELECT n FROM \"p\" WHERE id = 1;");
-    let rows = both(&[mode, ("0002_text.sql", "INSERT INTO seen VALUES (\"v\");")], "SELECT v FROM seen").await;
+    let rows = both(site, &[mode, ("0002_text.sql", "INSERT INTO seen VALUES (\"v\");")], "SELECT v FROM seen").await;
     assert_eq!(rows, ["10", "v", "migrated"]);
     let temporary = ("0001_temp.sql", "CREATE TEMPORARY TABLE seen (v int); INSERT INTO seen VALUES (1);");
-    let rows = both(&[temporary, ("0002_row.sql", "INSERT INTO seen VALUES ('v');")], "SELECT v FROM seen").await;
+    let rows = both(site, &[temporary, ("0002_row.sql", "INSERT INTO seen VALUES ('v');")], "SELECT v FROM seen").await;
     assert_eq!(rows, ["v", "migrated"]);
     let prepare = ("0001_prepare.sql", "PREPARE s FROM 'INSERT INTO seen VALUES (1)';");
-    let rows = both(&[prepare, ("0002_execute.sql", "EXECUTE s;")], "SELECT v FROM seen").await;
+    let rows = both(site, &[prepare, ("0002_execute.sql", "EXECUTE s;")], "SELECT v FROM seen").await;
     assert_eq!(rows, ["in_doubt"], "a refused EXECUTE may have left a part");
     let handler = ("0001_handler.sql", "HANDLER p OPEN;");
-    both(&[handler, ("0002_read.sql", "HANDLER p READ FIRST; INSERT INTO seen VALUES (1);")], count).await;
+    both(site, &[handler, ("0002_read.sql", "HANDLER p READ FIRST; INSERT INTO seen VALUES (1);")], count).await;
 }
 
 #[tokio::test]
 async fn the_way_down_a_refresh_and_rust_begin_with_a_session_of_their_own_too() {
-    with(Site::Mariadb, async |home| {
+    with_mysqls(async |home: &Home| {
         home.run("CREATE TABLE seen (v varchar(200))").await;
         let read = |what: &str| format!("INSERT INTO seen VALUES (CONCAT('{what} ', COALESCE(@x, 'none'), IF(@@foreign_key_checks, 1, 0)))");
         let (up, down) = (read("up"), read("down"));
@@ -150,8 +162,10 @@ async fn nothing_of_fleet_comes_between_the_statements_of_a_script() {
     let counts = "UPDATE p SET n = 1; INSERT INTO seen VALUES (ROW_COUNT()); SELECT SQL_CALC_FOUND_ROWS * FROM p LIMIT 1; \
                   INSERT INTO seen VALUES (FOUND_ROWS()); SET TRANSACTION ISOLATION LEVEL READ COMMITTED; INSERT INTO seen \
                   VALUES ('x'); INSERT INTO seen SELECT ROW_COUNT();";
-    let rows = both(&[("0001_counts.sql", counts)], "SELECT v FROM seen").await;
-    assert_eq!(rows, ["2", "2", "x", "1", "migrated"]);
+    for site in Site::mysqls() {
+        let rows = both(site, &[("0001_counts.sql", counts)], "SELECT v FROM seen").await;
+        assert_eq!(rows, ["2", "2", "x", "1", "migrated"], "{site:?}");
+    }
 }
 
 #[tokio::test]
@@ -159,6 +173,7 @@ async fn the_history_is_written_whatever_a_script_sets() {
     for set in [
         "SET SESSION TRANSACTION READ ONLY; SELECT 1;",
         "SET TRANSACTION READ ONLY; SELECT 1;",
+        "SET sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PAD_CHAR_TO_FULL_LENGTH';",
         "SET sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES,ORACLE';",
         "SET sql_mode = 'EMPTY_STRING_IS_NULL';",
         "SET NAMES latin1;",
@@ -169,7 +184,11 @@ async fn the_history_is_written_whatever_a_script_sets() {
         "SELECT RELEASE_ALL_LOCKS(); SELECT 1;",
         "SET @x = 1; SELECT 1;",
     ] {
-        with(Site::Mariadb, async |home| {
+        with_mysqls(async |home: &Home| {
+            // Modes that MySQL does not have.
+            if home.site == Site::Mysql && (set.contains("ORACLE") || set.contains("EMPTY_STRING")) {
+                return;
+            }
             let files =
                 [("0000_tables.sql", TABLES), ("0001_größe\\.sql", set), ("0002_b.sql", "CREATE TABLE z (i int);")];
             let fleet = Fleet::with_scripts(&none(), &files).await;
@@ -189,13 +208,14 @@ async fn the_history_is_written_whatever_a_script_sets() {
 /// A user whose rights all come from a default role, which a script takes off.
 #[tokio::test]
 async fn the_history_is_written_with_the_role_of_the_tenants_user() {
-    with(Site::Mariadb, async |home| {
+    with_mysqls(async |home: &Home| {
         let (role, user) = (&unique("r")[..30], &unique("u")[..30]);
         home.run(&format!("CREATE ROLE {role}")).await;
         home.run(&format!("GRANT ALL ON {}.* TO {role}", home.name)).await;
         home.run(&format!("CREATE USER {user}@'%' IDENTIFIED BY 'x'")).await;
         home.run(&format!("GRANT {role} TO {user}@'%'")).await;
-        home.run(&format!("SET DEFAULT ROLE {role} FOR {user}@'%'")).await;
+        let to = if home.site == Site::Mysql { "TO" } else { "FOR" };
+        home.run(&format!("SET DEFAULT ROLE {role} {to} {user}@'%'")).await;
         let mut url = url::Url::parse(&home.url()).unwrap();
         url.set_username(user).unwrap();
         url.set_password(Some("x")).unwrap();
@@ -220,9 +240,10 @@ async fn the_limit_for_locks_holds_whatever_a_script_sets() {
         "SET @@lock_wait_timeout = 600;",
         "/*!40101 SET lock_wait_timeout = 600 */;",
         "CREATE PROCEDURE q() SET lock_wait_timeout = 600; CALL q();",
-        "EXECUTE IMMEDIATE 'SET lock_wait_timeout = 600';",
+        "PREPARE s FROM 'SET lock_wait_timeout = 600'; EXECUTE s;",
+        "/*M! EXECUTE IMMEDIATE 'SET lock_wait_timeout = 600' */;",
     ] {
-        with(Site::Mariadb, async |home| {
+        with_mysqls(async |home: &Home| {
             home.run("CREATE TABLE held (i int)").await;
             let other = home.connect().await;
             other.execute_unprepared("BEGIN").await.unwrap();
@@ -246,7 +267,7 @@ async fn the_limit_for_locks_holds_whatever_a_script_sets() {
 /// A run keeps the tenant while it changes from one session to the next, however often others try to get in.
 #[tokio::test]
 async fn a_run_keeps_the_tenant_between_its_sessions() {
-    with(Site::Mariadb, async |home| {
+    with_mysqls(async |home: &Home| {
         let names: Vec<String> = (1..=40).map(|n| format!("{n:04}_s.sql")).collect();
         let texts: Vec<String> = (1..=40).map(|n| format!("SET @x = {n}; CREATE TABLE t{n} (i int);")).collect();
         let files: Vec<(&str, &str)> = names.iter().map(String::as_str).zip(texts.iter().map(String::as_str)).collect();
@@ -273,7 +294,7 @@ async fn a_run_keeps_the_tenant_between_its_sessions() {
 #[tokio::test]
 async fn a_rebuild_of_a_parent_takes_no_rows_of_its_children() {
     for (set, rows) in [("SET FOREIGN_KEY_CHECKS = 0;", "3"), ("", "2")] {
-        with(Site::Mariadb, async |home| {
+        with_mysqls(async |home: &Home| {
             home.run("CREATE TABLE parent (id int PRIMARY KEY, name text)").await;
             for action in ["CASCADE", "SET NULL"] {
                 let name = action.replace(' ', "_");
@@ -308,7 +329,7 @@ async fn a_rebuild_of_a_parent_takes_no_rows_of_its_children() {
 /// Whoever takes the tenant's lock by other means is waited for, and nothing is lost.
 #[tokio::test]
 async fn another_run_may_take_the_tenant_between_two_sessions() {
-    with(Site::Mariadb, async |home| {
+    with_mysqls(async |home: &Home| {
         let files = [
             ("0001_a.sql", "SET @x = 1; SELECT SLEEP(2); CREATE TABLE a (i int);"),
             ("0002_b.sql", "CREATE TABLE b (i int);"),

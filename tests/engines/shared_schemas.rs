@@ -1,5 +1,6 @@
 //! PostgreSQL tenants that are schemas: scripts that write in others' schemas, and schemas that tenants share.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use crate::model::fault::FaultClass;
@@ -7,6 +8,7 @@ use crate::model::outcome::Outcome;
 use crate::model::schema::Direction;
 use crate::model::tenant::Tenant;
 use crate::model::transaction::TransactionScope;
+use crate::policy::RetryPolicy;
 
 use crate::engines::support::fleet::Fleet;
 use crate::engines::support::migrations::{Migrations, sql};
@@ -123,24 +125,50 @@ async fn an_extension_that_would_live_in_one_tenant_is_refused() {
     .await;
 }
 
+/// Statements on objects that tenants share, each of which loses a race against the same statement of a neighbour.
+const ON_SHARED_OBJECTS: [&str; 14] = [
+    "CREATE EXTENSION IF NOT EXISTS unaccent WITH SCHEMA shared",
+    "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+    "CREATE OR REPLACE FUNCTION shared.touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$",
+    "CREATE TABLE IF NOT EXISTS shared.plans (i int)",
+    "GRANT SELECT ON shared.t TO PUBLIC",
+    "GRANT USAGE ON SCHEMA shared TO PUBLIC",
+    "COMMENT ON TABLE shared.t IS 'of all'",
+    "ALTER DEFAULT PRIVILEGES IN SCHEMA shared GRANT SELECT ON TABLES TO PUBLIC",
+    "CREATE OR REPLACE VIEW shared.v AS SELECT i FROM shared.t",
+    "DROP TRIGGER IF EXISTS tr ON shared.t",
+    "ALTER FUNCTION shared.touch() STABLE",
+    "DO $$ BEGIN CREATE TYPE shared.mood AS ENUM ('a'); EXCEPTION WHEN duplicate_object THEN NULL; END $$",
+    "CREATE SEQUENCE IF NOT EXISTS shared.numbers",
+    "CREATE SCHEMA IF NOT EXISTS extra",
+];
+
 /// Sixteen tenants of one database change the same rows of its catalog at once; nobody takes a lock for that.
 #[tokio::test]
 async fn tenants_of_one_database_that_change_shared_objects_at_once_all_get_there() {
     with(Site::Postgres, async |home: &Home| {
-        home.run("CREATE SCHEMA shared").await;
-        let tenants: Vec<Arc<Tenant>> = (0..16).map(|n| tenant(home, &format!("t{n}"), &["shared", "public"])).collect();
-        let tenants: Vec<Arc<Tenant>> = (tenants.into_iter().enumerate())
-            .map(|(n, t)| Arc::new(Tenant { id: format!("t{n}").as_str().into(), ..Tenant::clone(&t) }))
+        home.run(
+            "CREATE SCHEMA shared; CREATE TABLE shared.t (i int); CREATE FUNCTION shared.logs() RETURNS trigger LANGUAGE plpgsql AS \
+             $$ BEGIN RETURN NEW; END $$; CREATE TRIGGER tr BEFORE INSERT ON shared.t FOR EACH ROW EXECUTE FUNCTION shared.logs()",
+        )
+        .await;
+        let tenants: Vec<Arc<Tenant>> = (0..16)
+            .map(|n| {
+                let tenant = tenant(home, &format!("t{n}"), &["shared", "public", "extra"]);
+                Arc::new(Tenant { id: format!("t{n}").as_str().into(), ..Tenant::clone(&tenant) })
+            })
             .collect();
-        let script = "CREATE EXTENSION IF NOT EXISTS unaccent WITH SCHEMA shared;\n\
-                      REVOKE CREATE ON SCHEMA public FROM PUBLIC;\n\
-                      CREATE OR REPLACE FUNCTION shared.touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;\n\
-                      CREATE TABLE IF NOT EXISTS shared.plans (i int);";
-        let mut fleet = Fleet::with_scripts(&Migrations::of([]), &[("0001_a.sql", script)]).await;
-        fleet.retry.attempts = 12;
-        let records = fleet.run(Direction::Up, &tenants, Default::default()).await;
-        let failed: Vec<_> = records.iter().filter(|record| record.outcome.name() != "migrated").collect();
-        assert!(failed.is_empty(), "{failed:?}");
+        let mut files = Vec::new();
+        for (n, statement) in ON_SHARED_OBJECTS.iter().enumerate() {
+            files.push((format!("{n:04}_a.sql"), format!("{statement};")));
+            let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (&**name, &**text)).collect();
+            let mut fleet = Fleet::with_scripts(&Migrations::of([]), &files).await;
+            (fleet.retry, fleet.at_once) = (RetryPolicy::default(), NonZeroUsize::new(tenants.len()).unwrap());
+            let records = fleet.run(Direction::Up, &tenants, Default::default()).await;
+            let failed: Vec<_> = records.iter().filter(|record| record.outcome.name() != "migrated").collect();
+            assert!(failed.is_empty(), "{statement}: {failed:#?}");
+        }
+        assert_eq!(home.texts("SELECT obj_description('shared.t'::regclass)").await, ["of all"]);
     })
     .await;
 }

@@ -6,7 +6,7 @@ use crate::model::schema::{Direction, State};
 
 use crate::engines::support::fleet::Fleet;
 use crate::engines::support::migrations::{Migrations, sql};
-use crate::engines::support::{Home, Site};
+use crate::engines::support::{Home, Site, with};
 
 on_every_site!(
     a_rebuild_of_a_table_that_a_view_reads_leaves_the_view,
@@ -250,6 +250,114 @@ async fn a_view_that_nothing_touches_is_left_alone(home: &Home) {
     let record = with("CREATE TABLE c (i int); INSERT INTO c VALUES (1);").await.up(&home.tenant).await;
     assert_eq!((record.outcome.name(), record.notes), ("migrated", Vec::new()));
     assert_eq!(home.texts("SELECT n FROM a").await, ["9"]);
+}
+
+/// A repeatable script that is no view: the script, the statement by which a version drops its object, and a query for it.
+struct Kind {
+    script: (&'static str, &'static str),
+    drop: &'static str,
+    seen: &'static str,
+    found: &'static str,
+}
+
+const OF_POSTGRES: [Kind; 4] = [
+    // The server knows the table that this body reads, and keeps it from being dropped.
+    Kind {
+        script: (
+            "R__open_ids.sql",
+            "DROP FUNCTION IF EXISTS open_ids();\nCREATE FUNCTION open_ids() RETURNS SETOF bills LANGUAGE sql BEGIN ATOMIC SELECT * \
+             FROM bills WHERE paid = 0; END;",
+        ),
+        drop: "DROP FUNCTION IF EXISTS open_ids();",
+        seen: "SELECT id FROM open_ids()",
+        found: "1",
+    },
+    Kind {
+        script: (
+            "R__count_open.sql",
+            "CREATE OR REPLACE FUNCTION count_open() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM bills WHERE paid = 0';",
+        ),
+        drop: "DROP FUNCTION IF EXISTS count_open();",
+        seen: "SELECT count_open()",
+        found: "1",
+    },
+    Kind {
+        script: (
+            "R__open_sum.sql",
+            "DROP MATERIALIZED VIEW IF EXISTS open_sum;\nCREATE MATERIALIZED VIEW open_sum AS SELECT sum(amount) AS n FROM bills WHERE \
+             paid = 0;\nCREATE UNIQUE INDEX open_sum_n ON open_sum (n);",
+        ),
+        drop: "DROP MATERIALIZED VIEW IF EXISTS open_sum;",
+        seen: "SELECT n FROM open_sum WHERE EXISTS (SELECT FROM pg_indexes WHERE indexname = 'open_sum_n')",
+        found: "10",
+    },
+    Kind {
+        script: (
+            "R__pay.sql",
+            "DROP PROCEDURE IF EXISTS pay(int);\nCREATE PROCEDURE pay(n int) LANGUAGE sql BEGIN ATOMIC UPDATE bills SET paid = 1 WHERE \
+             id = n; END;",
+        ),
+        drop: "DROP PROCEDURE IF EXISTS pay(int);",
+        seen: "SELECT proname::text FROM pg_proc WHERE proname = 'pay'",
+        found: "pay",
+    },
+];
+
+const OF_MYSQLS: [Kind; 3] = [
+    Kind {
+        script: (
+            "R__count_open.sql",
+            "DROP FUNCTION IF EXISTS count_open;\nCREATE FUNCTION count_open() RETURNS int READS SQL DATA RETURN (SELECT count(*) FROM \
+             bills WHERE paid = 0);",
+        ),
+        drop: "DROP FUNCTION IF EXISTS count_open;",
+        seen: "SELECT count_open()",
+        found: "1",
+    },
+    Kind {
+        script: (
+            "R__pay.sql",
+            "DROP PROCEDURE IF EXISTS pay;\nCREATE PROCEDURE pay(n int) BEGIN UPDATE bills SET paid = 1 WHERE id = n; END;",
+        ),
+        drop: "DROP PROCEDURE IF EXISTS pay;",
+        seen: "SELECT CAST(routine_name AS CHAR) FROM information_schema.routines WHERE routine_schema = DATABASE()",
+        found: "pay",
+    },
+    Kind {
+        script: (
+            "R__pays.sql",
+            "DROP EVENT IF EXISTS pays;\nCREATE EVENT pays ON SCHEDULE EVERY 1 YEAR STARTS '2035-01-01 00:00:00' DO UPDATE bills SET \
+             paid = 1;",
+        ),
+        drop: "DROP EVENT IF EXISTS pays;",
+        seen: "SELECT CAST(event_name AS CHAR) FROM information_schema.events WHERE event_schema = DATABASE()",
+        found: "pays",
+    },
+];
+
+/// A version that rebuilds the table that the object reads, and one that drops the object.
+async fn is_there_behind_versions(site: Site, kind: &'static Kind) {
+    let drops: &'static str = format!("{}\nALTER TABLE bills ADD due int;", kind.drop).leak();
+    for version in [REBUILD, ("0003_drops.sql", drops)] {
+        with(site, async |home| {
+            both(home, &[BILLS, kind.script], &[BILLS, version, kind.script], kind.seen).await;
+            assert_eq!(home.texts(kind.seen).await, [kind.found], "{} behind {}", kind.script.0, version.0);
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn functions_procedures_materialized_views_and_events_are_there_behind_versions() {
+    for kind in &OF_POSTGRES {
+        is_there_behind_versions(Site::Postgres, kind).await;
+        is_there_behind_versions(Site::PostgresSchema, kind).await;
+    }
+    for site in Site::mysqls() {
+        for kind in &OF_MYSQLS {
+            is_there_behind_versions(site, kind).await;
+        }
+    }
 }
 
 async fn fleet_of(files: [(&'static str, &'static str); 4]) -> Fleet {

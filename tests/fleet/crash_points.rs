@@ -18,8 +18,7 @@ const WITNESS: &str =
 
 /// A fleet with this gate behind its canary: one tenant of each engine in it, and one behind it.
 fn of_all(gate: &str) -> Fleet {
-    let has_mysql = !std::env::var("FLEET_TEST_WITHOUT").is_ok_and(|without| without.split(',').any(|w| w == "mysql"));
-    scripted(Fleet::new().head(&head(gate, "")).sqlite(2).schemas(2).mariadb(2).mysql(if has_mysql { 2 } else { 0 }))
+    scripted(Fleet::new().head(&head(gate, "")).sqlite(2).schemas(2).mariadb(2).mysql_where_there(2))
 }
 
 /// The same with the engines whose histories are in transactions: what is between the tenants is the same on all.

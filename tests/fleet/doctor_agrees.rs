@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::doctoring::{as_user, tenants};
 use crate::pgbouncer::Pgbouncer;
-use crate::support::{Fleet, mariadb_url, postgres_url, sql};
+use crate::support::{Fleet, mariadb_url, mysql, postgres_url, sql};
 
 const HEAD: &str = "[fleet]\nscripts = \"sql\"\nattempts = 1\nconnect_timeout = \"2s\"\nlock_timeout = \"1s\"\n\
                     hold_wait = \"0s\"\nlock_wait = \"0s\"\n";
@@ -55,12 +55,12 @@ fn agree(fleet: &Fleet, server_wide: &[&str]) -> BTreeMap<String, String> {
 
 #[test]
 fn what_doctor_says_of_a_history_is_what_migrate_does() {
-    let fleet = Fleet::new().head(HEAD).sqlite(7).postgres(6).mariadb(9);
+    let fleet = Fleet::new().head(HEAD).sqlite(7).postgres(6).mariadb(9).mysql_where_there(9);
     script(&fleet, "0001_a.sql", "CREATE TABLE a (i int);");
     script(&fleet, "0002_b.sql", "CREATE TABLE b1 (i int);\nCREATE TABLE b2 (i int);");
     let of = |kind: &str, n: usize| format!("{kind}-{n:03}");
-    let kinds = ["lite", "pg", "my"];
-    for kind in kinds {
+    let kinds: Vec<&str> = ["lite", "pg", "my", "mysql"].into_iter().filter(|kind| !mysql::is_left_out(kind)).collect();
+    for kind in kinds.iter().copied() {
         let ids: Vec<String> = [0, 3, 4, 5].iter().map(|n| format!("--tenant={}", of(kind, *n))).collect();
         fleet.run(&[vec!["migrate".to_owned(), "--yes".to_owned()], ids].concat()).exits(0);
         fleet.run(&["migrate", "--yes", "--to", "0001_a", "--tenant", &of(kind, 1)]).exits(0);
@@ -70,17 +70,19 @@ fn what_doctor_says_of_a_history_is_what_migrate_does() {
         fleet.ask(&of(kind, 5), "UPDATE fleet_scripts SET checksum = 'x' WHERE version = '0001_a'");
     }
     // 6: partially applied, 7: edited after the stop, 8: in doubt.
-    for n in [6, 7, 8] {
-        fleet.run(&["migrate", "--yes", "--to", "0001_a", "--tenant", &of("my", n)]).exits(0);
+    for kind in &kinds[2..] {
+        for n in [6, 7, 8] {
+            fleet.run(&["migrate", "--yes", "--to", "0001_a", "--tenant", &of(kind, n)]).exits(0);
+        }
+        for n in [6, 7] {
+            fleet.ask(&of(kind, n), "CREATE TABLE b2 (i int)");
+            fleet.run(&["migrate", "--yes", "--tenant", &of(kind, n)]).exits(100);
+        }
+        fleet.ask(&of(kind, 7), "UPDATE fleet_journal SET sha256 = 'x'");
+        let open = "INSERT INTO fleet_journal (id, migration, direction, statement, state, sha256, run, begun_at) \
+                    VALUES (1, '0002_b', 'up', 1, 'running', 'x', 'r', 0)";
+        fleet.ask(&of(kind, 8), open);
     }
-    for n in [6, 7] {
-        fleet.ask(&of("my", n), "CREATE TABLE b2 (i int)");
-        fleet.run(&["migrate", "--yes", "--tenant", &of("my", n)]).exits(100);
-    }
-    fleet.ask("my-007", "UPDATE fleet_journal SET sha256 = 'x'");
-    let open = "INSERT INTO fleet_journal (id, migration, direction, statement, state, sha256, run, begun_at) \
-                VALUES (1, '0002_b', 'up', 1, 'running', 'x', 'r', 0)";
-    fleet.ask("my-008", open);
     // Another run holds the file.
     let lock = fleet.path("lite-006.db.fleet-lock");
     let mut holder = Command::new("flock").arg("--no-fork").arg(&lock).args(["sleep", "100"]).spawn().unwrap();
@@ -91,7 +93,8 @@ fn what_doctor_says_of_a_history_is_what_migrate_does() {
     let _ = holder.kill();
     let _ = holder.wait();
     let ids: BTreeSet<&str> = found.keys().map(String::as_str).collect();
-    let mut wanted: BTreeSet<String> = BTreeSet::from(["lite-006", "my-006", "my-007", "my-008"].map(str::to_owned));
+    let mut wanted = BTreeSet::from(["lite-006".to_owned()]);
+    wanted.extend(kinds[2..].iter().flat_map(|kind| [6, 7, 8].map(|n| of(kind, n))));
     wanted.extend(kinds.iter().flat_map(|kind| [3, 4, 5].map(|n| of(kind, n))));
     assert_eq!(ids, wanted.iter().map(String::as_str).collect());
     assert!(found["pg-003"].contains("m99999999_000001_later"), "{found:#?}");
@@ -159,6 +162,42 @@ fn what_doctor_says_of_a_database_is_what_migrate_does() {
         "pg-refused",
     ];
     assert_eq!(ids, wanted);
+}
+
+/// Each text is refused for tenants that are schemas, and for them alone.
+#[test]
+fn what_doctor_says_of_tenants_that_are_schemas_is_what_migrate_does() {
+    for (text, said) in
+        [("CREATE TABLE public.of_all (i int);", "0001_x.sql"), ("CREATE EXTENSION IF NOT EXISTS citext;", "citext")]
+    {
+        let fleet = Fleet::new().head(HEAD).postgres(1).schemas(2);
+        script(&fleet, "0001_x.sql", text);
+        let found = agree(&fleet, &[]);
+        assert_eq!(found.keys().map(String::as_str).collect::<Vec<_>>(), ["schema-000", "schema-001"], "{text}");
+        assert!(found["schema-001"].contains(said), "{found:#?}");
+    }
+}
+
+/// A squash is refused where some of its parts are there, and a new name of an old script is not.
+#[test]
+fn what_doctor_says_of_renamed_and_squashed_scripts_is_what_migrate_does() {
+    let fleet = Fleet::new().head(HEAD).sqlite(3).postgres(3).mariadb(3).mysql_where_there(3);
+    let (a, b) = ("CREATE TABLE a (i int);\n", "CREATE TABLE b (i int);\n");
+    script(&fleet, "0001_a.sql", a);
+    script(&fleet, "0002_b.sql", b);
+    script(&fleet, "0003_c.sql", "CREATE TABLE c (i int);");
+    // 0: has all, 1: has a part of the squash, 2: has nothing.
+    fleet.run(&["migrate", "--yes", "--tenant", "*-000"]).exits(0);
+    fleet.run(&["migrate", "--yes", "--to", "0001_a", "--tenant", "*-001"]).exits(0);
+    std::fs::remove_file(fleet.path("sql/0001_a.sql")).unwrap();
+    std::fs::remove_file(fleet.path("sql/0002_b.sql")).unwrap();
+    script(&fleet, "0002_both.sql", &format!("-- fleet: replaces=0001_a,0002_b\n{a}{b}"));
+    std::fs::rename(fleet.path("sql/0003_c.sql"), fleet.path("sql/0003_renamed.sql")).unwrap();
+    let found = agree(&fleet, &[]);
+    let some: Vec<&str> = fleet.tenants.iter().map(|tenant| &*tenant.id).filter(|id| id.ends_with("-001")).collect();
+    let ids: BTreeSet<&str> = found.keys().map(String::as_str).collect();
+    assert_eq!(ids, some.into_iter().collect(), "{found:#?}");
+    assert!(found.values().all(|what| what.contains("0002_both")), "{found:#?}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Everyday commands, and the words that people type for them.
 
-use crate::support::{Fleet, all, finish, program};
+use crate::support::{Fleet, all, finish, mysql, program};
 
 #[test]
 fn words_of_other_tools_are_answered_with_the_command_here() {
@@ -112,12 +112,13 @@ fn the_history_shows_how_far_each_migration_has_spread() {
 
 #[test]
 fn a_tenant_s_own_history_says_when_in_which_run_and_by_whom() {
-    let mut fleet = Fleet::new().head("[fleet]\nscripts = \"sql\"").sqlite(1).postgres(1).mysql(1);
+    let mut fleet = Fleet::new().head("[fleet]\nscripts = \"sql\"").sqlite(1).postgres(1).mysql_where_there(1);
     std::fs::create_dir(fleet.path("sql")).unwrap();
     std::fs::write(fleet.path("sql/0001_a.up.sql"), "-- Makes a.\nCREATE TABLE a (id int);\n").unwrap();
     fleet.run(&["migrate", "--yes"]).exits(0);
     let run = fleet.run(&["runs", "show", "last", "--format", "json"]).exits(0).json()["run"].clone();
-    for id in ["lite-000", "pg-000", "mysql-000"] {
+    for tenant in &fleet.tenants {
+        let id = &*tenant.id;
         let told = fleet.run(&["history", "--tenant", id, "--format", "json"]).exits(0).json();
         let rows = told["history"].as_array().unwrap();
         assert_eq!(rows.len(), all().len() + 1, "{told}");
@@ -129,7 +130,7 @@ fn a_tenant_s_own_history_says_when_in_which_run_and_by_whom() {
     }
     let one = ["history", "--tenant", "pg-000"];
     fleet.run(&one).exits(0).shows(&["APPLIED AT", "0001_a", "pg-000: 7 migrations, at target"]);
-    fleet.run(&["history"]).exits(0).shows(&["Makes a.", "3 of 3"]);
+    fleet.run(&["history"]).exits(0).shows(&["Makes a.", &format!("{0} of {0}", fleet.tenants.len())]);
     fleet.add("gone", "sqlite:nowhere.db");
     fleet.run(&["history", "--tenant", "gone"]).exits(100).shows(&["gone", "unreachable"]);
 }
@@ -184,7 +185,7 @@ fn a_new_migration_is_listed_in_the_migrator_or_the_lines_are_shown() {
 
 /// A tenant of each kind with two rows: an empty text and a NULL.
 fn of_each_kind() -> Fleet {
-    let fleet = Fleet::new().sqlite(1).postgres(1).schemas(1).mariadb(1).mysql(1);
+    let fleet = Fleet::new().sqlite(1).postgres(1).schemas(1).mariadb(1).mysql_where_there(1);
     for tenant in &fleet.tenants {
         fleet.ask(&tenant.id, "CREATE TABLE t (a int, b varchar(20))");
         fleet.ask(&tenant.id, "INSERT INTO t VALUES (1, ''), (2, NULL)");
@@ -200,9 +201,11 @@ fn sql_is_asked_of_all_tenants_and_null_is_no_empty_text() {
     let rows: String = fleet.tenants.iter().map(|t| format!("{},1,\"\"\n{},2,\n", t.id, t.id)).collect();
     assert_eq!(csv, format!("tenant,a,b\n{rows}"));
     let lines = fleet.run(&["exec", sql, "--format", "jsonl"]).exits(0).out;
-    let null = "{\"tenant\":\"mysql-000\",\"row\":{\"a\":\"2\",\"b\":null}}\n";
-    assert!(lines.ends_with(null) && lines.lines().count() == 10, "{lines}");
-    fleet.run(&["exec", sql]).exits(0).shows(&["TENANT", "NULL", "schema-000", "10 rows of 5 tenants"]);
+    let all = fleet.tenants.len();
+    let null = format!("{{\"tenant\":\"{}\",\"row\":{{\"a\":\"2\",\"b\":null}}}}\n", fleet.tenants[all - 1].id);
+    assert!(lines.ends_with(&null) && lines.lines().count() == 2 * all, "{lines}");
+    let rows = format!("{} rows of {all} tenants", 2 * all);
+    fleet.run(&["exec", sql]).exits(0).shows(&["TENANT", "NULL", "schema-000", &rows]);
     std::fs::write(fleet.path("q.sql"), "SELECT 7 AS x;\nSELECT 'y' AS z;\n").unwrap();
     let ran = fleet.run(&["exec", "--file", "q.sql", "--tenant", "pg-000", "--format", "json"]).exits(0).json();
     assert_eq!(ran["tenants"][0]["answers"][1]["rows"][0][0], "y", "{ran}");
@@ -221,6 +224,9 @@ fn sql_that_takes_the_read_only_session_back_is_refused() {
         ("mysql-000", "SET SESSION transaction_read_only = 0; COMMIT; CREATE TABLE u (a int)"),
         ("lite-000", "COMMIT; VACUUM INTO 'copy.db'"),
     ] {
+        if mysql::is_left_out(id) {
+            continue;
+        }
         fleet.run(&["exec", sql, "--tenant", id]).exits(64).tells(&["nothing was sent", "--write"]);
         assert!(!fleet.has_table(id, "u") && !fleet.path("copy.db").exists(), "{id} {sql}");
     }
@@ -272,11 +278,14 @@ fn a_shell_is_the_engine_s_own_client_on_the_tenant() {
         ("mysql-000", &["-Ne", "SELECT 40 + count(*) FROM t"], "42\n"),
     ];
     for (id, rest, answer) in asked {
+        if mysql::is_left_out(id) {
+            continue;
+        }
         let ran = fleet.run(&[&["shell", id, "--"], rest].concat()).exits(0);
         assert_eq!(ran.out, answer, "{id}: {}", ran.err);
     }
     fleet.run(&["shell", "pg-000", "--", "-c", "SELECT nothing"]).exits(1).tells(&["nothing"]);
-    fleet.run(&["shell", "*"]).exits(64).tells(&["matches 5 tenants"]);
+    fleet.run(&["shell", "*"]).exits(64).tells(&[&format!("matches {} tenants", fleet.tenants.len())]);
     let without = |id: &str| finish(fleet.program(&["shell", id]).env("PATH", "/nowhere"));
     without("pg-000").exits(1).tells(&["apt-get install postgresql-client"]);
     without("my-000").exits(1).tells(&["apt-get install mariadb-client"]);

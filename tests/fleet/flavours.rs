@@ -6,7 +6,7 @@ const MYSQL: &str = "CREATE TABLE a (i int, who varchar(9) DEFAULT 'mysql')";
 const MARIADB: &str = "CREATE TABLE a (i int, who varchar(9) DEFAULT 'mariadb');\nCREATE SEQUENCE s";
 
 fn fleet(tenants: usize) -> Fleet {
-    Fleet::new().head("[fleet]\nscripts = \"sql\"\nattempts = 1\n").mysql(tenants).mariadb(tenants)
+    Fleet::new().head("[fleet]\nscripts = \"sql\"\nattempts = 1\n").mysql_where_there(tenants).mariadb(tenants)
 }
 
 fn write(fleet: &Fleet, file: &str, text: &str) {
@@ -163,7 +163,7 @@ fn mysql_s_and_mariadb_s_parts_of_a_squash_must_replace_the_same() {
 
 /// One server key stands for both products, and no script says that they differ.
 fn mysql_and_mariadb_are_strata_of_a_canary() {
-    let mut fleet = Fleet::new().mysql(2).mariadb(2);
+    let mut fleet = Fleet::new().mysql_where_there(2).mariadb(2);
     fleet.tenants.iter_mut().for_each(|tenant| tenant.more = "server = \"db\"\n".to_owned());
     let canary = |members: &str| format!("[[wave]]\nname = \"canary\"\n{members}\n");
     let plan = |fleet: &Fleet| -> (Vec<String>, String) {

@@ -114,6 +114,51 @@ fn ctrl_c_twice_cancels_what_waits_for_a_lock() {
     assert_eq!(fleet.history("lite-001").unwrap(), all());
 }
 
+/// Rust code that computes or calls others and asks nobody whether it is to stop.
+fn code_that_blocks_its_thread(fleet: Fleet) {
+    let kind = fleet.tenants[0].id.clone();
+    fleet.write();
+    let arguments = ["migrate", "--native", "--yes", "--concurrency", "1", "--report", "json=run.json"];
+    let mut child = fleet.program(&arguments).env("SMALL_BLOCKS", fleet.path("blocks")).spawn().unwrap();
+    while !fleet.path("blocks").exists() {
+        assert!(child.try_wait().unwrap().is_none(), "{kind}: it has ended before");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    signal(&child, "INT");
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(child.try_wait().unwrap().is_none(), "{kind}: it does not leave a tenant that is in flight");
+    let begun = Instant::now();
+    signal(&child, "INT");
+    assert_eq!(wait_for_end(&mut child), Some(130), "{kind}");
+    assert!(begun.elapsed() < Duration::from_secs(120), "{kind}: the code blocks for 600 s");
+    let report = json_file(&fleet.path("run.json"));
+    let outcome = record(&report, &kind)["outcome"].as_str().unwrap().to_owned();
+    assert!(["interrupted", "in_doubt"].contains(&&*outcome), "{kind}: {report:#}");
+    let others: Vec<&str> = fleet.tenants[1..].iter().map(|tenant| &*tenant.id).collect();
+    assert_eq!(with(&report, "not_started"), others, "{kind}");
+    assert!(others.iter().all(|id| fleet.history(id).is_none()), "{kind}: nothing new was begun");
+    if outcome == "interrupted" {
+        fleet.run(&["runs", "resume", "last", "--native", "--yes"]).exits(0);
+        assert_eq!(fleet.history(&kind).unwrap(), all());
+    }
+}
+
+#[test]
+fn ctrl_c_twice_ends_a_run_whose_rust_code_blocks_its_thread() {
+    code_that_blocks_its_thread(Fleet::new().sqlite(3));
+    code_that_blocks_its_thread(Fleet::new().postgres(2));
+    code_that_blocks_its_thread(Fleet::new().mariadb(2));
+}
+
+mod mysql {
+    use super::*;
+
+    #[test]
+    fn ctrl_c_twice_ends_a_run_whose_rust_code_blocks_its_thread() {
+        code_that_blocks_its_thread(Fleet::new().mysql(2));
+    }
+}
+
 #[test]
 fn ctrl_c_twice_cancels_on_the_servers() {
     let fleet = Fleet::new().postgres(1).mariadb(1);

@@ -52,31 +52,38 @@ fn a_stopped_tenant_is_planned_and_goes_on() {
 /// A reader in an open transaction on each server, and a migration that waits for it.
 #[test]
 fn locks_tells_who_holds_and_who_waits() {
-    let fleet = Fleet::new().postgres(1).mariadb(1).sqlite(1);
+    let fleet = Fleet::new().postgres(1).mariadb(1).mysql_where_there(1).sqlite(1);
+    let held: Vec<&str> = fleet.tenants.iter().map(|tenant| &*tenant.id).filter(|id| !id.starts_with("lite")).collect();
     fleet.run(&["migrate", "--to", "tenant_features", "--yes"]).exits(0);
     fleet.run(&["locks"]).exits(0).shows(&["0 sessions"]);
-    let (pg, my) = block_on(async {
+    let (pg, mys) = block_on(async {
         let mut pg = sqlx::PgConnection::connect(&fleet.tenant("pg-000").url).await.unwrap();
         pg.execute("BEGIN; LOCK TABLE inventory_items IN ACCESS SHARE MODE").await.unwrap();
-        let mut my = sqlx::MySqlConnection::connect(&fleet.tenant("my-000").url).await.unwrap();
-        my.execute("BEGIN; SELECT count(*) FROM inventory_items").await.unwrap();
-        (pg, my)
+        let mut mys = Vec::new();
+        for id in &held[1..] {
+            let mut my = sqlx::MySqlConnection::connect(&fleet.tenant(id).url).await.unwrap();
+            my.execute("BEGIN; SELECT count(*) FROM inventory_items").await.unwrap();
+            mys.push(my);
+        }
+        (pg, mys)
     });
     // Before any session waits, and between two tries: the sessions that the next try will wait for.
     std::thread::sleep(std::time::Duration::from_millis(2500));
     let open = fleet.run(&["locks", "--exit-code"]).exits(0);
-    open.shows(&["pg-000", "my-000", "open", "2 sessions: 0 waiting, 2 in open transactions that nobody waits for"]);
+    let all = held.len();
+    let told = format!("{all} sessions: 0 waiting, {all} in open transactions that nobody waits for");
+    open.shows(&held).shows(&["open", &told]);
     let mut child = fleet.program(&["migrate", "--yes", "--lock-timeout", "100s"]).spawn().unwrap();
     read_until(&mut child, |line| line.contains("lite-000  migrated"));
     let begun = std::time::Instant::now();
     let rows = loop {
         let json = fleet.run(&["locks", "--format", "json"]).exits(0).json();
         let rows = json["locks"].as_array().unwrap().clone();
-        if rows.len() >= 4 || begun.elapsed().as_secs() > 60 {
+        if rows.len() >= 2 * all || begun.elapsed().as_secs() > 60 {
             break rows;
         }
     };
-    for tenant in ["pg-000", "my-000"] {
+    for tenant in held {
         let of: Vec<_> = rows.iter().filter(|row| row["tenants"][0] == tenant).collect();
         let holds = of.iter().find(|row| row["is_holder"] == true).unwrap();
         let waits = of.iter().find(|row| row["waits_for"] != serde_json::json!([])).unwrap();
@@ -87,9 +94,47 @@ fn locks_tells_who_holds_and_who_waits() {
     fleet.run(&["locks", "--exit-code"]).exits(2).shows(&["holds", "waits for"]);
     block_on(async {
         pg.close().await.unwrap();
-        my.close().await.unwrap();
+        for my in mys {
+            my.close().await.unwrap();
+        }
     });
     assert_eq!(wait_for_end(&mut child), Some(0));
+}
+
+mod mysql {
+    use super::*;
+
+    /// One session has a row, another wants it: both are told, with the wait for it, and nobody who has nothing to do with it.
+    #[test]
+    fn the_holder_of_a_row_and_who_waits_for_it_are_told() {
+        let fleet = Fleet::new().mysql(1);
+        let url = fleet.tenant("mysql-000").url.clone();
+        sql(&url, "CREATE TABLE orders (id int PRIMARY KEY, n int); INSERT INTO orders VALUES (1, 0), (2, 0)");
+        let mut holder = block_on(sqlx::MySqlConnection::connect(&url)).unwrap();
+        block_on(holder.execute("BEGIN; UPDATE orders SET n = 1 WHERE id = 1")).unwrap();
+        let id = block_on(async {
+            let row = sqlx::query("SELECT CONNECTION_ID()").fetch_one(&mut holder).await.unwrap();
+            sqlx::Row::get::<u64, _>(&row, 0)
+        });
+        let waiting = std::thread::spawn(move || sql(&url, "UPDATE orders SET n = 2 WHERE id = 1"));
+        let begun = std::time::Instant::now();
+        let rows = loop {
+            let json = fleet.run(&["locks", "--format", "json"]).exits(0).json();
+            let rows = json["locks"].as_array().unwrap().clone();
+            if rows.len() == 2 || begun.elapsed().as_secs() > 30 {
+                break rows;
+            }
+        };
+        fleet.run(&["locks", "--exit-code"]).exits(2).shows(&["holds", "waits for", "2 sessions: 1 waiting"]);
+        block_on(holder.close()).unwrap();
+        waiting.join().unwrap();
+        assert_eq!(rows.len(), 2, "{rows:#?}");
+        let holds = rows.iter().find(|row| row["is_holder"] == true).unwrap();
+        let waits = rows.iter().find(|row| row["is_holder"] != true).unwrap();
+        assert_eq!((&holds["id"], &holds["certain"]), (&id.into(), &true.into()), "{rows:#?}");
+        assert_eq!(waits["waits_for"], serde_json::json!([id]), "{rows:#?}");
+        assert!(waits["query"].as_str().unwrap().starts_with("UPDATE orders SET n = 2"), "{rows:#?}");
+    }
 }
 
 /// The queries of a superuser are hidden from the tenant's own user, the locks are not: `locks` must not report that

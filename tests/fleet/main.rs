@@ -21,6 +21,7 @@ mod drifting;
 #[path = "../support/dumps.rs"]
 mod dumps;
 mod everyday;
+mod failovers;
 mod flavours;
 mod gates;
 mod going_on;

@@ -3,18 +3,17 @@
 use std::process::Command;
 
 use crate::doctoring::{as_user, one};
-use crate::support::{Fleet, Ran, block_on, finish, record, sql};
+use crate::support::{Fleet, Ran, block_on, finish, mysql, record, sql};
 
 /// The program with MySQL's tools first in PATH.
 fn with_tools(fleet: &Fleet, arguments: &[&str]) -> Ran {
     fleet.write();
-    let path = format!("{}:{}", std::env::var("FLEET_TEST_MYSQL_BIN").unwrap(), std::env::var("PATH").unwrap());
-    finish(fleet.program(arguments).env("PATH", path))
+    finish(fleet.program(arguments).env("PATH", mysql::path()))
 }
 
 fn dump(fleet: &Fleet) -> String {
     let url = url::Url::parse(&fleet.tenant("mysql-000").url).unwrap();
-    let mut command = Command::new(format!("{}/mysqldump", std::env::var("FLEET_TEST_MYSQL_BIN").unwrap()));
+    let mut command = Command::new(mysql::program("mysqldump"));
     command.env("MYSQL_PWD", url.password().unwrap());
     command.args(["--no-defaults", "--skip-comments", "--set-gtid-purged=OFF", "--routines", "--triggers", "--events"]);
     command.args(["--user=root", "--host=127.0.0.1", &format!("--port={}", url.port().unwrap()), &url.path()[1..]]);
@@ -70,7 +69,7 @@ fn locks_are_listed_with_their_holders() {
 /// the file, which the driver has read before.
 fn the_tools_check_the_certificate_as_the_url_says() {
     let mut fleet = Fleet::new().head("[fleet]\nattempts = 1").mysql(1);
-    let data = sql(&std::env::var("FLEET_TEST_MYSQL_URL").unwrap(), "SELECT @@datadir").remove(0);
+    let data = sql(&mysql::url(), "SELECT @@datadir").remove(0);
     for name in ["ca.pem", "client-cert.pem"] {
         std::fs::copy(format!("{data}/{name}"), fleet.path(name)).unwrap();
     }
@@ -79,7 +78,7 @@ fn the_tools_check_the_certificate_as_the_url_says() {
     let (tools, log) = (fleet.path("tools"), fleet.path("options"));
     std::fs::create_dir(&tools).unwrap();
     for tool in ["mysql", "mysqldump"] {
-        let real = format!("{}/{tool}", std::env::var("FLEET_TEST_MYSQL_BIN").unwrap());
+        let real = mysql::program(tool);
         let text = format!(
             "#!/bin/sh\ncase $1 in --defaults-file=*) cat \"${{1#--defaults-file=}}\" >>{}; [ -z \"$SWAP\" ] || cp {} {ca};; esac\n\
              exec {real} \"$@\"\n",
@@ -110,7 +109,7 @@ fn doctor_names_the_rights_and_settings_of_mysql() {
     let mut fleet = Fleet::new().head("[fleet]\nattempts = 1").mysql(1);
     let root = fleet.tenant("mysql-000").url.clone();
     let name = root.rsplit_once('/').unwrap().1.to_owned();
-    let server = std::env::var("FLEET_TEST_MYSQL_URL").unwrap();
+    let server = mysql::url();
     let user = format!("d{:x}", std::process::id());
     sql(&server, &format!("CREATE USER '{user}'@'%' IDENTIFIED BY 'x'"));
     sql(&server, &format!("GRANT ALL ON `{name}`.* TO '{user}'@'%'"));

@@ -6,7 +6,7 @@ use serde_json::Value;
 use sqlx::{Connection as _, Executor as _, MySqlConnection, Row as _};
 
 use crate::doctoring::{as_user, found, one, tenants};
-use crate::servers::{OwnMysql, OwnServers};
+use crate::servers::OwnServers;
 use crate::support::{Fleet, block_on, database_of, finish, record, sql, wait};
 
 fn what(finding: &Value) -> &str {
@@ -148,39 +148,89 @@ fn a_replica_and_who_holds_a_table_are_told_on_mariadb() {
     assert!(!report.to_string().contains("s3cret"), "{report:#}");
 }
 
-/// Each by what the server then refuses, and with the remedy that lifts it.
-#[test]
-fn settings_of_mysql_that_refuse_statements_are_told_before_a_run() {
-    let own = OwnMysql::start();
-    sql(&own.url, "CREATE DATABASE acme; CREATE USER plain@'%' IDENTIFIED BY 'x'; GRANT ALL ON acme.* TO plain@'%'");
-    let mut fleet = Fleet::new().head("[fleet]\nattempts = 1\n");
-    fleet.add("acme", &as_user(&database_of(&own.url, "acme"), "plain", "x"));
-    let doctor = |fleet: &Fleet, code| fleet.run(&["doctor", "--format", "json"]).exits(code).json();
-    let refused = |fleet: &Fleet, code: &str| drop(fleet.run(&["migrate", "--yes"]).exits(100).shows(&[code]));
+mod mysql {
+    use super::*;
+    use crate::servers::OwnMysql;
 
-    let logged = doctor(&fleet, 0);
-    let logged = one(&logged, "warning", "triggers and functions are refused (1419)");
-    assert!(logged["fix"].as_str().unwrap().contains("SET GLOBAL log_bin_trust_function_creators = 1"), "{logged}");
-    refused(&fleet, "1419");
-    sql(&own.url, "SET GLOBAL log_bin_trust_function_creators = 1");
-    assert!(found(&doctor(&fleet, 2), "warning", "1419").is_empty());
-    fleet.run(&["migrate", "--yes"]).exits(0);
+    /// Each by what the server then refuses, and with the remedy that lifts it.
+    #[test]
+    fn settings_that_refuse_statements_are_told_before_a_run() {
+        let own = OwnMysql::start();
+        sql(
+            &own.url,
+            "CREATE DATABASE acme; CREATE USER plain@'%' IDENTIFIED BY 'x'; GRANT ALL ON acme.* TO plain@'%'",
+        );
+        let mut fleet = Fleet::new().head("[fleet]\nattempts = 1\n");
+        fleet.add("acme", &as_user(&database_of(&own.url, "acme"), "plain", "x"));
+        let doctor = |fleet: &Fleet, code| fleet.run(&["doctor", "--format", "json"]).exits(code).json();
+        let refused = |fleet: &Fleet, code: &str| drop(fleet.run(&["migrate", "--yes"]).exits(100).shows(&[code]));
 
-    fleet.head = "[fleet]\nscripts = \"sql\"\nattempts = 1\n".to_owned();
-    std::fs::create_dir(fleet.path("sql")).unwrap();
-    std::fs::write(fleet.path("sql/0001_b.sql"), "CREATE TABLE b (i int);").unwrap();
-    sql(&own.url, "SET GLOBAL sql_require_primary_key = 1");
-    one(
-        &doctor(&fleet, 0),
-        "warning",
-        "tables without a primary key are refused (3750): sql_require_primary_key is on",
-    );
-    refused(&fleet, "3750");
-    sql(&own.url, "SET GLOBAL sql_require_primary_key = 0; SET GLOBAL super_read_only = 1");
-    one(&doctor(&fleet, 2), "error", "nothing can be written: read_only, super_read_only of the server is on");
-    refused(&fleet, "1290");
-    sql(&own.url, "SET GLOBAL read_only = 0");
-    fleet.run(&["migrate", "--yes"]).exits(0);
+        let logged = doctor(&fleet, 0);
+        let logged = one(&logged, "warning", "triggers and functions are refused (1419)");
+        assert!(logged["fix"].as_str().unwrap().contains("SET GLOBAL log_bin_trust_function_creators = 1"), "{logged}");
+        refused(&fleet, "1419");
+        sql(&own.url, "SET GLOBAL log_bin_trust_function_creators = 1");
+        assert!(found(&doctor(&fleet, 2), "warning", "1419").is_empty());
+        fleet.run(&["migrate", "--yes"]).exits(0);
+
+        fleet.head = "[fleet]\nscripts = \"sql\"\nattempts = 1\n".to_owned();
+        std::fs::create_dir(fleet.path("sql")).unwrap();
+        std::fs::write(fleet.path("sql/0001_b.sql"), "CREATE TABLE b (i int);").unwrap();
+        sql(&own.url, "SET GLOBAL sql_require_primary_key = 1");
+        one(
+            &doctor(&fleet, 0),
+            "warning",
+            "tables without a primary key are refused (3750): sql_require_primary_key is on",
+        );
+        refused(&fleet, "3750");
+        sql(&own.url, "SET GLOBAL sql_require_primary_key = 0; SET GLOBAL super_read_only = 1");
+        one(&doctor(&fleet, 2), "error", "nothing can be written: read_only, super_read_only of the server is on");
+        refused(&fleet, "1290");
+        sql(&own.url, "SET GLOBAL read_only = 0");
+        fleet.run(&["migrate", "--yes"]).exits(0);
+    }
+
+    /// A failover that ends while the tenant waits for its second attempt.
+    #[test]
+    fn a_server_that_takes_no_writes_for_a_moment_is_tried_again() {
+        let own = OwnMysql::start();
+        let mut fleet = Fleet::new().head("[fleet]\nretry_pause = \"2s\"\n");
+        for name in ["one", "two"] {
+            sql(&own.url, &format!("CREATE DATABASE {name}"));
+            fleet.add(name, &database_of(&own.url, name));
+        }
+        sql(&own.url, "SET GLOBAL super_read_only = 1");
+        let lift = || drop(sql(&own.url, "SET GLOBAL read_only = 0"));
+        crate::failovers::writable_after_the_first_attempt(&fleet, "1290", lift);
+    }
+    /// A group of one member, which takes writes like each of its later ones; in single-primary mode nothing is refused.
+    #[test]
+    fn a_replication_group_is_refused_in_multi_primary_mode_alone() {
+        let own = OwnMysql::start();
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        for statement in [
+            "INSTALL PLUGIN group_replication SONAME 'group_replication.so'",
+            "SET GLOBAL group_replication_group_name = 'aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa'",
+            &format!("SET GLOBAL group_replication_local_address = '127.0.0.1:{port}'"),
+            "SET GLOBAL group_replication_bootstrap_group = ON",
+            "START GROUP_REPLICATION",
+            "CREATE DATABASE single",
+        ] {
+            sql(&own.url, statement);
+        }
+        let mut fleet = Fleet::new().head("[fleet]\nattempts = 1\n");
+        fleet.add("single", &database_of(&own.url, "single"));
+        fleet.run(&["migrate", "--yes"]).exits(0);
+        for statement in [
+            "STOP GROUP_REPLICATION",
+            "SET GLOBAL group_replication_single_primary_mode = OFF",
+            "SET GLOBAL group_replication_enforce_update_everywhere_checks = ON",
+            "START GROUP_REPLICATION",
+        ] {
+            sql(&own.url, statement);
+        }
+        refused_until_one_node_is_used(&own.url, "multi-primary mode");
+    }
 }
 
 /// Doctor and the run refuse the tenant before anything is touched; with the word of its file both go on.
@@ -205,33 +255,4 @@ fn a_cluster_with_many_writers_is_refused_until_the_file_says_that_one_is_used()
     let own = OwnServers::start();
     own.join_galera();
     refused_until_one_node_is_used(&own.mysql, "a node of a Galera cluster");
-}
-
-/// A group of one member, which takes writes like each of its later ones; in single-primary mode nothing is refused.
-#[test]
-fn a_replication_group_is_refused_in_multi_primary_mode_alone() {
-    let own = OwnMysql::start();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    for statement in [
-        "INSTALL PLUGIN group_replication SONAME 'group_replication.so'",
-        "SET GLOBAL group_replication_group_name = 'aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa'",
-        &format!("SET GLOBAL group_replication_local_address = '127.0.0.1:{port}'"),
-        "SET GLOBAL group_replication_bootstrap_group = ON",
-        "START GROUP_REPLICATION",
-        "CREATE DATABASE single",
-    ] {
-        sql(&own.url, statement);
-    }
-    let mut fleet = Fleet::new().head("[fleet]\nattempts = 1\n");
-    fleet.add("single", &database_of(&own.url, "single"));
-    fleet.run(&["migrate", "--yes"]).exits(0);
-    for statement in [
-        "STOP GROUP_REPLICATION",
-        "SET GLOBAL group_replication_single_primary_mode = OFF",
-        "SET GLOBAL group_replication_enforce_update_everywhere_checks = ON",
-        "START GROUP_REPLICATION",
-    ] {
-        sql(&own.url, statement);
-    }
-    refused_until_one_node_is_used(&own.url, "multi-primary mode");
 }

@@ -201,28 +201,22 @@ fn a_restore_with_large_objects_is_rolled_back_whole_too() {
 /// A view reads the history, whose rows come last, and a trigger is on it.
 #[test]
 fn a_view_on_the_history_and_a_trigger_on_it_come_back() {
-    let fleet = Fleet::new().mariadb(1).mysql(1);
+    let fleet = Fleet::new().mariadb(1).mysql_where_there(1).with_mysql_tools();
     fleet.write();
     fleet.run(&["migrate", "--yes"]).exits(0);
-    for tenant in ["my-000", "mysql-000"] {
+    for tenant in fleet.tenants.iter().map(|tenant| &*tenant.id) {
         fleet.ask(tenant, "CREATE VIEW a_version AS SELECT max(version) AS v FROM seaql_migrations");
         fleet.ask(tenant, "CREATE TABLE heard (v varchar(255))");
         let heard =
             "CREATE TRIGGER hears AFTER INSERT ON seaql_migrations FOR EACH ROW INSERT INTO heard VALUES (NEW.version)";
         fleet.ask(tenant, heard);
     }
-    let own = std::env::var("FLEET_TEST_MYSQL_BIN").unwrap();
-    let path = format!("{own}:{}", std::env::var("PATH").unwrap());
-    let run = |arguments: &[&str], code: i32| {
-        fleet.write();
-        crate::support::finish(fleet.program(arguments).env("PATH", &path)).exits(code)
-    };
-    run(&["backup"], 0);
-    for tenant in ["my-000", "mysql-000"] {
+    fleet.run(&["backup"]).exits(0);
+    for tenant in fleet.tenants.iter().map(|tenant| &*tenant.id) {
         fleet.ask(tenant, "DROP VIEW a_version");
     }
-    run(&["restore", "--latest", "--yes"], 0);
-    for tenant in ["my-000", "mysql-000"] {
+    fleet.run(&["restore", "--latest", "--yes"]).exits(0);
+    for tenant in fleet.tenants.iter().map(|tenant| &*tenant.id) {
         assert_eq!(fleet.ask(tenant, "SELECT count(*) FROM a_version"), ["1"], "{tenant}");
         let triggers = "SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = DATABASE() AND \
                         event_object_table = 'seaql_migrations'";

@@ -44,6 +44,25 @@ fn goals_up_and_down() {
 }
 
 #[test]
+fn a_rollback_to_the_present_version_changes_nothing() {
+    let fleet = fleet();
+    fleet.run(&["migrate", "--to", SECOND, "--yes"]).exits(0);
+    let before: Vec<_> = fleet.tenants.iter().map(|tenant| (tenant.id.clone(), fleet.history(&tenant.id))).collect();
+    // The table is named by the migration's way down, which would drop it with its row.
+    fleet
+        .tenants
+        .iter()
+        .for_each(|tenant| drop(fleet.ask(&tenant.id, "INSERT INTO tenant_features VALUES (1, 'x', true)")));
+    let ran = fleet.run(&["rollback", "--to", SECOND, "--yes"]).exits(0);
+    assert!(ran.out.contains("up to date") && !ran.out.contains("rolled back"), "{}", ran.out);
+    for (id, history) in before {
+        assert_eq!(fleet.history(&id), history, "{id}");
+        assert_eq!(fleet.ask(&id, "SELECT feature FROM tenant_features"), ["x"], "{id}");
+    }
+    fleet.run(&["rollback", "--to", SECOND, "--dry-run"]).exits(0);
+}
+
+#[test]
 fn a_goal_that_is_not_one_migration_is_answered_with_those_that_exist() {
     let fleet = fleet();
     let mut words = vec!["payroll"];

@@ -1,6 +1,6 @@
 //! No password leaks: not to stdout or stderr, not into a report, the ledger or a log.
 
-use crate::support::{Fleet, Ran, database_of, finish, mariadb_url, postgres_url, program, sql};
+use crate::support::{Fleet, Ran, database_of, finish, mariadb_url, postgres_url, program, server_of, sql};
 
 const LITERAL: &str = "l1teral/s3cret@with:all#of?them%41";
 const VARIABLE: &str = "var1ableS3cretInUrl";
@@ -265,37 +265,63 @@ fn the_list_of_tenants_runs_no_password_command() {
     assert!(!fleet.folder.path().join("ran").exists());
 }
 
-/// Migrates two tenants, one after the other, whose role gets its password from this command; how often it was asked.
-fn migrated_behind(max_age: &str, command: &str, script: &str) -> usize {
+/// Migrates two tenants, one after the other, whose user gets its password from this command; how often it was asked.
+fn migrated_behind(engine: &'static str, max_age: &str, command: &str, script: &str) -> usize {
     let mut fleet = Fleet::new();
-    let (role, server) = (fleet.unique("role"), postgres_url());
-    sql(&server, &format!("CREATE ROLE {role} LOGIN SUPERUSER PASSWORD 'old'"));
-    fleet.at_end(&server, &format!("DROP ROLE {role}"));
+    let (user, server) = (fleet.unique("u"), server_of(engine));
+    let (create, account) = match engine {
+        "postgres" => (format!("CREATE ROLE {user} LOGIN SUPERUSER PASSWORD 'old'"), user.clone()),
+        _ => (format!("CREATE USER '{user}'@'%' IDENTIFIED BY 'old'"), format!("'{user}'@'%'")),
+    };
+    sql(&server, &create);
+    if engine != "postgres" {
+        sql(&server, &format!("GRANT ALL ON *.* TO {account}"));
+    }
+    fleet.at_end(&server, &format!("DROP {} {account}", if engine == "postgres" { "ROLE" } else { "USER" }));
     let mut fleet = fleet.head(&format!(
         "[fleet]\nscripts = \"sql\"\nconcurrency = 1\nattempts = 1\npassword_max_age = \"{max_age}\"\n[defaults]\n\
          password = {{ command = [\"sh\", \"-c\", \"echo asked >> calls; {command}\"] }}"
     ));
     for name in ["a", "b"] {
-        let url = fleet.database("postgres", name);
-        fleet.add(name, &format!("postgres://{role}@{}", url.rsplit_once('@').unwrap().1));
+        let url = fleet.database(engine, name);
+        let (scheme, rest) = url.split_once("://").unwrap();
+        fleet.add(name, &format!("{scheme}://{user}@{}", rest.rsplit_once('@').unwrap().1));
     }
     std::fs::create_dir(fleet.path("sql")).unwrap();
-    std::fs::write(fleet.path("sql/0001_change.sql"), script.replace("ROLE_NAME", &role)).unwrap();
+    std::fs::write(fleet.path("sql/0001_change.sql"), script.replace("ACCOUNT", &account)).unwrap();
     fleet.run(&["migrate", "--yes", "--no-preflight"]).exits(0).shows(&["2 migrated"]);
     std::fs::read_to_string(fleet.path("calls")).unwrap().lines().count()
 }
 
 /// The first tenant's script changes the password with which the second one is to be reached.
-#[test]
-fn a_password_that_changes_in_the_middle_of_a_run_is_asked_for_again_once() {
+fn a_password_changes_in_the_middle(engine: &'static str) {
     let command = "if [ -f changed ]; then echo new; else touch changed; echo old; fi";
     // A refused login asks again where the answer is a second old.
-    let asked = migrated_behind("10m", command, "ALTER ROLE ROLE_NAME PASSWORD 'new';\nSELECT pg_sleep(1.1);\n");
-    assert_eq!(asked, 2, "once at the start, and once for the refused login");
+    let script = match engine {
+        "postgres" => "ALTER ROLE ACCOUNT PASSWORD 'new';\nSELECT pg_sleep(1.1);\n",
+        _ => "ALTER USER ACCOUNT IDENTIFIED BY 'new';\nDO SLEEP(1.1);\n",
+    };
+    let asked = migrated_behind(engine, "10m", command, script);
+    assert_eq!(asked, 2, "{engine}: once at the start, and once for the refused login");
+}
+
+fn a_password_is_too_old(engine: &'static str) {
+    let asked = migrated_behind(engine, "1ms", "echo old", "SELECT 1;\n");
+    assert!(asked > 2, "{engine}: {asked}");
+}
+
+#[test]
+fn a_password_that_changes_in_the_middle_of_a_run_is_asked_for_again_once() {
+    ["postgres", "mariadb"].into_iter().for_each(a_password_changes_in_the_middle);
 }
 
 #[test]
 fn a_password_that_is_too_old_is_asked_for_again() {
-    let asked = migrated_behind("1ms", "echo old", "SELECT 1;\n");
-    assert!(asked > 2, "{asked}");
+    ["postgres", "mariadb"].into_iter().for_each(a_password_is_too_old);
+}
+
+#[test]
+fn mysql() {
+    a_password_changes_in_the_middle("mysql");
+    a_password_is_too_old("mysql");
 }

@@ -284,15 +284,13 @@ const MYSQL: &[Kind] = &[
 
 /// All kinds in one tenant; compared by what the engine's tool writes, and by the rows of each query.
 fn come_back(fleet: &Fleet, id: &str, kinds: &[Kind]) {
-    let path =
-        format!("{}:{}", std::env::var("FLEET_TEST_MYSQL_BIN").unwrap_or_default(), std::env::var("PATH").unwrap());
     let run = |arguments: &[&str]| {
         fleet.write();
         let mut all = arguments.to_vec();
         all.extend(["--yes", "--report", "json=report.json"]);
         let mut command = fleet.program(&all);
         if id == "mysql-000" {
-            command.env("PATH", &path);
+            command.env("PATH", crate::support::mysql::path());
         }
         crate::support::finish(&mut command).exits(0);
         json_file(&fleet.path("report.json"))

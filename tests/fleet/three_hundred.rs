@@ -8,7 +8,7 @@ use crate::support::{Fleet, Ran, all, count, json_file, record, sql, with};
 const TROUBLES: [(&str, &str, Option<&str>, Option<&str>); 5] = [
     ("pg-007", "unreachable", Some("authentication"), Some("28P01")),
     ("my-013", "unreachable", Some("connection_refused"), None),
-    ("pg-021", "failed", Some("read_only"), Some("25006")),
+    ("pg-021", "failed", Some("server_read_only"), Some("25006")),
     ("my-042", "failed", Some("already_exists"), Some("1050")),
     ("lite-099", "ahead", None, None),
 ];

@@ -12,9 +12,6 @@ use crate::dumps::{dump, run_id};
 use crate::support::{Fleet, finish, json_file, mariadb_url, record, signal, sql, wait_for_end};
 
 /// The PATH with MySQL's own tools first.
-fn mysql_path() -> String {
-    format!("{}:{}", std::env::var("FLEET_TEST_MYSQL_BIN").unwrap(), plain_path())
-}
 
 fn plain_path() -> String {
     std::env::var("PATH").unwrap()
@@ -253,7 +250,7 @@ fn fleet_drops(fleet: &Fleet, name: &str) {
 #[test]
 fn mysql() {
     let fleet = Fleet::new().head("[fleet]\nattempts = 1").mysql(1);
-    let path = mysql_path();
+    let path = crate::support::mysql::path();
     run(&fleet, &path, &["migrate"], 0);
     let whole = run_id(&run(&fleet, &path, &["backup"], 0));
     let trigger = "CREATE TRIGGER ends BEFORE INSERT ON inventory_items FOR EACH ROW SET NEW.name = 'x'; SELECT 'a'";

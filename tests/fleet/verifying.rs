@@ -3,11 +3,11 @@
 use serde_json::Value;
 
 use crate::pgbouncer::Pgbouncer;
-use crate::support::{Fleet, postgres_url};
+use crate::support::{Fleet, mysql, postgres_url};
 
 /// One migrated tenant of each kind, with these assertions.
 fn fleet(assertions: &[(&str, &str)]) -> Fleet {
-    let fleet = Fleet::new().sqlite(1).postgres(1).schemas(1).mariadb(1).mysql(1);
+    let fleet = Fleet::new().sqlite(1).postgres(1).schemas(1).mariadb(1).mysql_where_there(1);
     fleet.run(&["migrate", "--yes"]).exits(0);
     std::fs::create_dir(fleet.path("verify")).unwrap();
     for (name, sql) in assertions {
@@ -20,7 +20,9 @@ fn of<'a>(json: &'a Value, tenant: &str) -> &'a Value {
     json["tenants"].as_array().unwrap().iter().find(|row| row["tenant"] == tenant).unwrap()
 }
 
-const IDS: [&str; 5] = ["lite-000", "pg-000", "schema-000", "my-000", "mysql-000"];
+fn ids() -> impl Iterator<Item = &'static str> {
+    ["lite-000", "pg-000", "schema-000", "my-000", "mysql-000"].into_iter().filter(|id| !mysql::is_left_out(id))
+}
 
 #[test]
 fn an_assertion_that_does_not_hold_shows_its_values_on_every_engine() {
@@ -30,7 +32,8 @@ fn an_assertion_that_does_not_hold_shows_its_values_on_every_engine() {
         ("only.postgres", "WITH all_of AS (SELECT count(*) AS n FROM users) SELECT n FROM all_of WHERE n > 1"),
     ]);
     let ran = fleet.run(&["verify"]).exits(0);
-    ran.shows(&["5 tenants, 3 assertions: all hold"]);
+    let all = ids().count();
+    ran.shows(&[&format!("{all} tenants, 3 assertions: all hold")]);
     for id in ["pg-000", "my-000"] {
         for n in 1..=12 {
             fleet.ask(id, &format!("INSERT INTO users (id, email) VALUES ({n}, 'A{n}@x')"));
@@ -44,7 +47,7 @@ fn an_assertion_that_does_not_hold_shows_its_values_on_every_engine() {
         "A3@x",
         "B@x",
         "and more",
-        "5 tenants, 3 assertions: all hold on 2, not on 3",
+        &format!("{all} tenants, 3 assertions: all hold on {}, not on 3", all - 3),
     ]);
     assert!(!ran.out.contains("schema-000") && fleet.run(&["verify", "--all"]).exits(2).out.contains("schema-000"));
     let json = fleet.run(&["verify", "--format", "json"]).exits(2).json();
@@ -68,24 +71,27 @@ fn the_engine_itself_refuses_a_query_that_writes() {
         ("wipe.mysql", "SELECT wipe()"),
         ("wipe.sqlite", "DELETE FROM users RETURNING id"),
     ]);
-    for id in IDS {
+    for id in ids() {
         fleet.ask(id, "INSERT INTO users (id, email) VALUES (1, 'a@x')");
     }
     for id in ["pg-000", "schema-000"] {
         fleet
             .ask(id, "CREATE FUNCTION wipe() RETURNS int LANGUAGE plpgsql AS 'BEGIN DELETE FROM users; RETURN 1; END'");
     }
-    for id in ["my-000", "mysql-000"] {
+    for id in ids().filter(|id| id.starts_with("my")) {
         fleet.ask(id, "CREATE FUNCTION wipe() RETURNS int MODIFIES SQL DATA BEGIN DELETE FROM users; RETURN 1; END");
     }
     let json = fleet.run(&["verify", "--format", "json"]).exits(2).json();
     for (id, code) in
         [("pg-000", "25006"), ("schema-000", "25006"), ("my-000", "1792"), ("mysql-000", "1792"), ("lite-000", "1")]
     {
+        if mysql::is_left_out(id) {
+            continue;
+        }
         let answer = &of(&json, id)["assertions"]["wipe"];
         assert_eq!((&answer["result"], &answer["error"]["code"]), (&"error".into(), &code.into()), "{id}: {answer}");
     }
-    for id in IDS {
+    for id in ids() {
         assert_eq!(fleet.ask(id, "SELECT email FROM users"), ["a@x"], "{id}");
     }
     // A second statement would run behind a transaction that the first one ended.
@@ -136,7 +142,7 @@ fn an_error_is_an_answer_and_hides_no_other() {
     let begun = std::time::Instant::now();
     let json = fleet.run(&["verify", "--format", "json"]).exits(2).json();
     assert!(begun.elapsed() < std::time::Duration::from_secs(15), "the statement timeout ends a query");
-    for id in IDS {
+    for id in ids() {
         let answers = &of(&json, id)["assertions"];
         assert_eq!(answers["a_broken"]["result"], "error", "{id}: {answers}");
         assert_eq!(answers["c_users"]["result"], if id == "pg-000" { "fails" } else { "holds" }, "{id}: {answers}");

@@ -1,8 +1,10 @@
 //! One word for one state in every command, and a way out of each state by the commands that the program proposes.
 
 use serde_json::Value;
+use sqlx::{Connection as _, Executor as _};
 
-use crate::support::Fleet;
+use crate::interrupted::Held;
+use crate::support::{Fleet, block_on, wait_for_end};
 
 const HEAD: &str = "[fleet]\nscripts = \"sql\"\nattempts = 1\nlock_timeout = \"1s\"\n";
 
@@ -105,6 +107,207 @@ fn several_tenants_in_doubt_are_resolved_in_one_call() {
     fleet.run(&["runs", "resolve", "my-000", "my-001"]).exits(2).tells(&["my-000 is partially", "my-001 is partially"]);
     fleet.run(&["runs", "resolve"]).exits(64);
     fleet.run(&["migrate", "--yes"]).exits(0);
+}
+
+/// The states of a tenant. That none is missing is checked where they are declared, in `src/model/schema/catalog.rs`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Planted {
+    Empty,
+    Behind,
+    AtTarget,
+    Ahead,
+    Gap,
+    Edited,
+    InDoubt,
+    Stopped,
+    Migrating,
+    Unreachable,
+}
+
+impl Planted {
+    const ALL: [Planted; 10] = [
+        Planted::Empty,
+        Planted::Behind,
+        Planted::AtTarget,
+        Planted::Ahead,
+        Planted::Gap,
+        Planted::Edited,
+        Planted::InDoubt,
+        Planted::Stopped,
+        Planted::Migrating,
+        Planted::Unreachable,
+    ];
+
+    /// Its name in `status`.
+    fn name(self) -> &'static str {
+        match self {
+            Planted::Empty => "empty",
+            Planted::Behind => "behind",
+            Planted::AtTarget => "at_target",
+            Planted::Ahead => "ahead",
+            Planted::Gap => "out_of_order",
+            Planted::Edited => "checksum_mismatch",
+            Planted::InDoubt => "in_doubt",
+            Planted::Stopped => "partially_applied",
+            Planted::Migrating => "migrating",
+            Planted::Unreachable => "unreachable",
+        }
+    }
+}
+
+const LATER: &str = "CREATE TABLE later (i int);";
+
+/// A tenant of each kind, with scripts whose second one stops where a table is in its way.
+fn of_each_kind() -> Fleet {
+    let fleet = Fleet::new().head(HEAD).sqlite(1).postgres(1).schemas(1).mariadb(1).mysql_where_there(1);
+    script(&fleet, "0001_a.sql", "CREATE TABLE a (i int);");
+    script(&fleet, "0002_b.sql", "-- fleet: transaction=false\nCREATE TABLE b1 (i int);\nCREATE TABLE b2 (i int);");
+    fleet
+}
+
+fn on_all(fleet: &Fleet, sql: &str) {
+    for tenant in &fleet.tenants {
+        fleet.ask(&tenant.id, sql);
+    }
+}
+
+/// What a step of 0002_b waits for when its journal is open: a table of its name that is being made, and the history.
+fn held_in_the_step(url: &str) -> Held {
+    block_on(async {
+        if url.starts_with("postgres") {
+            let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
+            connection.execute("BEGIN; CREATE TABLE b1 (i int)").await.unwrap();
+            Held::Postgres(connection)
+        } else {
+            let mut connection = sqlx::MySqlConnection::connect(url).await.unwrap();
+            connection.execute("LOCK TABLES fleet_scripts READ").await.unwrap();
+            Held::Mysql(connection)
+        }
+    })
+}
+
+/// Brings all tenants into a state; returns what holds them there, and the addresses that they have lost.
+fn plant(fleet: &mut Fleet, state: Planted) -> (Vec<Held>, Vec<String>) {
+    let migrate = |fleet: &Fleet, more: &[&str], code: i32| {
+        fleet.run(&[&["migrate", "--yes"][..], more].concat()).exits(code);
+    };
+    match state {
+        Planted::Empty => {}
+        Planted::Behind => migrate(fleet, &["--to", "0001_a"], 0),
+        Planted::AtTarget => migrate(fleet, &[], 0),
+        Planted::Ahead => {
+            script(fleet, "0009_later.sql", LATER);
+            migrate(fleet, &[], 0);
+            std::fs::remove_file(fleet.path("sql/0009_later.sql")).unwrap();
+        }
+        Planted::Gap => {
+            migrate(fleet, &[], 0);
+            on_all(fleet, "DELETE FROM fleet_scripts WHERE version = '0001_a'");
+            on_all(fleet, "DROP TABLE a");
+        }
+        Planted::Edited => {
+            migrate(fleet, &[], 0);
+            script(fleet, "0001_a.sql", "CREATE TABLE a (i int); -- a note");
+        }
+        Planted::InDoubt | Planted::Stopped => {
+            migrate(fleet, &["--to", "0001_a"], 0);
+            on_all(fleet, "CREATE TABLE b2 (i int)");
+            migrate(fleet, &[], 100);
+            if state == Planted::InDoubt {
+                on_all(fleet, "UPDATE fleet_journal SET state = 'running'");
+            }
+        }
+        Planted::Migrating => {
+            // Nobody can stop a step of SQLite between its journal and its end; and a schema is like a database here.
+            fleet.tenants.retain(|tenant| tenant.schema.is_none() && !tenant.url.starts_with("sqlite"));
+            migrate(fleet, &["--to", "0001_a"], 0);
+            return (fleet.tenants.iter().map(|tenant| held_in_the_step(&tenant.url)).collect(), Vec::new());
+        }
+        Planted::Unreachable => {
+            migrate(fleet, &["--to", "0001_a"], 0);
+            let gone = |url: &String| format!("{}_gone", url.trim_end_matches(".db"));
+            let urls: Vec<String> = fleet.tenants.iter().map(|tenant| tenant.url.clone()).collect();
+            fleet.tenants.iter_mut().for_each(|tenant| tenant.url = gone(&tenant.url));
+            return (Vec::new(), urls);
+        }
+    }
+    (Vec::new(), Vec::new())
+}
+
+/// An operator takes the cause away, where there is one, and types what the program proposes.
+fn lead_out(fleet: &mut Fleet, state: Planted, (held, urls): (Vec<Held>, Vec<String>)) {
+    let first = fleet.run(&["migrate", "--yes", "--hold-wait", "0s"]);
+    let typed = |fleet: &Fleet, text: &str, word: &str| fleet.run(&and_yes(proposed(text, word)));
+    match state {
+        Planted::Empty | Planted::Behind | Planted::AtTarget => drop(first.exits(0)),
+        Planted::Ahead => {
+            let first = first.exits(100);
+            drop(first.shows(&["ahead: migrate them with the program that has what their histories have"]));
+            script(fleet, "0009_later.sql", LATER);
+        }
+        Planted::Gap => drop(typed(fleet, &first.exits(100).out, "--out-of-order").exits(0)),
+        Planted::Edited => {
+            let out = first.exits(100).out;
+            typed(fleet, &out, "scripts repair").exits(0);
+            typed(fleet, &out, "--failed-of").exits(0);
+        }
+        Planted::InDoubt => {
+            let command = proposed(&first.exits(100).out, "runs resolve");
+            let told = fleet.run(&command).exits(2);
+            assert!(told.out.contains("--resume-at K"), "{}", told.out);
+            on_all(fleet, "DROP TABLE b2");
+            let settled = fleet.run(&and_yes([command, vec!["--resume-at".into(), "2".into()]].concat())).exits(0);
+            // A line for each tenant.
+            let all: Vec<&str> = settled.out.lines().filter(|line| line.contains("next: ")).collect();
+            assert_eq!(all.len(), fleet.tenants.len(), "{}", settled.out);
+            all.iter().for_each(|line| drop(typed(fleet, line, "migrate").exits(0)));
+        }
+        Planted::Stopped => {
+            on_all(fleet, "DROP TABLE b2");
+            typed(fleet, &first.exits(100).out, "migrate --failed-of").exits(0);
+        }
+        // The other run ends by itself; see below.
+        Planted::Migrating => {
+            held.into_iter().for_each(Held::release);
+        }
+        Planted::Unreachable => {
+            first.exits(75).tells(&["nothing was started", "see: small doctor"]);
+            fleet.run(&["doctor"]).exits(2).shows(&["not reached"]);
+            for (tenant, url) in fleet.tenants.iter_mut().zip(urls) {
+                tenant.url = url;
+            }
+            fleet.run(&["doctor"]).exits(0);
+            fleet.run(&["migrate", "--yes"]).exits(0);
+        }
+    }
+}
+
+#[test]
+fn from_every_state_of_a_tenant_what_is_proposed_leads_to_the_target() {
+    for state in Planted::ALL {
+        let mut fleet = of_each_kind();
+        let causes = plant(&mut fleet, state);
+        fleet.write();
+        let other = (state == Planted::Migrating).then(|| {
+            let run = ["migrate", "--yes", "--lock-timeout", "300s", "--ledger", "other.db"];
+            fleet.program(&run).spawn().unwrap()
+        });
+        let all = fleet.tenants.len();
+        let begun = std::time::Instant::now();
+        let told = loop {
+            let told = fleet.run(&["status", "--format", "json"]).exits(0).json();
+            let is_so = told["summary"]["by_state"][state.name()] == all;
+            if is_so || other.is_none() || begun.elapsed().as_secs() > 90 {
+                break told;
+            }
+        };
+        assert_eq!(told["summary"]["by_state"][state.name()], all, "{state:?}: {told:#}");
+        lead_out(&mut fleet, state, causes);
+        if let Some(mut other) = other {
+            assert_eq!(wait_for_end(&mut other), Some(0), "{state:?}");
+        }
+        fleet.run(&["status", "--exit-code"]).exits(0);
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::support::{Fleet, sql};
+use crate::support::{Fleet, mysql, sql};
 
 /// The folder of the sample's own scripts.
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/migration/sql");
@@ -10,19 +10,16 @@ const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/migration/sql");
 /// Number of migrations of the sample, Rust and SQL.
 const ALL: usize = 52;
 
-fn url() -> String {
-    std::env::var("FLEET_TEST_MYSQL_URL").unwrap()
-}
-
 fn fleet() -> Fleet {
-    let head = format!("[fleet]\nattempts = 1\nscripts = \"{SCRIPTS}\"\n\n[scratch]\nmysql_url = \"{}\"\n", url());
+    let head =
+        format!("[fleet]\nattempts = 1\nscripts = \"{SCRIPTS}\"\n\n[scratch]\nmysql_url = \"{}\"\n", mysql::url());
     Fleet::new().head(&head).mysql(1)
 }
 
 /// The schema by MySQL's own tool, without what counts rows.
 fn schema(fleet: &Fleet) -> Vec<String> {
     let url = url::Url::parse(&fleet.tenant("mysql-000").url).unwrap();
-    let mut command = Command::new(format!("{}/mysqldump", std::env::var("FLEET_TEST_MYSQL_BIN").unwrap()));
+    let mut command = Command::new(mysql::program("mysqldump"));
     command.env("MYSQL_PWD", url.password().unwrap());
     command.args([
         "--no-defaults",

@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::Value;
 use url::Url;
 
-use crate::support::{Fleet, json_file, sql};
+use crate::support::{Fleet, json_file, mysql, sql};
 
 /// A full dump of a tenant, rows included, by the engine's own tool.
 pub(crate) fn dump(fleet: &Fleet, id: &str) -> String {
@@ -19,9 +19,9 @@ pub(crate) fn dump(fleet: &Fleet, id: &str) -> String {
             command
         } else {
             // MySQL's own tool for MySQL: the other one leaves things out.
-            let is_mysql = std::env::var("FLEET_TEST_MYSQL_URL").is_ok_and(|mysql| mysql.contains(&port(&url)));
+            let is_mysql = mysql::is_there() && mysql::url().contains(&port(&url));
             let mut command = Command::new(match is_mysql {
-                true => format!("{}/mysqldump", std::env::var("FLEET_TEST_MYSQL_BIN").unwrap()),
+                true => mysql::program("mysqldump"),
                 false => "mariadb-dump".to_owned(),
             });
             command.env("MYSQL_PWD", url.password().unwrap());

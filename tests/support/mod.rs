@@ -4,6 +4,8 @@
 
 pub(crate) mod fleet;
 pub(crate) mod migrations;
+#[expect(dead_code, reason = "the tests of the whole program use the rest")]
+pub(crate) mod mysql;
 pub(crate) mod pgbouncer;
 pub(crate) mod tls_server;
 
@@ -40,6 +42,16 @@ impl Site {
         }
     }
 
+    /// MariaDB, and MySQL where the tests have one.
+    pub(crate) fn mysqls() -> Vec<Site> {
+        Site::there(&[Site::Mariadb, Site::Mysql])
+    }
+
+    /// Those of them that the tests have: without MySQL where it is left out.
+    pub(crate) fn there(sites: &[Site]) -> Vec<Site> {
+        sites.iter().copied().filter(|site| *site != Site::Mysql || mysql::is_there()).collect()
+    }
+
     /// Whether it speaks MySQL's protocol and dialect.
     pub(crate) fn is_mysql(self) -> bool {
         self.engine() == Engine::Mysql
@@ -74,24 +86,32 @@ pub(crate) async fn with(site: Site, test: impl AsyncFnOnce(&Home)) {
     }
 }
 
-/// A server of `scripts/servers`, by the variable that holds its URL. An engine alone means its first server.
-pub(crate) struct Server(&'static str);
+/// The same on MariaDB, and on MySQL where the tests have one.
+pub(crate) async fn with_mysqls(mut test: impl AsyncFnMut(&Home)) {
+    for site in Site::mysqls() {
+        with(site, async |home: &Home| test(home).await).await;
+    }
+}
+
+/// A server of `scripts/servers`, by the variable that holds its URL; MySQL has none here. An engine alone means its
+/// first server.
+pub(crate) struct Server(Option<&'static str>);
 
 impl From<Engine> for Server {
     fn from(engine: Engine) -> Self {
-        Server(if engine == Engine::Postgres { "FLEET_TEST_POSTGRES_URL" } else { "FLEET_TEST_MARIADB_URL" })
+        Server(Some(if engine == Engine::Postgres { "FLEET_TEST_POSTGRES_URL" } else { "FLEET_TEST_MARIADB_URL" }))
     }
 }
 
 impl From<Site> for Server {
     fn from(site: Site) -> Self {
-        if site == Site::Mysql { Server("FLEET_TEST_MYSQL_URL") } else { site.engine().into() }
+        if site == Site::Mysql { Server(None) } else { site.engine().into() }
     }
 }
 
 /// The URL of a server's own database, from `scripts/servers`.
 pub(crate) fn server_url(server: impl Into<Server>) -> String {
-    let Server(variable) = server.into();
+    let Some(variable) = server.into().0 else { return mysql::url() };
     std::env::var(variable)
         .unwrap_or_else(|_| panic!("{variable} is not set; run `eval \"$(scripts/servers start)\"` first"))
 }
@@ -274,7 +294,7 @@ impl Home {
         let url = Url::parse(&self.url()).unwrap();
         let mut command = match self.site {
             Site::Mysql => {
-                let mut command = Command::new(format!("{}/mysqldump", std::env::var("FLEET_TEST_MYSQL_BIN").unwrap()));
+                let mut command = Command::new(mysql::program("mysqldump"));
                 command.args(["--no-defaults", "--set-gtid-purged=OFF"]);
                 command
             }

@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, Row};
 
+#[path = "mysql.rs"]
+pub(crate) mod mysql;
+
 /// Time limit, longer than any run of these tests takes on a busy machine.
 const LIMIT: Duration = Duration::from_secs(420);
 
@@ -38,6 +41,8 @@ pub(crate) struct Fleet {
     databases: Vec<(&'static str, String)>,
     /// SQL that is run on a server after the databases are dropped.
     last: Vec<(String, String)>,
+    /// Whether the program finds MySQL's own tools before MariaDB's.
+    mysql_tools: bool,
 }
 
 /// The result of running the program.
@@ -60,7 +65,7 @@ pub(crate) fn mariadb_url() -> String {
 pub(crate) fn server_of(name: &str) -> String {
     match name {
         "postgres" => postgres_url(),
-        "mysql" => server("FLEET_TEST_MYSQL_URL"),
+        "mysql" => mysql::url(),
         _ => mariadb_url(),
     }
 }
@@ -87,6 +92,7 @@ impl Fleet {
             prefix: format!("e2e_{:x}_{:x}_{count}", std::process::id(), nanos % 0xffff_ffff),
             databases: Vec::new(),
             last: Vec::new(),
+            mysql_tools: false,
         }
     }
 
@@ -143,6 +149,17 @@ impl Fleet {
             let url = self.database("mysql", &format!("s{i}"));
             self.add(&format!("mysql-{i:03}"), &url);
         }
+        self
+    }
+
+    /// The same where the tests have a MySQL, and none elsewhere.
+    pub(crate) fn mysql_where_there(self, n: usize) -> Self {
+        if mysql::is_there() { self.mysql(n) } else { self }
+    }
+
+    /// From now on the program finds MySQL's own tools before MariaDB's of the same names, where there are any.
+    pub(crate) fn with_mysql_tools(mut self) -> Self {
+        self.mysql_tools = true;
         self
     }
 
@@ -204,7 +221,11 @@ impl Fleet {
 
     /// The program in the folder of the tenant file, without the settings of this process.
     pub(crate) fn program<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
-        program(self.folder.path(), arguments)
+        let mut program = program(self.folder.path(), arguments);
+        if self.mysql_tools {
+            program.env("PATH", mysql::path());
+        }
+        program
     }
 
     /// The first column of the rows of a query on a tenant's database.

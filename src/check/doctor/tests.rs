@@ -178,7 +178,7 @@ fn an_extension_that_can_not_be_created_is_found_before_its_migration_is() {
     let needed = |is_optional| NeededExtension { name: "postgis".into(), migration: "m1".into(), is_optional };
     let with = |is_installed, is_available, may_create, is_optional| {
         let (name, database) = ("postgis".to_owned(), "acme".to_owned());
-        let extension = Extension { name, database, is_installed, is_available, may_create };
+        let extension = Extension { name, database, is_installed, is_available, may_create, is_placed: false };
         let health = Health { extensions: vec![extension], ..Health::default() };
         judge(
             &[(tenant("a", "s", Engine::Postgres), Ok(health))],

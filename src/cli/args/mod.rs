@@ -43,7 +43,8 @@ pub(super) enum Command {
     /// Takes migrations back on the selected tenants
     #[command(visible_alias = "down")]
     Rollback(Rollback),
-    /// Shows what migrate would do, and the SQL it would send; touches nothing
+    /// Shows what migrate would do, and the SQL it would send; touches no database, but the code of Rust migrations runs to be
+    /// recorded
     Plan(Plan),
     /// Counts tenants by state and version
     Status(Status),

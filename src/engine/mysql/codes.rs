@@ -62,7 +62,12 @@ const CODES: &[(FaultClass, &[(u16, &str)])] = &[
     (F::Deadlock, &[(1213, "LOCK_DEADLOCK"), (1614, "XA_RBDEADLOCK"), (3058, "USER_LOCK_DEADLOCK")]),
     (
         F::Serialization,
-        &[(1020, "CHECKREAD"), (1412, "TABLE_DEF_CHANGED"), (3101, "TRANSACTION_ROLLBACK_DURING_COMMIT")],
+        &[
+            (1020, "CHECKREAD"),
+            (1412, "TABLE_DEF_CHANGED"),
+            (3100, "RUN_HOOK_ERROR"),
+            (3101, "TRANSACTION_ROLLBACK_DURING_COMMIT"),
+        ],
     ),
     (
         F::TooManyConnections,
@@ -252,15 +257,8 @@ const CODES: &[(FaultClass, &[(u16, &str)])] = &[
             (1568, "CANT_CHANGE_TX_CHARACTERISTICS"),
         ],
     ),
-    (
-        F::ReadOnly,
-        &[
-            (1036, "OPEN_AS_READONLY"),
-            (1290, "OPTION_PREVENTS_STATEMENT"),
-            (1792, "CANT_EXECUTE_IN_READ_ONLY_TRANSACTION"),
-            (1836, "READ_ONLY_MODE"),
-        ],
-    ),
+    (F::ReadOnly, &[(1036, "OPEN_AS_READONLY"), (1792, "CANT_EXECUTE_IN_READ_ONLY_TRANSACTION")]),
+    (F::ServerReadOnly, &[(1290, "OPTION_PREVENTS_STATEMENT"), (1836, "READ_ONLY_MODE")]),
     (F::StatementTimeout, &[(1969, "STATEMENT_TIMEOUT (MariaDB)"), (3024, "QUERY_TIMEOUT")]),
     (F::Cancelled, &[(1317, "QUERY_INTERRUPTED")]),
     (
@@ -323,7 +321,6 @@ const CODES: &[(FaultClass, &[(u16, &str)])] = &[
             (1644, "SIGNAL_EXCEPTION"),
             (1815, "INTERNAL_ERROR"),
             (3098, "BEFORE_DML_VALIDATION_ERROR"),
-            (3100, "RUN_HOOK_ERROR"),
         ],
     ),
 ];
@@ -339,8 +336,9 @@ mod tests {
         once.sort_unstable();
         once.dedup();
         assert_eq!(once.len(), all);
-        let passing = [1020, 1047, 1213, 3101, 4031].map(|number| class(number).is_transient());
-        assert_eq!(passing, [true; 5]);
+        let passing = [1020, 1047, 1213, 1290, 1836, 3100, 3101, 4031];
+        assert_eq!(passing.map(|number| class(number).is_transient()), [true; 8]);
+        assert!(![1036, 1180, 1792].iter().any(|number| class(*number).is_transient()));
         assert_eq!(class(9_999), FaultClass::Other);
     }
 }

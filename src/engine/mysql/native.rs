@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, QueryResult, Statement, TransactionTrait};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, Statement, TransactionTrait};
 
 use crate::engine::native::{self, Given, Native};
 use crate::engine::queries::TextRow;
@@ -15,9 +15,6 @@ pub(crate) type Commands = BTreeMap<String, u64>;
 /// The query for [`Commands`]; the server counts statements inside of routines and triggers too. Its pattern needs no
 /// backslash, whose meaning depends on the `sql_mode`.
 pub(crate) const COMMANDS: &str = "SHOW SESSION STATUS WHERE Variable_name LIKE 'Com%' AND Value > 0";
-
-/// The warning that a rollback left rows of a table without transactions (`ER_WARNING_NOT_COMPLETE_ROLLBACK`).
-const NOT_ROLLED_BACK: u32 = 1196;
 
 /// Commands that leave nothing in the database.
 const READS: [&str; 19] = [
@@ -110,18 +107,21 @@ impl Native<'_> {
     }
 }
 
-/// Rolls back, and says whether that reached all tables: those without transactions keep their rows, with a warning. The
-/// warnings of the statement that failed are still listed too.
+/// Rolls back, and says whether that reached all tables: those without transactions keep their rows, with a warning (1196).
+///
+/// The server keeps the warnings of a statement until one that reads a table; it is sent first, so that those of the statement
+/// that failed are not counted. MySQL takes no `SHOW WARNINGS` as a prepared statement, which all queries of SeaORM are.
 async fn rolls_back(transaction: &DatabaseTransaction) -> bool {
-    let warnings = Statement::from_string(transaction.get_database_backend(), "SHOW WARNINGS");
-    if transaction.execute_unprepared("ROLLBACK").await.is_err() {
-        return false;
+    for sql in
+        ["SELECT 1 FROM information_schema.engines LIMIT 1", "ROLLBACK", "SELECT @@warning_count INTO @fleet_warnings"]
+    {
+        if transaction.execute_unprepared(sql).await.is_err() {
+            return false;
+        }
     }
-    let code = |row: &QueryResult| {
-        let code = row.try_get_by_index::<u32>(1);
-        code.or_else(|_| row.try_get_by_index::<i32>(1).map(i32::unsigned_abs)).unwrap_or(NOT_ROLLED_BACK)
-    };
-    transaction.query_all_raw(warnings).await.is_ok_and(|rows| rows.iter().all(|row| code(row) != NOT_ROLLED_BACK))
+    let count = "SELECT CAST(@fleet_warnings AS char)";
+    let row = transaction.query_one_raw(Statement::from_string(transaction.get_database_backend(), count)).await;
+    row.is_ok_and(|row| row.is_some_and(|row| row.try_get_by_index::<String>(0).is_ok_and(|count| count == "0")))
 }
 
 #[cfg(test)]

@@ -276,7 +276,7 @@ const CODES: &[(FaultClass, &[(&str, &str)])] = &[
             ("44000", "with_check_option_violation"),
         ],
     ),
-    (F::ReadOnly, &[("25006", "read_only_sql_transaction")]),
+    (F::ServerReadOnly, &[("25006", "read_only_sql_transaction")]),
     (F::StatementTimeout, &[("25P04", "transaction_timeout"), ("57014", "query_canceled")]),
     (F::Authentication, &[("28000", "invalid_authorization_specification"), ("28P01", "invalid_password")]),
     (F::UnknownDatabase, &[("3D000", "invalid_catalog_name")]),

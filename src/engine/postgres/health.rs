@@ -78,7 +78,8 @@ fn extensions(names: &[String]) -> String {
     format!(
         "SELECT 'extension', w.name, current_database()::text, (e.oid IS NOT NULL)::text, (v.name IS NOT NULL)::text, \
          (r.rolsuper OR (NOT coalesce(v.superuser AND NOT coalesce((to_jsonb(v)->>'trusted')::boolean, false), true) AND \
-         has_database_privilege(current_database(), 'CREATE')))::text FROM (VALUES {}) w(name) JOIN pg_roles r ON r.rolname = \
+         has_database_privilege(current_database(), 'CREATE')))::text, (EXISTS (SELECT FROM pg_available_extension_versions p \
+         WHERE p.name = w.name AND p.schema IS NOT NULL))::text FROM (VALUES {}) w(name) JOIN pg_roles r ON r.rolname = \
          current_user LEFT JOIN pg_extension e ON e.extname = w.name LEFT JOIN pg_available_extensions a ON a.name = w.name \
          LEFT JOIN pg_available_extension_versions v ON v.name = a.name AND v.version = a.default_version",
         names.join(", ")
@@ -131,6 +132,7 @@ impl HealthCheck for PostgresSession {
                     is_installed: row.is_true(3),
                     is_available: row.is_true(4),
                     may_create: row.is_true(5),
+                    is_placed: row.is_true(6),
                 }),
                 _ => {}
             }

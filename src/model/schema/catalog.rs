@@ -441,6 +441,49 @@ mod tests {
     use super::*;
     use crate::model::engine::{Engine, EngineMap};
 
+    /// A state that is added here is planted there, and led out of.
+    #[test]
+    fn the_walk_out_of_every_state_has_each() {
+        use strum::VariantNames as _;
+        let walk = include_str!("../../../tests/fleet/ways_out.rs");
+        let unfinished = || Unfinished {
+            migration: String::new(),
+            direction: Direction::Up,
+            statement: None,
+            run: String::new(),
+            stopped: false,
+            sha256: String::new(),
+        };
+        let all = [
+            State::Empty,
+            State::Behind { pending: 1 },
+            State::AtTarget,
+            State::Ahead { unknown: Vec::new() },
+            State::Gap { missing: Vec::new() },
+            State::Edited { scripts: Vec::new() },
+            State::InDoubt(unfinished()),
+            State::Stopped(unfinished()),
+            State::Migrating,
+            State::Unreachable,
+        ];
+        assert_eq!(all.len(), State::VARIANTS.len());
+        for state in all {
+            let planted = match &state {
+                State::Empty => "Planted::Empty",
+                State::Behind { .. } => "Planted::Behind",
+                State::AtTarget => "Planted::AtTarget",
+                State::Ahead { .. } => "Planted::Ahead",
+                State::Gap { .. } => "Planted::Gap",
+                State::Edited { .. } => "Planted::Edited",
+                State::InDoubt(_) => "Planted::InDoubt",
+                State::Stopped(_) => "Planted::Stopped",
+                State::Migrating => "Planted::Migrating",
+                State::Unreachable => "Planted::Unreachable",
+            };
+            assert!(walk.contains(&format!("{planted} => \"{}\",", state.name())), "{planted} is not led out of");
+        }
+    }
+
     fn catalog() -> Catalog {
         Catalog::new(["m1_a", "m2_b", "m3_c"], "seaql_migrations")
     }

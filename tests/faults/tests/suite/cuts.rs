@@ -17,6 +17,7 @@ use crate::tally::{Tally, thorough};
 const POSTGRES: &str = "PostgreSQL";
 const SCHEMAS: &str = "PostgreSQL, schemas";
 const MARIADB: &str = "MariaDB";
+const MYSQL: &str = "MySQL";
 const CUT: &str = "connection cut";
 const RESET: &str = "connection reset";
 const STALL: &str = "connection stalled";
@@ -316,6 +317,7 @@ fn sweep(kind: Kind, fault: &'static str, engine: &'static str) -> Sweep {
         // Each position is a database that is created and dropped, which takes as long as all the rest.
         POSTGRES => (Fleet::postgres, 4),
         SCHEMAS => (Fleet::schemas, 4),
+        MYSQL => (Fleet::mysql_where_there, 4),
         _ => (Fleet::mariadb, 6),
     };
     match kind {
@@ -376,12 +378,45 @@ fn mariadb_connections_are_slow() {
     sweep(Kind::Delay(SLOW), DELAY, MARIADB).run();
 }
 
-/// An operator's word on a tenant in doubt is a change like any other: if its answer is lost, fleet must not claim that
-/// nothing was changed.
+mod mysql {
+    use super::*;
+
+    #[test]
+    fn connections_are_cut() {
+        sweep(Kind::Cut, CUT, MYSQL).run();
+    }
+
+    #[test]
+    fn connections_are_reset() {
+        sweep(Kind::Reset, RESET, MYSQL).run();
+    }
+
+    #[test]
+    fn connections_stall() {
+        sweep(Kind::Stall, STALL, MYSQL).run();
+    }
+
+    #[test]
+    fn connections_are_slow() {
+        sweep(Kind::Delay(SLOW), DELAY, MYSQL).run();
+    }
+
+    #[test]
+    fn settlements_that_are_lost_are_not_called_undone() {
+        settlements_that_are_lost(MYSQL);
+    }
+}
+
 #[test]
 fn mariadb_settlements_that_are_lost_are_not_called_undone() {
+    settlements_that_are_lost(MARIADB);
+}
+
+/// An operator's word on a tenant in doubt is a change like any other: if its answer is lost, fleet must not claim that
+/// nothing was changed.
+fn settlements_that_are_lost(engine: &'static str) {
     let head = "[fleet]\nconnect_timeout = \"1s\"\nlock_timeout = \"1s\"\n";
-    let mut net = Sweep { places: 0, head, ..sweep(Kind::Stall, STALL, MARIADB) }.net();
+    let mut net = Sweep { places: 0, head, ..sweep(Kind::Stall, STALL, engine) }.net();
     net.open();
     let id = net.fleet.tenants[0].id.clone();
     let settle = ["runs", "resolve", &id, "--not-applied", "--yes"];
@@ -428,18 +463,20 @@ fn mariadb_settlements_that_are_lost_are_not_called_undone() {
 
 /// The reverse of a silence limit: a working server is silent too.
 #[test]
-fn postgres_and_mariadb_that_work_for_long_are_waited_for() {
-    let mut fleet = Fleet::new().postgres(1).mariadb(1);
+fn servers_that_work_for_long_are_waited_for() {
+    let mut fleet = Fleet::new().postgres(1).mariadb(1).mysql_where_there(1);
     books::open(&fleet);
     // Twenty rows per statement, or natively twenty statements of one row: two seconds either way.
     let slow = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.1); RETURN NEW; END'; \
                 CREATE TRIGGER slow BEFORE INSERT ON bookings FOR EACH ROW EXECUTE FUNCTION slow()";
     fleet.ask("pg-000", slow);
-    fleet.ask("my-000", "CREATE TRIGGER slow BEFORE INSERT ON bookings FOR EACH ROW DO SLEEP(0.1)");
+    for tenant in fleet.tenants.iter().filter(|tenant| tenant.id.starts_with("my")) {
+        fleet.ask(&tenant.id, "CREATE TRIGGER slow BEFORE INSERT ON bookings FOR EACH ROW DO SLEEP(0.1)");
+    }
     fleet.head = "[fleet]\nsilence_timeout = \"500ms\"\n".to_owned();
     fleet.run(&["migrate", "--yes", "--report", "json=run.json"]).exits(0);
     let report = json_file(&fleet.path("run.json"));
-    for id in ["pg-000", "my-000"] {
+    for id in fleet.tenants.iter().map(|tenant| &*tenant.id) {
         let record = record(&report, id);
         assert_eq!(record["attempts"], 1, "{record:#}");
         assert!(record["duration_ms"].as_u64().unwrap() > 6_000, "{record:#}");

@@ -235,7 +235,7 @@ fn backups(test: &str, engine: &'static str, fleet: fn() -> Fleet, left: &[u64])
             // At least some 300 KB, however well a dump is compressed.
             let word = match tenant.id.split('-').next().unwrap() {
                 "lite" => "hex(randomblob(80))",
-                "my" => "sha2(rand(), 512)",
+                "my" | "mysql" => "sha2(rand(), 512)",
                 _ => "md5(random()::text) || md5(random()::text)",
             };
             let word = [word; 8].join(" || ");
@@ -291,6 +291,16 @@ fn backups_of_postgres_on_a_full_disk() {
 fn backups_of_mariadb_on_a_full_disk() {
     let test = "full_disk::backups_of_mariadb_on_a_full_disk";
     backups(test, "MariaDB", || Fleet::new().mariadb(4), &[0, 1_500_000]);
+}
+
+mod mysql {
+    use super::*;
+
+    #[test]
+    fn backups_on_a_full_disk() {
+        let test = "full_disk::mysql::backups_on_a_full_disk";
+        backups(test, "MySQL", || Fleet::new().mysql(4).with_mysql_tools(), &[0, 1_500_000]);
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Faults of every kind in real runs on real databases, counted: the number injected, the reported outcome of each
 //! tenant, and the work lost or done twice, which must be zero.
 //!
-//! Two servers are needed: `eval "$(scripts/servers start)"` gives the variables. `scripts/faults` runs it with the
+//! Three servers are needed: `eval "$(scripts/servers start)"` gives the variables. `scripts/faults` runs it with the
 //! finest steps and writes the figures into docs/book/src/design/reliability.md.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
@@ -26,7 +26,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_faults");
 /// The books themselves: without a fault nothing is missing, and a missing or duplicate row is detected.
 #[test]
 fn the_books_show_what_is_missing_and_what_is_too_much() {
-    let fleet = process::Fleet::new().sqlite(1).postgres(1).schemas(1).mariadb(1);
+    let fleet = process::Fleet::new().sqlite(1).postgres(1).schemas(1).mariadb(1).mysql_where_there(1);
     books::open(&fleet);
     fleet.run(&["migrate", "--yes"]).exits(0);
     for tenant in &fleet.tenants {

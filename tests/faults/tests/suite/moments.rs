@@ -7,14 +7,24 @@ use std::time::{Duration, Instant};
 
 use crate::after::{self, Running, audit, mend};
 use crate::books::{self, CATALOG};
+use crate::process::mysql::is_left_out;
 use crate::process::{Fleet, json_file};
 use crate::tally::{Tally, thorough};
 
-const SITES: [(&str, &str); 4] =
-    [("lite-000", "SQLite"), ("pg-000", "PostgreSQL"), ("schema-000", "PostgreSQL schema"), ("my-000", "MariaDB")];
+fn sites() -> impl DoubleEndedIterator<Item = (&'static str, &'static str)> {
+    let all = [
+        ("lite-000", "SQLite"),
+        ("pg-000", "PostgreSQL"),
+        ("schema-000", "PostgreSQL schema"),
+        ("my-000", "MariaDB"),
+        ("mysql-000", "MySQL"),
+    ];
+    all.into_iter().filter(|(tenant, _)| !is_left_out(tenant))
+}
 
 fn fleet() -> Fleet {
-    let fleet = Fleet::new().sqlite(1).postgres(1).schemas(1).mariadb(1).head("[fleet]\nretry_pause = \"50ms\"");
+    let fleet = Fleet::new().sqlite(1).postgres(1).schemas(1).mariadb(1).mysql_where_there(1).with_mysql_tools();
+    let fleet = fleet.head("[fleet]\nretry_pause = \"50ms\"");
     after::open(&fleet);
     fleet
 }
@@ -22,17 +32,18 @@ fn fleet() -> Fleet {
 /// Rows that make a backup and a restore take time.
 fn pad(fleet: &Fleet, tenant: &str, rows: u32) {
     fleet.ask(tenant, "CREATE TABLE padding (bytes text)");
-    let numbers = match tenant.split('-').next().unwrap() {
-        "my" => format!("SELECT seq AS i FROM seq_1_to_{rows}"),
-        "lite" => format!(
-            "WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < {rows}) SELECT i FROM n"
-        ),
-        _ => format!("SELECT generate_series(1, {rows}) AS i"),
+    let counted =
+        format!("WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < {rows}) SELECT i FROM n");
+    let (before, numbers) = match tenant.split('-').next().unwrap() {
+        "my" => (String::new(), format!("SELECT seq AS i FROM seq_1_to_{rows}")),
+        "mysql" => (format!("SET cte_max_recursion_depth = {rows}; "), counted),
+        "lite" => (String::new(), counted),
+        _ => (String::new(), format!("SELECT generate_series(1, {rows}) AS i")),
     };
     fleet.ask(
         tenant,
         &format!(
-            "INSERT INTO padding SELECT 'so many words, and the number ' || CAST(i AS char(20)) FROM ({numbers}) AS n"
+            "{before}INSERT INTO padding SELECT 'so many words, and the number ' || CAST(i AS char(20)) FROM ({numbers}) AS n"
         ),
     );
 }
@@ -67,7 +78,8 @@ fn killed_after(fleet: &Fleet, arguments: &[&str], wait: Duration) -> bool {
 #[test]
 fn at_every_moment_of_a_migration() {
     let fleet = fleet();
-    let mut tallies = SITES.map(|(_, engine)| Tally::new("program killed at any moment", engine));
+    let mut tallies: Vec<Tally> =
+        sites().map(|(_, engine)| Tally::new("program killed at any moment", engine)).collect();
     let begun = Instant::now();
     fleet.run(&["migrate", "--yes"]).exits(0);
     let whole = begun.elapsed();
@@ -83,12 +95,12 @@ fn at_every_moment_of_a_migration() {
         fleet.run(&["status"]).exits(0);
         let (report, _) = mend(&fleet);
         audit(&fleet);
-        for ((tenant, _), tally) in SITES.iter().zip(&mut tallies) {
+        for ((tenant, _), tally) in sites().zip(&mut tallies) {
             tally.fault();
             let (lost, twice) = books::audit(&fleet, tenant);
             tally.books(lost, twice);
             if let Some(report) = &report {
-                let only = report["tenants"].as_array().unwrap().iter().filter(|record| record["tenant"] == *tenant);
+                let only = report["tenants"].as_array().unwrap().iter().filter(|record| record["tenant"] == tenant);
                 tally.report(&serde_json::json!({ "tenants": only.collect::<Vec<_>>() }));
             }
         }
@@ -112,7 +124,7 @@ fn files(folder: &PathBuf, ending: &str) -> usize {
 #[test]
 fn while_a_backup_is_made() {
     let fleet = fleet();
-    for (tenant, engine) in SITES {
+    for (tenant, engine) in sites() {
         pad(&fleet, tenant, 30_000);
         let mut tally = Tally::new("program killed in a backup", engine);
         let waits: &[u64] = if thorough() { &[0, 1, 2, 5, 10, 20, 40, 80, 160] } else { &[0, 20] };
@@ -171,9 +183,10 @@ fn finish(fleet: &Fleet, tenant: &str) {
 #[test]
 fn on_the_way_back() {
     let fleet = fleet();
-    for (tenant, engine) in SITES.into_iter().rev() {
-        // Only MariaDB's load takes long enough to overlap with the restore that follows it.
-        pad(&fleet, tenant, if engine == "MariaDB" { 100_000 } else { 10_000 });
+    for (tenant, engine) in sites().rev() {
+        // Only a load by such a client goes on when the program is gone, and takes long enough to overlap with the next one.
+        let has_client = tenant.starts_with("my");
+        pad(&fleet, tenant, if has_client { 100_000 } else { 10_000 });
         let mut tally = Tally::new("program killed in a restore", engine);
         let at_first = content(&fleet, tenant);
         let migrate = ["migrate", "--backup", "--tenant", tenant, "--yes", "--report", "json=run.json"];
@@ -194,7 +207,7 @@ fn on_the_way_back() {
             }
             tally.fault();
             fleet.run(&["runs", "list"]).exits(0);
-            if engine != "MariaDB" {
+            if !has_client {
                 wait_for_quiet(&fleet, tenant);
                 let now = content(&fleet, tenant);
                 assert!(now == at_first || now == at_last, "{tenant} is neither as before nor restored");
@@ -212,20 +225,20 @@ fn on_the_way_back() {
     }
 }
 
-/// MariaDB's own client does not end with the program that started it: its remaining load must not mix with that of the
-/// next restore.
-#[test]
-fn a_load_that_mariadb_s_client_goes_on_with() {
-    let fleet = Fleet::new().mariadb(1).head("[fleet]\nretry_pause = \"50ms\"");
+/// The clients of MariaDB and MySQL do not end with the program that started them: a remaining load must not mix with that of
+/// the next restore.
+fn a_load_that_the_client_goes_on_with(fleet: Fleet, engine: &'static str, program: &str) {
+    let fleet = fleet.head("[fleet]\nretry_pause = \"50ms\"");
     after::open(&fleet);
-    let tenant = "my-000";
-    pad(&fleet, tenant, 10_000);
+    let tenant = &*fleet.tenants[0].id;
+    // MySQL loads faster than its next session is open.
+    pad(&fleet, tenant, if engine == "MySQL" { 80_000 } else { 10_000 });
     fleet.ask(tenant, "UPDATE padding SET bytes = concat(bytes, repeat('x', 700))");
     let at_first = content(&fleet, tenant);
     fleet.run(&["migrate", "--backup", "--yes", "--report", "json=run.json"]).exits(0);
     let run = json_file(&fleet.path("run.json"))["run"].as_str().unwrap().to_owned();
     let restore = ["restore", "--run", &run, "--yes"];
-    let mut tally = Tally::new("program killed, its client goes on", "MariaDB");
+    let mut tally = Tally::new("program killed, its client goes on", engine);
     let mut met = 0;
     for _ in 0..if thorough() { 10 } else { 1 } {
         let mut killed = Running::start(&fleet, &restore);
@@ -234,7 +247,7 @@ fn a_load_that_mariadb_s_client_goes_on_with() {
         while fleet.ask(tenant, loads).is_empty() {
             assert!(killed.child.try_wait().unwrap().is_none(), "it ended before its client was seen");
         }
-        let client = child_named(killed.child.id(), "mariadb").unwrap();
+        let client = child_named(killed.child.id(), program).unwrap();
         // In this order: the system kills a stopped process whose parent exits.
         assert!(killed.kill());
         let stopped = signal(&client, "STOP");
@@ -269,6 +282,20 @@ fn a_load_that_mariadb_s_client_goes_on_with() {
     tally.close();
 }
 
+#[test]
+fn a_load_that_mariadb_s_client_goes_on_with() {
+    a_load_that_the_client_goes_on_with(Fleet::new().mariadb(1), "MariaDB", "mariadb");
+}
+
+mod mysql {
+    use crate::process::Fleet;
+
+    #[test]
+    fn a_load_that_its_client_goes_on_with() {
+        super::a_load_that_the_client_goes_on_with(Fleet::new().mysql(1).with_mysql_tools(), "MySQL", "mysql");
+    }
+}
+
 /// A child process of any thread of a process.
 fn child_named(parent: u32, name: &str) -> Option<String> {
     let threads = std::fs::read_dir(format!("/proc/{parent}/task")).ok()?;
@@ -278,7 +305,8 @@ fn child_named(parent: u32, name: &str) -> Option<String> {
     all.into_iter().find(|pid| {
         // Skips the process that only prints its version.
         let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        line.starts_with(name) && line.contains("--defaults-file")
+        let is_it = |word: &str| word.rsplit('/').next() == Some(name);
+        line.split('\0').take(4).any(is_it) && line.contains("--defaults-file")
     })
 }
 

@@ -10,7 +10,7 @@ use crate::process::{Fleet, database_of, sql};
 /// dropped.
 pub(crate) struct Server {
     state: tempfile::TempDir,
-    /// `postgres` or `mariadb`, as named by scripts/servers.
+    /// `postgres`, `mariadb` or `mysql`, as named by scripts/servers.
     pub(crate) name: &'static str,
     /// The URL of a database that always exists.
     url: String,
@@ -50,7 +50,11 @@ impl Server {
         let names: Vec<String> = (0..n).map(|i| format!("t{i}")).collect();
         for (i, name) in names.iter().enumerate() {
             sql(&self.url, &format!("CREATE DATABASE {name}"));
-            let prefix = if self.name == "postgres" { "pg" } else { "my" };
+            let prefix = match self.name {
+                "postgres" => "pg",
+                "mariadb" => "my",
+                other => other,
+            };
             fleet.add(&format!("{prefix}-{i:03}"), &database_of(&self.url, name));
         }
     }

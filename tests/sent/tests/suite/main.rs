@@ -145,9 +145,11 @@ fn a_plan_says_what_mariadb_is_sent() {
     planned(Engine::Mariadb);
 }
 
-#[test]
-fn a_plan_says_what_mysql_is_sent() {
-    planned(Engine::Mysql);
+mod mysql {
+    #[test]
+    fn a_plan_says_what_it_is_sent() {
+        super::planned(super::Engine::Mysql);
+    }
 }
 
 /// A command that changes tenant `one`, without the preflight.
