@@ -57,6 +57,10 @@ fn a_program_that_embeds_fleet_says_its_own_name() {
     assert!(script.contains("_clap_complete_small") && !script.contains("_clap_complete_fleet"), "{}", &script[..400]);
     let plan = fleet.run(&["plan"]).exits(0).out;
     assert!(plan.contains("`small plan --list-scripts`"), "{plan}");
+    let sarif = fleet.run(&["lint", "--engine", "sqlite", "--format", "sarif", "--fail-on", "never"]).exits(0).json();
+    let driver = &sarif["runs"][0]["tool"]["driver"];
+    assert_eq!(driver["name"], "small lint");
+    assert_eq!(format!("small {}", driver["version"].as_str().unwrap()), version.trim_end());
 }
 
 #[test]
@@ -106,8 +110,59 @@ fn the_history_shows_how_far_each_migration_has_spread() {
         (Some("2025-01-10"), Some("initial schema"))
     );
     fleet.run(&["history"]).exits(0).shows(&["2 of 4", "1 of 4", "add tenant features", "4 tenants"]);
-    fleet.run(&["history", "--format", "csv"]).exits(0).shows(&["migration,kind,date,description,have,tenants"]);
+    fleet
+        .run(&["history", "--format", "csv"])
+        .exits(0)
+        .shows(&["migration,kind,date,description,have,tenants,status,impact,rollback"]);
     fleet.run(&["history", "--format", "md"]).exits(0).shows(&["| Migration | Kind |"]);
+}
+
+#[test]
+fn the_timeline_and_a_rollback_tell_what_the_comments_of_migrations_say() {
+    let fleet = Fleet::new().head("[fleet]\nscripts = \"sql\"").sqlite(2);
+    std::fs::create_dir(fleet.path("sql")).unwrap();
+    let script = "-- Phones of customers. With an index.\n-- status: reviewed\n-- impact: forms have one more field\n\
+                  -- rollback: phones are lost;\n--   the shop fails\nCREATE TABLE phones (id int);\n";
+    std::fs::write(fleet.path("sql/0001_phones.up.sql"), script).unwrap();
+    std::fs::write(fleet.path("sql/0001_phones.down.sql"), "DROP TABLE phones;\n").unwrap();
+    // Only the way down has its issue.
+    std::fs::write(fleet.path("sql/0002_more.up.sql"), "CREATE TABLE more (id int);\n").unwrap();
+    std::fs::write(fleet.path("sql/0002_more.down.sql"), "-- rollback: takes an hour\nDROP TABLE more;\n").unwrap();
+    // The sources of one of the program's own migrations, in a crate as `new` finds it.
+    std::fs::create_dir_all(fleet.path("migration/src")).unwrap();
+    std::fs::write(fleet.path("migration/src/lib.rs"), "impl MigratorTrait for Migrator {}\n").unwrap();
+    let source = "//! Users,\n//! and orders. More.\n//!\n//! rollback: needs the backup\n//! status: done\n\nuse a;\n";
+    let first = &all()[0];
+    std::fs::write(fleet.path(&format!("migration/src/{first}.rs")), source).unwrap();
+    fleet.run(&["migrate", "--yes", "--tenant", "lite-000"]).exits(0);
+
+    let told = fleet.run(&["history", "--timeline"]).exits(0).out;
+    let [newer, older, rust] = ["0002_more\n", "0001_phones\n", first].map(|name| told.find(name).expect(name));
+    assert!(newer < older && older < rust, "{told}");
+    let entry = "0001_phones\n    Phones of customers.\n    status: reviewed\n    impact: forms have one more field\n\
+                 \x20   rollback: phones are lost; the shop fails\n    versioned, 1 of 2 tenants\n";
+    assert!(told.contains(entry), "{told}");
+    assert!(told.contains("\n2025-01-10  m20250110_000001_initial_schema\n"), "{told}");
+    assert!(told[rust..].contains("\n    Users, and orders.\n    status: done\n"), "{told}");
+    assert!(told.lines().all(|line| line.chars().count() <= 80), "{told}");
+    let json = fleet.run(&["history", "--format", "json"]).exits(0).json();
+    let row = |name: &str| json["migrations"].as_array().unwrap().iter().find(|row| row["name"] == name).unwrap();
+    assert_eq!(row("0001_phones")["status"], "reviewed");
+    assert_eq!(row("0001_phones")["rollback"], "phones are lost; the shop fails");
+    assert_eq!(row("0002_more")["rollback"], "takes an hour");
+    assert_eq!(row(first)["rollback"], "needs the backup");
+    assert!(row(&all()[1])["rollback"].is_null());
+
+    let plan = ["plan", "--down", "--steps", "2", "--tenant", "lite-000"];
+    let issues =
+        ["Known issues of the way down", "0002_more: takes an hour", "0001_phones: phones are lost; the shop fails"];
+    let shown = fleet.run(&plan).exits(0).shows(&issues);
+    assert!(!shown.out.contains("needs the backup"), "{}", shown.out);
+    let json = fleet.run(&[&plan[..], &["--format", "json"]].concat()).exits(0).json();
+    assert_eq!(json["rollback_issues"][0]["migration"], "0002_more");
+    assert_eq!(json["rollback_issues"][1]["issue"], "phones are lost; the shop fails");
+    let up = fleet.run(&["plan"]).exits(0).out;
+    assert!(!up.contains("Known issues"), "{up}");
 }
 
 #[test]

@@ -235,6 +235,9 @@ pub(in crate::cli) struct New {
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct History {
+    /// Newest first, each with the status, impact and known rollback issues that its comment notes
+    #[arg(long)]
+    pub(in crate::cli) timeline: bool,
     #[command(flatten)]
     pub(in crate::cli) read: ReadArgs,
 }
