@@ -200,6 +200,12 @@ fn each_way_to_lose_rows_or_to_hold_a_table_is_told() {
         (my, "OPTIMIZE TABLE users", "copying-alter"),
         (my, "WITH d AS (SELECT 1) DELETE FROM users", "unbatched-change"),
         (my, "DELETE FROM users WHERE 1", "unbatched-change"),
+        (pg, "UPDATE users SET a = lower(b), \"C\" = 1 WHERE \"C\" IS NULL AND b > 2", "unbatched-change"),
+        (my, "UPDATE `users` SET `a` = 1 WHERE (a IS NULL)", "unbatched-change"),
+        (lite, "UPDATE users SET a = 1", "unbatched-change"),
+        (pg, "INSERT INTO s.users SELECT * FROM ONLY \"Old\" ON CONFLICT DO NOTHING", "unbatched-copy"),
+        (my, "REPLACE INTO users (id) SELECT o.id FROM shop.orders o JOIN items i ON i.o = o.id", "unbatched-copy"),
+        (lite, "INSERT INTO users SELECT id FROM orders", "unbatched-copy"),
         (lite, "ALTER TABLE 'users' DROP COLUMN [email]", "ban-drop-column"),
         (lite, "WITH d AS (SELECT 1) DELETE FROM users", "unbatched-change"),
     ] {
@@ -209,9 +215,20 @@ fn each_way_to_lose_rows_or_to_hold_a_table_is_told() {
         (pg, "WITH d AS (DELETE FROM users WHERE id = 1 RETURNING id) SELECT count(*) FROM d"),
         (pg, "VACUUM (ANALYZE) users"),
         (my, "WITH d AS (SELECT 1) DELETE FROM users WHERE id IN (SELECT * FROM d)"),
+        (pg, "UPDATE users SET a = 1 WHERE b IS NULL"),
+        (pg, "UPDATE users SET a = 1 WHERE a IS NULL AND id = 3"),
+        (my, "UPDATE users SET a = 1 WHERE a IS NULL LIMIT 100"),
+        (pg, "INSERT INTO users VALUES (1)"),
+        (pg, "INSERT INTO users SELECT 1, 'from'"),
+        (pg, "INSERT INTO users SELECT n FROM generate_series(1, 9) n"),
+        (my, "INSERT INTO users SELECT id FROM orders WHERE id < 9 ON DUPLICATE KEY UPDATE id = id"),
+        (lite, "INSERT INTO users SELECT region, count(*) FROM orders GROUP BY region"),
+        (lite, "CREATE TABLE users (id int); INSERT INTO users SELECT id FROM orders"),
     ] {
-        let rules = found(engine, &[text]);
-        assert!(!rules.contains(&"unbatched-change") && !rules.contains(&"exclusive-lock"), "{text}: {rules:?}");
+        let rules = found(engine, &[&text.replace("; ", ";\n")]);
+        for rule in ["unbatched-change", "unbatched-copy", "exclusive-lock"] {
+            assert!(!rules.contains(&rule), "{text}: {rules:?}");
+        }
     }
 }
 

@@ -21,6 +21,7 @@ mod required_column;
 mod squawk_rules;
 mod table_rebuild;
 mod unbatched_change;
+mod unbatched_copy;
 mod unused_suppression;
 
 use super::{Statement, Step};
@@ -110,6 +111,7 @@ pub(crate) fn all() -> Vec<Rule> {
         required_column::RULE,
         table_rebuild::RULE,
         unbatched_change::RULE,
+        unbatched_copy::RULE,
         unused_suppression::RULE,
     ];
     let mut all: Vec<Rule> = own.into_iter().chain(squawk_rules::rules()).collect();
