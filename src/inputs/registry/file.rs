@@ -26,7 +26,7 @@ use crate::model::text::suggestion;
 /// The name of the tenant file.
 pub(crate) const FILE_NAME: &str = "tenants.toml";
 
-const SECTIONS: [&str; 13] = [
+const SECTIONS: [&str; 14] = [
     "fleet",
     "defaults",
     "scratch",
@@ -34,6 +34,7 @@ const SECTIONS: [&str; 13] = [
     "hooks",
     "check",
     "assertion",
+    "measure",
     "seed",
     "migrations",
     "wave",
