@@ -276,3 +276,53 @@ fn a_text_that_becomes_longer_is_no_rewrite() {
     }
     assert!(of("varchar(9)", &["int", "text"]), "which change is behind which is not known");
 }
+
+#[test]
+fn what_readers_of_the_version_before_miss_is_told_on_each_engine() {
+    let (pg, lite, my) = (Engine::Postgres, Engine::Sqlite, Engine::Mysql);
+    for engine in BOTH {
+        let gone = found(engine, &["DROP VIEW IF EXISTS totals, \"Users_of\""]);
+        assert!(gone.contains(&"ban-drop-view"), "{engine}: {gone:?}");
+        for kept in [
+            "DROP VIEW totals;\nCREATE VIEW totals AS SELECT 1 AS n",
+            "CREATE VIEW totals AS SELECT 1 AS n;\nDROP VIEW totals",
+            "SELECT 1\n-- down\nDROP VIEW totals",
+        ] {
+            assert!(!found(engine, &[kept]).contains(&"ban-drop-view"), "{engine}: {kept}");
+        }
+        let several = found(engine, &["DROP VIEW totals, users_of;\nCREATE VIEW totals AS SELECT 1 AS n"]);
+        assert!(several.contains(&"ban-drop-view"), "{engine}: one of the two is missed: {several:?}");
+    }
+    assert!(found(pg, &["DROP MATERIALIZED VIEW totals"]).contains(&"ban-drop-view"));
+    for (engine, text) in [
+        (pg, "DROP FUNCTION total(int), other"),
+        (pg, "DROP PROCEDURE IF EXISTS s.fill"),
+        (my, "DROP FUNCTION IF EXISTS total"),
+        (my, "DROP PROCEDURE fill"),
+    ] {
+        assert!(found(engine, &[text]).contains(&"ban-drop-function"), "{engine} {text}");
+    }
+    let again = "DROP FUNCTION IF EXISTS total;\nCREATE FUNCTION total() RETURNS int DETERMINISTIC RETURN 1";
+    assert!(!found(my, &[again]).contains(&"ban-drop-function"));
+    let made = "CREATE TABLE users (id bigint, name varchar(200), born datetime, note text, n int);";
+    for (change, is_narrower) in [
+        ("MODIFY id int", true),
+        ("CHANGE COLUMN `name` title VARCHAR(100) NOT NULL", true),
+        ("MODIFY COLUMN born date, ADD COLUMN x int", true),
+        ("MODIFY note varchar(500)", true),
+        ("MODIFY n tinyint", true),
+        ("MODIFY id bigint NOT NULL", false),
+        ("MODIFY name varchar(300)", false),
+        ("MODIFY name text", false),
+        ("MODIFY n bigint", false),
+        ("MODIFY name int", false),
+        ("MODIFY other tinyint", false),
+        ("MODIFY n tinyint, MODIFY n bigint", false),
+    ] {
+        let rules = found(my, &[made, &format!("ALTER TABLE users {change}")]);
+        assert_eq!(rules.contains(&"narrowing-column-type"), is_narrower, "{change}: {rules:?}");
+    }
+    let down = "SELECT 1\n-- down\nALTER TABLE users MODIFY id int";
+    assert!(!found(my, &[made, down]).contains(&"narrowing-column-type"));
+    assert!(!found(lite, &["DROP TRIGGER t"]).contains(&"ban-drop-function"));
+}
