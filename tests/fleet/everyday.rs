@@ -1,6 +1,12 @@
 //! Everyday commands, and the words that people type for them.
 
-use crate::support::{Fleet, all, finish, program};
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Stdio;
+
+use sqlx::{Connection as _, Executor as _};
+
+use crate::support::{Fleet, all, block_on, finish, program, signal, wait_for_end};
 
 #[test]
 fn words_of_other_tools_are_answered_with_the_command_here() {
@@ -336,4 +342,92 @@ fn a_shell_is_the_engine_s_own_client_on_the_tenant() {
     without("pg-000").exits(1).tells(&["apt-get install postgresql-client"]);
     without("my-000").exits(1).tells(&["apt-get install mariadb-client"]);
     without("lite-000").exits(1).tells(&["apt-get install sqlite3"]);
+}
+
+/// The last of 250 tenants answers only when the test lets it: whatever is read before came as a stream.
+#[test]
+fn answers_are_streamed_in_the_order_of_the_tenants() {
+    let fleet = Fleet::new().sqlite(250);
+    let ids: Vec<String> = fleet.tenants.iter().map(|tenant| tenant.id.clone()).collect();
+    for id in &ids {
+        std::fs::write(fleet.path(&format!("{id}.db")), "").unwrap();
+    }
+    fleet.ask(&ids[249], "CREATE TABLE held (a int)");
+    let url = format!("sqlite:{}", fleet.path(&format!("{}.db", ids[249])).display());
+    let mut holder = block_on(async {
+        let mut holder = sqlx::SqliteConnection::connect(&url).await.unwrap();
+        holder.execute("BEGIN EXCLUSIVE").await.unwrap();
+        holder
+    });
+    fleet.write();
+    let sql = "SELECT count(*) AS n FROM sqlite_master";
+    let mut child = fleet
+        .program(&["exec", sql, "--format", "jsonl", "--lock-timeout", "5m", "--statement-timeout", "10m"])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let tenant = |line: String| -> String {
+        let row: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{line}: {e}"));
+        row["tenant"].as_str().unwrap().to_owned()
+    };
+    let first: Vec<String> = lines.by_ref().take(150).map(tenant).collect();
+    assert_eq!(first, ids[..150]);
+    assert_eq!(child.try_wait().unwrap(), None, "the last tenant has not answered yet");
+    block_on(holder.execute("COMMIT")).unwrap();
+    let rest: Vec<String> = lines.map(tenant).collect();
+    assert_eq!(rest, ids[150..]);
+    assert_eq!(wait_for_end(&mut child), Some(0));
+}
+
+/// A client that writes down what it is given, and then waits.
+const SPY: &str = "#!/bin/sh\n\
+    if [ \"$1\" = --version ]; then echo 'spy 99'; exit; fi\n\
+    for word in \"$@\"; do case $word in --defaults-file=*) file=${word#*=};; esac; done\n\
+    file=${file:-$PGPASSFILE}\n\
+    { echo \"$@\"; env; } > told\n\
+    stat -c %a \"$file\" > mode\ncat \"$file\" > secret\necho \"$file\" > file.part\nmv file.part file\n\
+    exec sleep 600\n";
+
+#[test]
+fn the_client_of_a_shell_has_the_password_in_a_private_file_that_goes_with_it() {
+    let fleet = Fleet::new().postgres(1).mariadb(1);
+    let (tools, temp) = (fleet.path("tools"), fleet.path("temp"));
+    std::fs::create_dir(&tools).unwrap();
+    std::fs::create_dir(&temp).unwrap();
+    for tool in ["psql", "mariadb", "mysql"] {
+        std::fs::write(tools.join(tool), SPY).unwrap();
+        std::fs::set_permissions(tools.join(tool), std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap());
+    fleet.write();
+    for tenant in ["pg-000", "my-000"] {
+        let url = fleet.tenant(tenant).url.clone();
+        let password = url.split_once('@').unwrap().0.rsplit_once(':').unwrap().1.to_owned();
+        assert!(password.len() > 8, "the server of the tests has a password");
+        let mut shell = fleet.program(&["shell", tenant, "--", "-x"]);
+        // The environment of the tests themselves has the URLs of the servers.
+        for (name, _) in std::env::vars().filter(|(_, value)| value.contains(&password)) {
+            shell.env_remove(name);
+        }
+        let mut child = shell.env("PATH", &path).env("TMPDIR", &temp).spawn().unwrap();
+        let begun = std::time::Instant::now();
+        while !fleet.path("file").exists() {
+            assert!(begun.elapsed().as_secs() < 60, "{tenant}: the client was not started");
+            assert_eq!(child.try_wait().unwrap(), None, "{tenant}: the shell has ended");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        let read = |name: &str| std::fs::read_to_string(fleet.path(name)).unwrap();
+        let file = read("file").trim().to_owned();
+        assert_eq!(read("mode").trim(), "600", "{tenant}");
+        assert!(read("secret").contains(&password), "{tenant}: the client can read it");
+        assert!(!read("told").contains(&password), "{tenant}: no password in arguments or environment");
+        assert!(read("told").contains("-x"), "{tenant}: its own arguments");
+        assert!(file.starts_with(temp.to_str().unwrap()) && std::path::Path::new(&file).exists(), "{file}");
+        signal(&child, "TERM");
+        wait_for_end(&mut child);
+        assert!(!std::path::Path::new(&file).exists(), "{tenant}: {file} is left");
+        assert_eq!(std::fs::read_dir(&temp).unwrap().count(), 0, "{tenant}");
+        std::fs::remove_file(fleet.path("file")).unwrap();
+    }
 }
