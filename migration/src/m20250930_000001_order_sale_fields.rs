@@ -1,4 +1,7 @@
 //! v2.2.1: thirteen fields for the proceeds of a sale.
+//!
+//! impact: what writes sales has places for tax, proceeds, payout and shelf life
+//! rollback: the values of all thirteen fields are lost, and what writes sales fails until they are there again
 
 use sea_orm_migration::{prelude::*, schema::*};
 

@@ -1,6 +1,10 @@
 //! v2.2.2: orders of every platform in one table, and room for the legacy sales.
 //!
 //! It moves no row; the next migration does, in batches.
+//!
+//! impact: an order may lack its number; reports of sales can read one table for all platforms
+//! rollback: is refused as long as an order has a platform, or an expense has its order: what only these columns hold
+//!     would be lost; move it elsewhere first
 
 use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend};
 use sea_orm_migration::{prelude::*, schema::*};

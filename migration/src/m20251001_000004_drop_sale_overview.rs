@@ -1,6 +1,9 @@
 //! v2.2.3: drops an item's text about its sale, because the order has that information.
 //!
 //! It never drops a text that no order replaces: the engine refuses first.
+//!
+//! impact: what still reads the column fails
+//! rollback: the column comes back with texts that are made from the orders; those that were written by hand are lost
 
 use sea_orm_migration::sea_orm::DbBackend;
 use sea_orm_migration::{prelude::*, schema::text_null};

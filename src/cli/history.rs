@@ -6,11 +6,12 @@ use std::sync::Arc;
 use super::args::{Current, History};
 use super::command::Run;
 use super::exit::CliError;
+use super::notes;
 use super::setup::Program;
 use crate::compile::MigrationSet;
 use crate::ledger::Ledger;
 use crate::model::observation::Observation;
-use crate::model::schema::State;
+use crate::model::schema::{MigrationNote, State};
 use crate::model::tenant::Tenant;
 use crate::report::history::{self, AppliedRow, CatalogRow};
 use crate::run;
@@ -34,6 +35,9 @@ impl Run for History {
         let (output, style) = (&self.read.output, self.read.output.style(program));
         let rows = described(&set);
         let text = match (tenants.as_slice(), observations.as_slice()) {
+            _ if self.timeline => {
+                history::timeline(&with_spread(&set, rows, &observations), &observations, output.format, &style)
+            }
             ([tenant], [one]) if !self.read.selection.filter.tenants.is_empty() => {
                 if one.state == State::Unreachable {
                     output.deliver(&history::current(set.catalog(), &observations, output.format, &style))?;
@@ -48,15 +52,15 @@ impl Run for History {
     }
 }
 
-/// The migrations with their descriptions: a script's first comment, else its name in words.
+/// The migrations with what is noted of them.
 pub(super) fn described(set: &MigrationSet) -> Vec<CatalogRow> {
-    let row = |name: &Arc<str>| {
+    let mut notes = notes::of(set);
+    let mut row = |name: &Arc<str>| {
         let script = set.scripts().iter().find(|script| script.name == *name);
-        let text = script.and_then(|script| script.up.iter().next()).and_then(|(_, part)| part.statements.first());
         let kind = script.map_or("rust", |script| script.kind.into());
-        CatalogRow::new(name, kind, text.and_then(|statement| history::first_comment(&statement.sql)))
+        CatalogRow::new(name, kind, notes.remove(name).unwrap_or_default())
     };
-    set.catalog().migrations.iter().map(row).collect()
+    set.catalog().migrations.iter().map(&mut row).collect()
 }
 
 /// Counts the tenants that have each migration, and adds what only tenants have.
@@ -75,7 +79,9 @@ pub(super) fn with_spread(
             for name in unknown {
                 let at = rows.iter().position(|row| row.name == *name);
                 let at = at.unwrap_or_else(|| {
-                    rows.push(CatalogRow::new(name, "unknown", Some("not known to this program".to_owned())));
+                    let description = Some("not known to this program".to_owned());
+                    let note = MigrationNote { description, ..MigrationNote::default() };
+                    rows.push(CatalogRow::new(name, "unknown", note));
                     rows.len() - 1
                 });
                 rows[at].have += 1;

@@ -12,6 +12,7 @@ use super::command::Run;
 use super::exit::CliError;
 use super::goals;
 use super::hold;
+use super::notes;
 use super::origin;
 use super::plan_files;
 use super::rollback_run::{self, Undo};
@@ -209,6 +210,8 @@ pub(super) struct Planned {
     aside: Vec<Script>,
     limits: Vec<LimitNote>,
     hooks: Vec<String>,
+    /// The known issues of taking its steps back, each with the migration.
+    issues: Vec<(String, String)>,
     goal_text: String,
     /// The command that plans the same.
     command: String,
@@ -234,6 +237,11 @@ impl Planned {
         &self.aside
     }
 
+    /// The known issues of taking its steps back, each with the migration.
+    pub(super) fn issues(&self) -> &[(String, String)] {
+        &self.issues
+    }
+
     pub(super) fn view<'a>(&'a self, set: &'a MigrationSet, goal: &Goal, detail: Detail) -> PlanView<'a> {
         PlanView {
             catalog: set.catalog(),
@@ -246,6 +254,7 @@ impl Planned {
             aside: &self.aside,
             limits: &self.limits,
             hooks: &self.hooks,
+            issues: &self.issues,
             locks: &[],
             wires: &[],
             command: &self.command,
@@ -368,9 +377,16 @@ pub(super) async fn planned(planning: &Planning<'_>) -> Planned {
         scripts.sort_by_key(|script| Engine::ALL.iter().position(|engine| *engine == script.engine));
     }
     let limits = goals::limits(planning, &scripts);
+    let down: BTreeSet<&str> = match goal.direction {
+        Direction::Up => BTreeSet::new(),
+        Direction::Down => waves.iter().flat_map(|(_, rows)| rows).flat_map(|row| &row.steps).map(|s| &**s).collect(),
+    };
+    let down: Vec<&str> = catalog.migrations.iter().rev().map(|name| &**name).filter(|n| down.contains(n)).collect();
+    let issues = if down.is_empty() { Vec::new() } else { notes::rollback_issues(set, &down) };
     Planned {
         command: command(planning),
         goal_text: planning.goal_text(),
+        issues,
         notes: wave_notes::of(planning, &observations),
         servers: servers::notes(program, &tenants),
         waves,

@@ -30,6 +30,7 @@ mod migrate;
 mod neighbours;
 mod new;
 mod next;
+mod notes;
 mod origin;
 mod output;
 mod plan_files;

@@ -18,11 +18,7 @@ impl New {
         let name = self.plain_name()?;
         let source = match &self.dir {
             Some(dir) => source_in(dir).ok_or_else(|| usage(no_crate(dir)))?,
-            None => {
-                let here = std::env::current_dir().unwrap_or_default();
-                let above = here.ancestors().take(4).flat_map(|folder| [folder.join("migration"), folder.to_owned()]);
-                above.into_iter().find_map(|folder| source_in(&folder)).ok_or_else(|| usage(no_crate(&here)))?
-            }
+            None => source_above().map_err(|here| usage(no_crate(&here)))?,
         };
         let text = read(&source)?;
         let Home { path, modules, folder } = Home::of(&source, &text);
@@ -102,6 +98,23 @@ fn no_crate(place: &Path) -> String {
 fn source_in(folder: &Path) -> Option<PathBuf> {
     let files = ["src/lib.rs", "lib.rs", "src/migrator/mod.rs", "src/migrator.rs"].map(|name| folder.join(name));
     files.into_iter().find(|file| std::fs::read_to_string(file).is_ok_and(|text| text.contains("impl MigratorTrait")))
+}
+
+/// That file of the crate in this folder or above.
+///
+/// # Errors
+/// This folder, if there is none.
+fn source_above() -> Result<PathBuf, PathBuf> {
+    let here = std::env::current_dir().unwrap_or_default();
+    let mut above = here.ancestors().take(4).flat_map(|folder| [folder.join("migration"), folder.to_owned()]);
+    above.find_map(|folder| source_in(&folder)).ok_or_else(|| here.clone())
+}
+
+/// The folder with the sources of the migrations, if the crate is in this folder or above.
+pub(super) fn folder_of_sources() -> Option<PathBuf> {
+    let source = source_above().ok()?;
+    let text = std::fs::read_to_string(&source).ok()?;
+    Some(Home::of(&source, &text).folder)
 }
 
 /// Where a migrator has its migrations.

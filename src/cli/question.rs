@@ -47,6 +47,7 @@ pub(super) async fn text(planning: &Planning<'_>, planned: &Planned) -> String {
         let irreversible = goals::irreversible(set, &rows, planning.native).await;
         lines.extend(named("No way down", irreversible.iter().map(|of| (&of.migration, of.variant))));
     }
+    lines.extend(issues(planned.issues()));
     let again: BTreeSet<&str> = planned.aside().iter().map(|script| &*script.migration).collect();
     lines.extend(listed("Taken down and made again", again.into_iter().map(str::to_owned).collect()));
     lines.extend(listed("Views that go", views_that_go(planned)));
@@ -54,6 +55,16 @@ pub(super) async fn text(planning: &Planning<'_>, planned: &Planned) -> String {
     lines.push(format!("Waves: {}. Go ahead?", waves.join(", ")));
     let style = planning.program.terminal.err;
     lines.iter().map(|line| paragraph(line, "", usize::MAX, &style)).collect::<String>().trim_end().to_owned()
+}
+
+/// A line for each of the first known issues of the way down.
+fn issues(all: &[(String, String)]) -> Vec<String> {
+    let line = |(of, issue): &(String, String)| format!("Known issue of taking back {of}: {issue}");
+    let mut lines: Vec<String> = all.iter().take(MOST_NAMES).map(line).collect();
+    lines.extend((all.len() > MOST_NAMES).then(|| {
+        format!("{} more known issues: `plan --down` with the same flags shows all.", all.len() - MOST_NAMES)
+    }));
+    lines
 }
 
 /// The views that the scripts drop and do not make again.

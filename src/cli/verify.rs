@@ -1,4 +1,4 @@
-//! `verify`: assertions about the rows of tenants, and row counts before and after. It changes nothing.
+//! `verify`: assertions about the rows of tenants, and row counts and measures before and after. It changes nothing.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,9 +9,9 @@ use super::args::Verify;
 use super::command::Run;
 use super::exit::CliError;
 use super::setup::Program;
-use crate::check::verify::{RowCounts, Written, assertions};
-use crate::model::assertion::Assertion;
-use crate::model::fault::Fault;
+use crate::check::verify::{RowCounts, Values, Written, assertions, values};
+use crate::model::assertion::{Assertion, FirstRows};
+use crate::model::fault::{Fault, FaultClass};
 use crate::model::tenant::{Tenant, TenantId};
 use crate::report::verify::{CountsView, Verified, VerifyView};
 use crate::report::{clean, first};
@@ -22,12 +22,13 @@ const LONGEST: Duration = Duration::from_secs(3600);
 
 impl Run for Verify {
     async fn run(self, program: &Program) -> Result<u8, CliError> {
-        if self.row_counts {
-            return self.count(program).await;
+        if self.row_counts || self.measures {
+            return self.compare(program).await;
         }
         let assertions: Arc<[Assertion]> = written(program)?.into();
         let (set, selection) = (program.set().await?, program.select(&self.read.selection).await?);
         let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
+        refuse_unasked(&tenants, &assertions, "assertion")?;
         let door = program.door(&set);
         let pace = run::Pace { answer: limit(program, assertions.len()), ..program.pace() };
         let look = run::observe_assertions(&tenants, &door, pace, assertions.clone());
@@ -37,15 +38,6 @@ impl Run for Verify {
             engine: tenant.engine,
             answers,
         };
-        let asked = |tenant: &Arc<Tenant>| assertions.iter().any(|assertion| assertion.sql[tenant.engine].is_some());
-        if let Some(tenant) = tenants.iter().find(|tenant| !asked(tenant)) {
-            return Err(CliError::Settings(format!(
-                "no assertion has a text for {}, the engine of tenant {}: it would hold without having been asked. Write one, or \
-                 leave these tenants out",
-                tenant.engine,
-                clean(tenant.id.as_str())
-            )));
-        }
         let rows: Vec<Verified> = tenants.iter().zip(answers).map(row).collect();
         let output = &self.read.output;
         let view = VerifyView { assertions: &assertions, tenants: &rows, all: self.all };
@@ -55,20 +47,39 @@ impl Run for Verify {
 }
 
 impl Verify {
-    /// Counts the rows of all tables; saves the counts, or compares them with saved ones.
-    async fn count(&self, program: &Program) -> Result<u8, CliError> {
-        let before = self.against.as_deref().map(saved).transpose()?;
+    /// Counts the rows of all tables and asks for the measures, as wanted; saves the values, or compares them with saved ones.
+    async fn compare(&self, program: &Program) -> Result<u8, CliError> {
+        let before = self.against.as_deref().map(|path| saved(path, self.measures)).transpose()?;
+        let measures: Arc<[Assertion]> = if self.measures { measures(program)?.into() } else { Arc::default() };
         let (set, selection) = (program.set().await?, program.select(&self.read.selection).await?);
         let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
+        if self.measures {
+            refuse_unasked(&tenants, &measures, "measure")?;
+        }
         let door = program.door(&set);
-        let pace = run::Pace { answer: limit(program, 1), ..program.pace() };
-        let look = run::count_rows(&tenants, &door, pace);
-        let counts = program.looking("counting rows", tenants.len(), look).await;
         let (mut now, mut failed): (RowCounts, Vec<(TenantId, Fault)>) = Default::default();
-        for (tenant, counts) in tenants.iter().zip(counts) {
-            match counts {
-                Ok(counts) => drop(now.tenants.insert(tenant.id.to_string(), counts.into_iter().collect())),
-                Err(fault) => failed.push((tenant.id.clone(), fault)),
+        if self.row_counts {
+            let pace = run::Pace { answer: limit(program, 1), ..program.pace() };
+            let look = run::count_rows(&tenants, &door, pace);
+            let counts = program.looking("counting rows", tenants.len(), look).await;
+            for (tenant, counts) in tenants.iter().zip(counts) {
+                match counts {
+                    Ok(counts) => drop(now.tenants.insert(tenant.id.to_string(), counts.into_iter().collect())),
+                    Err(fault) => failed.push((tenant.id.clone(), fault)),
+                }
+            }
+        }
+        if self.measures {
+            let pace = run::Pace { answer: limit(program, measures.len()), ..program.pace() };
+            let look = run::observe_measures(&tenants, &door, pace, measures.clone());
+            let answers = program.looking("measuring", tenants.len(), look).await;
+            for (tenant, answers) in tenants.iter().zip(answers) {
+                match answers.and_then(of_tenant) {
+                    Ok(all) => drop(now.measures.insert(tenant.id.to_string(), all)),
+                    // A tenant that could not be reached is told once.
+                    Err(_) if failed.iter().any(|(id, _)| *id == tenant.id) => {}
+                    Err(fault) => failed.push((tenant.id.clone(), fault)),
+                }
             }
         }
         if let Some(path) = &self.save {
@@ -76,11 +87,42 @@ impl Verify {
             let written = std::fs::write(path, text + "\n");
             written.map_err(|error| CliError::Write { what: path.display().to_string(), error })?;
         }
-        let changed = before.map(|before| now.changed_since(&before)).unwrap_or_default();
-        let view = CountsView { changed: &changed, failed: &failed, counted: now.tenants.len() };
+        let changed = before.as_ref().filter(|_| self.row_counts).map(|before| now.changed_since(before));
+        let moved = before.as_ref().filter(|_| self.measures).map(|before| now.moved_since(before));
+        let (changed, moved) = (changed.unwrap_or_default(), moved.unwrap_or_default());
+        let view = CountsView {
+            changed: &changed,
+            moved: &moved,
+            failed: &failed,
+            counted: now.tenants.len().max(now.measures.len()),
+            of: (self.row_counts, self.measures),
+        };
         let output = &self.read.output;
         output.deliver(&view.render(output.format, &output.style(program)))?;
-        Ok(if changed.is_empty() && failed.is_empty() { 0 } else { 2 })
+        Ok(if changed.is_empty() && moved.is_empty() && failed.is_empty() { 0 } else { 2 })
+    }
+}
+
+/// The values of one tenant's measures.
+fn of_tenant(answers: Vec<(String, FirstRows)>) -> Result<Values, Fault> {
+    let mut all = Values::new();
+    for (name, answer) in answers {
+        all.extend(values(&name, answer).map_err(|why| Fault::new(FaultClass::Other, why))?);
+    }
+    Ok(all)
+}
+
+/// Refuses tenants on whose engine nothing would be asked.
+fn refuse_unasked(tenants: &[Arc<Tenant>], all: &[Assertion], kind: &str) -> Result<(), CliError> {
+    let asked = |tenant: &Arc<Tenant>| all.iter().any(|assertion| assertion.sql[tenant.engine].is_some());
+    match tenants.iter().find(|tenant| !asked(tenant)) {
+        Some(tenant) => Err(CliError::Settings(format!(
+            "no {kind} has a text for {}, the engine of tenant {}: it would hold without having been asked. Write one, or leave these \
+             tenants out",
+            tenant.engine,
+            clean(tenant.id.as_str())
+        ))),
+        None => Ok(()),
     }
 }
 
@@ -92,15 +134,51 @@ pub(super) fn limit(program: &Program, statements: usize) -> Option<Duration> {
     Some(all + timeouts.connect * 2 + timeouts.lock)
 }
 
-/// The counts that `--save` wrote.
-fn saved(path: &Path) -> Result<RowCounts, CliError> {
+/// The values that `--save` wrote.
+fn saved(path: &Path, with_measures: bool) -> Result<RowCounts, CliError> {
     let read = |error: String| CliError::Usage(format!("can't read {}: {error}; nothing was asked", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| read(error.to_string()))?;
-    serde_json::from_str(&text).map_err(|error| read(format!("{error}; write it with --row-counts --save FILE")))
+    let saved = serde_json::from_str(&text);
+    let saved: RowCounts =
+        saved.map_err(|error| read(format!("{error}; write it with --row-counts or --measures and --save FILE")))?;
+    if with_measures && saved.measures.is_empty() {
+        return Err(CliError::Usage(format!(
+            "{} has no measures, and nothing was asked: write it before a run with --measures --save FILE",
+            path.display()
+        )));
+    }
+    Ok(saved)
 }
 
 /// The assertions of the folder and of the tenant file.
 pub(super) fn written(program: &Program) -> Result<Vec<Assertion>, CliError> {
+    let way = "a query that returns no row while all is well, as FOLDER/NAME.sql or as [[assertion]]";
+    of_kind(program, "assertion", way)
+}
+
+/// The measures of the folder and of the tenant file.
+fn measures(program: &Program) -> Result<Vec<Assertion>, CliError> {
+    let way = "a query of one row, as FOLDER/NAME.measure.sql or as [[measure]]";
+    of_kind(program, "measure", way)
+}
+
+fn of_kind(program: &Program, kind: &str, way: &str) -> Result<Vec<Assertion>, CliError> {
+    let mut all = every(program)?;
+    all.retain(|one| one.is_measure == (kind == "measure"));
+    if all.is_empty() {
+        let folder = program.shown(&program.settings().verify).display().to_string();
+        let file = program.registry.path.display();
+        let way = way.replace("FOLDER", &folder);
+        return Err(CliError::Settings(format!("there is no {kind}: write {way} in {file}")));
+    }
+    assertions(&all).map_err(|mistakes| {
+        let lines: Vec<String> = mistakes.iter().map(|line| clean(line)).collect();
+        CliError::Settings(format!("the {kind}s can't be used, and nothing was asked:\n  {}", lines.join("\n  ")))
+    })
+}
+
+/// All assertions and measures, as they are written.
+fn every(program: &Program) -> Result<Vec<Written>, CliError> {
     let (settings, mut all) = (program.settings(), Vec::new());
     let folder = program.shown(&settings.verify);
     let unread = |error| CliError::Settings(format!("can't read the assertions in {}: {error}", folder.display()));
@@ -123,7 +201,7 @@ pub(super) fn written(program: &Program) -> Result<Vec<Assertion>, CliError> {
             if !odd.is_empty() {
                 return Err(CliError::Settings(format!(
                     "{} in {} would never be asked: an assertion is NAME.sql or NAME.ENGINE.sql (sqlite, postgres, mysql) in this \
-                     folder itself; rename or remove it",
+                     folder itself, a measure NAME.measure.sql or NAME.measure.ENGINE.sql; rename or remove it",
                     first(&odd, 3),
                     folder.display()
                 )));
@@ -137,22 +215,17 @@ pub(super) fn written(program: &Program) -> Result<Vec<Assertion>, CliError> {
         Err(error) => return Err(unread(error)),
     }
     let file = program.registry.path.display().to_string();
-    let of_file = |(name, engine, sql): &(String, _, String)| Written {
-        place: format!("{file}, [[assertion]] {name}"),
-        name: name.clone(),
-        engine: *engine,
-        sql: sql.clone(),
+    let of_file = |is_measure: bool| {
+        let (kind, file) = (if is_measure { "measure" } else { "assertion" }, &file);
+        move |(name, engine, sql): &(String, _, String)| Written {
+            place: format!("{file}, [[{kind}]] {name}"),
+            name: name.clone(),
+            engine: *engine,
+            is_measure,
+            sql: sql.clone(),
+        }
     };
-    all.extend(settings.assertions.iter().map(of_file));
-    if all.is_empty() {
-        return Err(CliError::Settings(format!(
-            "there is no assertion: write a query that returns no row while all is well, as {}/NAME.sql or as \
-             [[assertion]] in {file}",
-            folder.display()
-        )));
-    }
-    assertions(&all).map_err(|mistakes| {
-        let lines: Vec<String> = mistakes.iter().map(|line| clean(line)).collect();
-        CliError::Settings(format!("the assertions can't be used, and nothing was asked:\n  {}", lines.join("\n  ")))
-    })
+    all.extend(settings.assertions.iter().map(of_file(false)));
+    all.extend(settings.measures.iter().map(of_file(true)));
+    Ok(all)
 }

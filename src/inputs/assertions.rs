@@ -1,4 +1,4 @@
-//! `[[assertion]]`: conditions on the rows of tenants.
+//! `[[assertion]]` and `[[measure]]`: conditions on the rows of tenants, and values that are compared before and after.
 //!
 //! It comes from the file only; the text of a query is judged where all assertions are together.
 
@@ -6,29 +6,30 @@ use super::Diagnostics;
 use super::document::{Document, Reader, article};
 use crate::model::engine::Engine;
 
-/// The name of an assertion, the engine that it is for alone, and its query.
+/// The name of an assertion or a measure, the engine that it is for alone, and its query.
 pub(crate) type InFile = (String, Option<Engine>, String);
 
 const KEYS: [&str; 3] = ["name", "sql", "engine"];
 
-/// Reads all of them.
-pub(super) fn read(document: &Document<'_>, drafts: &mut Diagnostics) -> Vec<InFile> {
-    let Some(item) = document.root.get("assertion") else { return Vec::new() };
+/// Reads all of this kind.
+pub(super) fn read(document: &Document<'_>, kind: &str, drafts: &mut Diagnostics) -> Vec<InFile> {
+    let Some(item) = document.root.get(kind) else { return Vec::new() };
+    let title = format!("[[{kind}]]");
     let Some(list) = item.get_ref().as_array() else {
-        let draft = drafts.at(item.span(), format!("`assertion` must be a list, not {}", article(item)));
-        draft.help("write [[assertion]] above its keys");
+        let draft = drafts.at(item.span(), format!("`{kind}` must be a list, not {}", article(item)));
+        draft.help(format!("write {title} above its keys"));
         return Vec::new();
     };
     let mut all = Vec::new();
     for item in list.iter() {
-        let Some(reader) = Reader::of(item, "[[assertion]]", &KEYS, drafts) else { continue };
+        let Some(reader) = Reader::of(item, &title, &KEYS, drafts) else { continue };
         let engine = reader.text("engine", drafts).map(|text| (Engine::named(text), text));
         if let Some((None, text)) = engine {
             let names = Engine::ALL.map(Engine::name).join(", ");
             drafts.at(reader.at("engine"), format!("`{text}` is no engine")).help(format!("write one of: {names}"));
         }
         for key in ["name", "sql"].into_iter().filter(|key| !reader.has(key)) {
-            drafts.at(reader.span.clone(), format!("this [[assertion]] has no `{key}`"));
+            drafts.at(reader.span.clone(), format!("this {title} has no `{key}`"));
         }
         // A query has lines.
         let sql = reader.item("sql").map(|item| item.get_ref().as_str().map(str::to_owned));

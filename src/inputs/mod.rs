@@ -1,7 +1,7 @@
 //! The operator's input: the settings of a fleet, its tenants and waves, and the diagnostics of mistakes in them.
 //!
 //! Settings are layered: defaults, then `[fleet]` of the file, then `FLEET_<KEY>` of the environment, then flags.
-//! `[scratch]` comes from the file and `FLEET_SCRATCH_<KEY>` only; `[backup]`, `[check]`, `[seed]`, `[[assertion]]` and `[[source]]` from the file only. Nothing
+//! `[scratch]` comes from the file and `FLEET_SCRATCH_<KEY>` only; `[backup]`, `[check]`, `[seed]`, `[[assertion]]`, `[[measure]]` and `[[source]]` from the file only. Nothing
 //! here prints, connects, or lets a secret into a text: [`Mistakes`] keeps masked excerpts, never the file.
 
 mod assertions;

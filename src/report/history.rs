@@ -7,10 +7,10 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::sheet::{Cell, Column, Sheet};
-use super::style::Tone;
+use super::style::{Tone, clean, paragraph};
 use super::{Format, Style, label, summary};
 use crate::model::observation::Observation;
-use crate::model::schema::{Catalog, State};
+use crate::model::schema::{Catalog, MigrationNote, State};
 
 /// A migration in the catalog.
 #[derive(Debug, Clone, Serialize)]
@@ -23,13 +23,16 @@ pub(crate) struct CatalogRow {
     pub(crate) description: String,
     /// Tenants that have it in its present form.
     pub(crate) have: usize,
+    /// Its status, its impact and the known issues of its way down, where its author noted them.
+    #[serde(flatten)]
+    pub(crate) note: MigrationNote,
 }
 
 impl CatalogRow {
-    /// A row of no tenant yet. `comment`: what its file says of it; else its name is put in words.
-    pub(crate) fn new(name: &str, kind: &'static str, comment: Option<String>) -> Self {
-        let description = comment.unwrap_or_else(|| in_words(name));
-        CatalogRow { name: name.to_owned(), kind, date: date_of(name), description, have: 0 }
+    /// A row of no tenant yet. Without a description in its note, its name is put in words.
+    pub(crate) fn new(name: &str, kind: &'static str, note: MigrationNote) -> Self {
+        let description = note.description.clone().unwrap_or_else(|| in_words(name));
+        CatalogRow { name: name.to_owned(), kind, date: date_of(name), description, have: 0, note }
     }
 }
 
@@ -45,13 +48,6 @@ pub(crate) struct AppliedRow {
     pub(crate) run: Option<Uuid>,
     /// `user@host` of that run.
     pub(crate) by: Option<String>,
-}
-
-/// The first comment line of a script that is no directive.
-pub(crate) fn first_comment(sql: &str) -> Option<String> {
-    let comments = sql.lines().map(str::trim).take_while(|line| line.is_empty() || line.starts_with("--"));
-    let texts = comments.map(|line| line.trim_start_matches('-').trim());
-    texts.into_iter().find(|text| !text.is_empty() && !text.starts_with("fleet:")).map(str::to_owned)
 }
 
 /// The day at the beginning of a name, behind an `m` or a `V`.
@@ -93,7 +89,39 @@ fn spread_sheet(rows: &[CatalogRow], read: usize) -> Sheet {
         .column(Column::screen("Tenants").right(), have)
         .column(Column::data("Have"), |row| row.have)
         .column(Column::data("Tenants"), |_| read)
+        .column(Column::data("Status"), |row| Cell::maybe(row.note.status.as_ref()))
+        .column(Column::data("Impact"), |row| Cell::maybe(row.note.impact.as_ref()))
+        .column(Column::data("Rollback"), |row| Cell::maybe(row.note.rollback.as_ref()))
         .sheet()
+}
+
+/// The catalog as a timeline, newest first, with what the authors noted. The data forms are those of [`spread`].
+pub(crate) fn timeline(rows: &[CatalogRow], observations: &[Observation], format: Format, style: &Style) -> String {
+    const INDENT: &str = "    ";
+    if format != Format::Table {
+        return spread(rows, observations, format, style);
+    }
+    let read = observations.iter().filter(|o| o.state != State::Unreachable).count();
+    let (repeated, once): (Vec<&CatalogRow>, Vec<&CatalogRow>) = rows.iter().partition(|row| row.kind == "repeatable");
+    let entry = |row: &&CatalogRow| {
+        let name = style.paint(Tone::Bold, clean(&row.name));
+        let date = row.date.as_ref().map(|date| format!("{date}  ")).unwrap_or_default();
+        let mut out = format!("{date}{name}\n");
+        let notes = [("status", &row.note.status), ("impact", &row.note.impact), ("rollback", &row.note.rollback)];
+        let notes = notes.iter().filter_map(|(key, text)| Some(format!("{key}: {}", text.as_ref()?)));
+        let spread = format!("{}, {} of {}", row.kind, row.have, label::count(read, "tenant"));
+        for line in [row.description.clone()].into_iter().chain(notes).chain([spread]) {
+            out.push_str(&paragraph(&line, INDENT, usize::MAX, style));
+        }
+        out
+    };
+    let entries: String = once.iter().rev().map(entry).collect();
+    let repeated = match repeated.len() {
+        0 => String::new(),
+        n => format!(", {} not shown", label::count(n, "repeatable script")),
+    };
+    let total = summary::total_line(observations);
+    format!("{entries}\n{}{repeated}, {total}\n", label::count(once.len(), "migration"))
 }
 
 /// The history of one tenant, oldest first.
@@ -150,8 +178,5 @@ mod tests {
         assert_eq!(in_words("m20250110_000001_initial_schema"), "initial schema");
         assert_eq!((in_words("0001_create_indexes"), in_words("R__sales")), ("create indexes".into(), "sales".into()));
         assert_eq!(in_words("0001"), "0001");
-        let sql = "-- fleet: no-transaction\n--\n-- Fills the table.\n-- In batches.\nINSERT INTO a SELECT 1";
-        assert_eq!(first_comment(sql).as_deref(), Some("Fills the table."));
-        assert_eq!(first_comment("SELECT 1 -- no\n"), None);
     }
 }

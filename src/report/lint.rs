@@ -16,6 +16,7 @@ use crate::check::lint::live::Asked;
 use crate::check::lint::rules::{self, DOWN, LEFT_OUT, Rule};
 use crate::check::lint::{Finding, Linted, NotAnalysed, Place};
 use crate::model::engine::Engine;
+use crate::model::program;
 use crate::model::schema::Direction;
 use crate::model::text::hex;
 
@@ -159,8 +160,8 @@ impl LintView<'_> {
             "version": "2.1.0",
             "runs": [{
                 "tool": { "driver": {
-                    "name": "fleet lint",
-                    "version": env!("CARGO_PKG_VERSION"),
+                    "name": format!("{} lint", program::name()),
+                    "version": program::version(),
                     "rules": rules::all().iter().map(rule).collect::<Vec<_>>(),
                 } },
                 "results": results,

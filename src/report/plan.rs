@@ -48,6 +48,8 @@ pub(crate) struct PlanView<'a> {
     pub(crate) limits: &'a [LimitNote],
     /// The hooks that a run calls, in words.
     pub(crate) hooks: &'a [String],
+    /// The known issues of taking these migrations back, each with its migration.
+    pub(crate) issues: &'a [(String, String)],
     /// The locks of the scripts, where they are to be shown.
     pub(crate) locks: &'a [ScriptLocks],
     /// Everything that is sent, where it is to be shown in the place of the scripts.
@@ -284,7 +286,9 @@ impl PlanView<'_> {
         let limits: Vec<String> = self.limits.iter().map(LimitNote::text).collect();
         let servers: Vec<String> = self.servers.iter().map(ServerNote::text).collect();
         let changes = if self.detail == Detail::Summary { "Changes" } else { "Migrations" };
+        let issues: Vec<String> = self.issues.iter().map(|(of, issue)| format!("{of}: {issue}")).collect();
         let rest = [
+            ("Known issues of the way down", lines(&issues, usize::MAX)),
             ("Order", lines(&self.order(style), 2)),
             (changes, self.scripts_text(style)),
             ("Time limits that are not the fleet's", lines(&limits, 4)),
@@ -397,15 +401,23 @@ impl PlanView<'_> {
             }
             script
         };
+        let recipients = self.recipients();
+        let sent = |s: &Script| {
+            let mut script = script(s);
+            script["tenants"] = json!(recipients(s));
+            script
+        };
         let wire =
             |group: &WireGroup| json!({ "tenants": group.tenants, "engine": group.engine, "sent": &*group.wire });
         json!({
             "direction": self.direction, "goal": self.goal,
             "catalog": self.catalog.migrations.iter().map(|m| &**m).collect::<Vec<&str>>(),
             "waves": self.waves.iter().map(wave).collect::<Vec<Value>>(),
-            "scripts": self.scripts.iter().map(script).collect::<Vec<Value>>(),
+            "scripts": self.scripts.iter().map(sent).collect::<Vec<Value>>(),
             "aside": self.aside.iter().map(script).collect::<Vec<Value>>(),
-            "limits": self.limits, "servers": self.servers, "hooks": self.hooks, "wire": self.wires.iter().map(wire).collect::<Vec<Value>>(), "summary": self.counts(),
+            "limits": self.limits, "servers": self.servers, "hooks": self.hooks,
+            "rollback_issues": self.issues.iter().map(|(of, issue)| json!({ "migration": of, "issue": issue })).collect::<Vec<Value>>(),
+            "wire": self.wires.iter().map(wire).collect::<Vec<Value>>(), "summary": self.counts(),
         })
     }
 
@@ -434,7 +446,8 @@ impl PlanView<'_> {
             out.push_str(&format!("\n{}", self.script_sheet(&style).markdown()));
         }
         let limits = self.limits.iter().map(LimitNote::text).chain(self.servers.iter().map(ServerNote::text));
-        let settings = limits.chain(self.hooks.iter().cloned());
+        let issues = self.issues.iter().map(|(of, issue)| format!("known issue of taking back {of}: {issue}"));
+        let settings = issues.chain(limits).chain(self.hooks.iter().cloned());
         for note in self.order(&style).into_iter().chain(self.notes()).chain(settings) {
             out.push_str(&format!("\n- {}", markdown::text(&note)));
         }

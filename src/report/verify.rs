@@ -5,7 +5,7 @@ use serde_json::json;
 use super::sheet::{Cell, Column, Sheet};
 use super::style::{Tone, paragraph, shorten};
 use super::{Format, Style, clean, label};
-use crate::check::verify::Changed;
+use crate::check::verify::{Changed, Moved};
 use crate::model::assertion::{Answer, Assertion, FirstRows};
 use crate::model::fault::Fault;
 use crate::model::tenant::{Engine, TenantId};
@@ -177,28 +177,41 @@ fn table(found: &FirstRows, style: &Style) -> String {
     sheet.indent(2).table(style) + if found.more { "  and more\n" } else { "" }
 }
 
-/// Tables whose number of rows changed, and tenants that could not be counted.
+/// Tables whose number of rows changed, measures whose value changed, and tenants that could not be asked.
 pub(crate) struct CountsView<'a> {
     pub(crate) changed: &'a [Changed],
+    pub(crate) moved: &'a [Moved],
     pub(crate) failed: &'a [(TenantId, Fault)],
     /// Number of tenants counted.
     pub(crate) counted: usize,
+    /// Whether rows were counted, and whether measures were asked.
+    pub(crate) of: (bool, bool),
 }
 
 impl CountsView<'_> {
     /// The text in the form asked for.
     pub(crate) fn render(&self, format: Format, style: &Style) -> String {
         let failed = || self.failed.iter().map(|(tenant, error)| json!({ "tenant": tenant, "error": error }));
-        let fields =
-            || json!({ "counted": self.counted, "changed": self.changed, "failed": failed().collect::<Vec<_>>() });
+        let fields = || json!({ "counted": self.counted, "changed": self.changed, "measures": self.moved, "failed": failed().collect::<Vec<_>>() });
         format.write(|| self.text(style), fields, || self.sheet())
     }
 
     fn sheet(&self) -> Sheet {
-        let titles = ["Tenant", "Table", "Before", "Now"].map(Column::new);
+        let second = match self.of {
+            (true, true) => "Table or measure",
+            (false, true) => "Measure",
+            (_, false) => "Table",
+        };
+        let titles = ["Tenant", second, "Before", "Now"].map(Column::new);
         let mut sheet = Sheet::new(titles);
         for Changed { tenant, table, before, now } in self.changed {
             sheet.row([Cell::from(tenant), Cell::from(table), Cell::maybe(*before), Cell::maybe(*now)]);
+        }
+        for Moved { tenant, measure, before, now } in self.moved {
+            let value = |value: &Option<Option<String>>| {
+                Cell::maybe(value.as_ref().map(|value| value.clone().unwrap_or_else(|| "NULL".to_owned())))
+            };
+            sheet.row([Cell::from(tenant), Cell::from(measure), value(before), value(now)]);
         }
         for (tenant, fault) in self.failed {
             sheet.row([Cell::from(tenant), Cell::from(format!("not counted: {fault}")).tone(Tone::Bad)]);
@@ -209,10 +222,14 @@ impl CountsView<'_> {
     fn text(&self, style: &Style) -> String {
         let sheet = self.sheet();
         let table = if sheet.is_empty() { String::new() } else { sheet.table(style) + "\n" };
-        let said = match self.changed.len() {
-            0 => "no count changed".to_owned(),
-            n => format!("{} changed", label::count(n, "count")),
+        let said = |n: usize, what: &str| match n {
+            0 => format!("no {what} changed"),
+            n => format!("{} changed", label::count(n, what)),
         };
-        format!("{table}{} counted: {said}\n", label::count(self.counted, "tenant"))
+        let counts = self.of.0.then(|| said(self.changed.len(), "count"));
+        let values = self.of.1.then(|| said(self.moved.len(), "measure"));
+        let verb = if self.of.0 { "counted" } else { "measured" };
+        let said: Vec<String> = counts.into_iter().chain(values).collect();
+        format!("{table}{} {verb}: {}\n", label::count(self.counted, "tenant"), said.join(", "))
     }
 }

@@ -54,7 +54,7 @@ pub(crate) use pacing::Pacing;
 pub(crate) use schemas::observe_schemas;
 pub(crate) use share::Runners;
 pub(crate) use tasks::{AdoptPlan, BackupPlan, Foreseen, RestorePlan, foresee};
-pub(crate) use verify::{count_rows, observe_assertions};
+pub(crate) use verify::{count_rows, observe_assertions, observe_measures};
 pub(crate) use wire::{Wires, wires};
 
 /// The input of a run; immutable while it goes on.

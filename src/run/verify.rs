@@ -1,4 +1,4 @@
-//! Asks tenants whether assertions hold, for `verify`.
+//! Asks tenants whether assertions hold, and for the values of measures, for `verify`.
 //!
 //! It reads only, in read-only transactions, and judges no answer.
 
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::observe::{Pace, ask_each};
 use crate::engine::{Database, Session};
-use crate::model::assertion::{Answer, Assertion};
+use crate::model::assertion::{Answer, Assertion, FirstRows};
 use crate::model::fault::Fault;
 use crate::model::tenant::{Engine, Tenant};
 
@@ -39,6 +39,31 @@ pub(crate) async fn observe_assertions(
     ask_each(tenants, database, pace, move |tenant, session| {
         let (assertions, engine) = (assertions.clone(), tenant.engine);
         Box::pin(async move { Ok(hold(session, engine, &assertions).await) })
+    })
+    .await
+}
+
+/// The answer of each tenant to each measure that has a text for its engine, in the order given. The first that a tenant does not
+/// answer is its fault.
+pub(crate) async fn observe_measures(
+    tenants: &[Arc<Tenant>],
+    database: &Arc<dyn Database>,
+    pace: Pace<'_>,
+    measures: Arc<[Assertion]>,
+) -> Vec<Result<Vec<(String, FirstRows)>, Fault>> {
+    ask_each(tenants, database, pace, move |tenant, session| {
+        let (measures, engine) = (measures.clone(), tenant.engine);
+        Box::pin(async move {
+            let mut all = Vec::with_capacity(measures.len());
+            for measure in measures.iter() {
+                let Some(sql) = &measure.sql[engine] else { continue };
+                let answer = session.first_rows(sql, 1).await;
+                let told =
+                    |fault: Fault| Fault { message: format!("measure {}: {}", measure.name, fault.message), ..fault };
+                all.push((measure.name.clone(), answer.map_err(told)?));
+            }
+            Ok(all)
+        })
     })
     .await
 }

@@ -97,6 +97,42 @@ async fn compared(site: Site) {
     .await;
 }
 
+/// The page of the book that has all pairs, so that they can be counted and read. `REWRITE_BOOK=1` writes it anew.
+#[test]
+fn the_book_shows_every_kind_of_difference_that_is_found() {
+    const PAGE: &str = "docs/book/src/reference/drift-kinds.md";
+    let mut page = "# Kinds of drift\n\n<!-- Made from `tests/engines/differences/pairs.rs`. `REWRITE_BOOK=1 cargo test --lib \
+                    the_book_shows_every_kind` writes it anew. -->\n\nEach pair is one kind: the object as the version of the tenant has it, and as a \
+                    tenant has it after somebody's hand. A test makes all of them on the engine, and fails if `fleet check` misses \
+                    one, or finds one that is not there ([Find drift](../guide/drift.md#what-is-found)).\n"
+        .to_owned();
+    let engines = [
+        ("SQLite", ON_SQLITE.to_vec(), 14),
+        ("PostgreSQL", ON_POSTGRES.to_vec(), 30),
+        ("MariaDB and MySQL", ON_BOTH_MYSQLS.to_vec(), 20),
+        ("MariaDB alone", ON_MARIADB.to_vec(), 1),
+        ("MySQL alone", ON_MYSQL.to_vec(), 1),
+    ];
+    for (engine, pairs, least) in engines {
+        assert!(pairs.len() >= least, "{engine}: {} kinds, at least {least} are promised", pairs.len());
+        page.push_str(&format!("\n## {engine}: {}\n\n```sql\n", pairs.len()));
+        for (number, (name, first, second)) in (1..).zip(pairs.into_iter().map(parts)) {
+            page.push_str(&format!("-- {number}: {name}\n{first};\n-- or\n{second};\n"));
+        }
+        page.push_str("```\n");
+    }
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(PAGE);
+    if std::env::var_os("REWRITE_BOOK").is_some() {
+        std::fs::write(&file, &page).unwrap();
+    }
+    let there = std::fs::read_to_string(&file).unwrap_or_default();
+    let missing = page.lines().find(|line| !there.contains(line));
+    assert!(
+        there == page,
+        "{PAGE} is not made from the pairs; REWRITE_BOOK=1 writes it; the first that is missing: {missing:?}"
+    );
+}
+
 #[tokio::test]
 async fn every_kind_of_difference_is_found_on_sqlite() {
     compared(Site::Sqlite).await;

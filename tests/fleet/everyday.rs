@@ -1,6 +1,12 @@
 //! Everyday commands, and the words that people type for them.
 
-use crate::support::{Fleet, all, finish, mysql, program};
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Stdio;
+
+use sqlx::{Connection as _, Executor as _};
+
+use crate::support::{Fleet, all, block_on, finish, mysql, program, signal, wait_for_end};
 
 #[test]
 fn words_of_other_tools_are_answered_with_the_command_here() {
@@ -57,6 +63,10 @@ fn a_program_that_embeds_fleet_says_its_own_name() {
     assert!(script.contains("_clap_complete_small") && !script.contains("_clap_complete_fleet"), "{}", &script[..400]);
     let plan = fleet.run(&["plan"]).exits(0).out;
     assert!(plan.contains("`small plan --list-scripts`"), "{plan}");
+    let sarif = fleet.run(&["lint", "--engine", "sqlite", "--format", "sarif", "--fail-on", "never"]).exits(0).json();
+    let driver = &sarif["runs"][0]["tool"]["driver"];
+    assert_eq!(driver["name"], "small lint");
+    assert_eq!(format!("small {}", driver["version"].as_str().unwrap()), version.trim_end());
 }
 
 #[test]
@@ -106,8 +116,59 @@ fn the_history_shows_how_far_each_migration_has_spread() {
         (Some("2025-01-10"), Some("initial schema"))
     );
     fleet.run(&["history"]).exits(0).shows(&["2 of 4", "1 of 4", "add tenant features", "4 tenants"]);
-    fleet.run(&["history", "--format", "csv"]).exits(0).shows(&["migration,kind,date,description,have,tenants"]);
+    fleet
+        .run(&["history", "--format", "csv"])
+        .exits(0)
+        .shows(&["migration,kind,date,description,have,tenants,status,impact,rollback"]);
     fleet.run(&["history", "--format", "md"]).exits(0).shows(&["| Migration | Kind |"]);
+}
+
+#[test]
+fn the_timeline_and_a_rollback_tell_what_the_comments_of_migrations_say() {
+    let fleet = Fleet::new().head("[fleet]\nscripts = \"sql\"").sqlite(2);
+    std::fs::create_dir(fleet.path("sql")).unwrap();
+    let script = "-- Phones of customers. With an index.\n-- status: reviewed\n-- impact: forms have one more field\n\
+                  -- rollback: phones are lost;\n--   the shop fails\nCREATE TABLE phones (id int);\n";
+    std::fs::write(fleet.path("sql/0001_phones.up.sql"), script).unwrap();
+    std::fs::write(fleet.path("sql/0001_phones.down.sql"), "DROP TABLE phones;\n").unwrap();
+    // Only the way down has its issue.
+    std::fs::write(fleet.path("sql/0002_more.up.sql"), "CREATE TABLE more (id int);\n").unwrap();
+    std::fs::write(fleet.path("sql/0002_more.down.sql"), "-- rollback: takes an hour\nDROP TABLE more;\n").unwrap();
+    // The sources of one of the program's own migrations, in a crate as `new` finds it.
+    std::fs::create_dir_all(fleet.path("migration/src")).unwrap();
+    std::fs::write(fleet.path("migration/src/lib.rs"), "impl MigratorTrait for Migrator {}\n").unwrap();
+    let source = "//! Users,\n//! and orders. More.\n//!\n//! rollback: needs the backup\n//! status: done\n\nuse a;\n";
+    let first = &all()[0];
+    std::fs::write(fleet.path(&format!("migration/src/{first}.rs")), source).unwrap();
+    fleet.run(&["migrate", "--yes", "--tenant", "lite-000"]).exits(0);
+
+    let told = fleet.run(&["history", "--timeline"]).exits(0).out;
+    let [newer, older, rust] = ["0002_more\n", "0001_phones\n", first].map(|name| told.find(name).expect(name));
+    assert!(newer < older && older < rust, "{told}");
+    let entry = "0001_phones\n    Phones of customers.\n    status: reviewed\n    impact: forms have one more field\n\
+                 \x20   rollback: phones are lost; the shop fails\n    versioned, 1 of 2 tenants\n";
+    assert!(told.contains(entry), "{told}");
+    assert!(told.contains("\n2025-01-10  m20250110_000001_initial_schema\n"), "{told}");
+    assert!(told[rust..].contains("\n    Users, and orders.\n    status: done\n"), "{told}");
+    assert!(told.lines().all(|line| line.chars().count() <= 80), "{told}");
+    let json = fleet.run(&["history", "--format", "json"]).exits(0).json();
+    let row = |name: &str| json["migrations"].as_array().unwrap().iter().find(|row| row["name"] == name).unwrap();
+    assert_eq!(row("0001_phones")["status"], "reviewed");
+    assert_eq!(row("0001_phones")["rollback"], "phones are lost; the shop fails");
+    assert_eq!(row("0002_more")["rollback"], "takes an hour");
+    assert_eq!(row(first)["rollback"], "needs the backup");
+    assert!(row(&all()[1])["rollback"].is_null());
+
+    let plan = ["plan", "--down", "--steps", "2", "--tenant", "lite-000"];
+    let issues =
+        ["Known issues of the way down", "0002_more: takes an hour", "0001_phones: phones are lost; the shop fails"];
+    let shown = fleet.run(&plan).exits(0).shows(&issues);
+    assert!(!shown.out.contains("needs the backup"), "{}", shown.out);
+    let json = fleet.run(&[&plan[..], &["--format", "json"]].concat()).exits(0).json();
+    assert_eq!(json["rollback_issues"][0]["migration"], "0002_more");
+    assert_eq!(json["rollback_issues"][1]["issue"], "phones are lost; the shop fails");
+    let up = fleet.run(&["plan"]).exits(0).out;
+    assert!(!up.contains("Known issues"), "{up}");
 }
 
 #[test]
@@ -290,4 +351,92 @@ fn a_shell_is_the_engine_s_own_client_on_the_tenant() {
     without("pg-000").exits(1).tells(&["apt-get install postgresql-client"]);
     without("my-000").exits(1).tells(&["apt-get install mariadb-client"]);
     without("lite-000").exits(1).tells(&["apt-get install sqlite3"]);
+}
+
+/// The last of 250 tenants answers only when the test lets it: whatever is read before came as a stream.
+#[test]
+fn answers_are_streamed_in_the_order_of_the_tenants() {
+    let fleet = Fleet::new().sqlite(250);
+    let ids: Vec<String> = fleet.tenants.iter().map(|tenant| tenant.id.clone()).collect();
+    for id in &ids {
+        std::fs::write(fleet.path(&format!("{id}.db")), "").unwrap();
+    }
+    fleet.ask(&ids[249], "CREATE TABLE held (a int)");
+    let url = format!("sqlite:{}", fleet.path(&format!("{}.db", ids[249])).display());
+    let mut holder = block_on(async {
+        let mut holder = sqlx::SqliteConnection::connect(&url).await.unwrap();
+        holder.execute("BEGIN EXCLUSIVE").await.unwrap();
+        holder
+    });
+    fleet.write();
+    let sql = "SELECT count(*) AS n FROM sqlite_master";
+    let mut child = fleet
+        .program(&["exec", sql, "--format", "jsonl", "--lock-timeout", "5m", "--statement-timeout", "10m"])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let tenant = |line: String| -> String {
+        let row: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{line}: {e}"));
+        row["tenant"].as_str().unwrap().to_owned()
+    };
+    let first: Vec<String> = lines.by_ref().take(150).map(tenant).collect();
+    assert_eq!(first, ids[..150]);
+    assert_eq!(child.try_wait().unwrap(), None, "the last tenant has not answered yet");
+    block_on(holder.execute("COMMIT")).unwrap();
+    let rest: Vec<String> = lines.map(tenant).collect();
+    assert_eq!(rest, ids[150..]);
+    assert_eq!(wait_for_end(&mut child), Some(0));
+}
+
+/// A client that writes down what it is given, and then waits.
+const SPY: &str = "#!/bin/sh\n\
+    if [ \"$1\" = --version ]; then echo 'spy 99'; exit; fi\n\
+    for word in \"$@\"; do case $word in --defaults-file=*) file=${word#*=};; esac; done\n\
+    file=${file:-$PGPASSFILE}\n\
+    { echo \"$@\"; env; } > told\n\
+    stat -c %a \"$file\" > mode\ncat \"$file\" > secret\necho \"$file\" > file.part\nmv file.part file\n\
+    exec sleep 600\n";
+
+#[test]
+fn the_client_of_a_shell_has_the_password_in_a_private_file_that_goes_with_it() {
+    let fleet = Fleet::new().postgres(1).mariadb(1);
+    let (tools, temp) = (fleet.path("tools"), fleet.path("temp"));
+    std::fs::create_dir(&tools).unwrap();
+    std::fs::create_dir(&temp).unwrap();
+    for tool in ["psql", "mariadb", "mysql"] {
+        std::fs::write(tools.join(tool), SPY).unwrap();
+        std::fs::set_permissions(tools.join(tool), std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap());
+    fleet.write();
+    for tenant in ["pg-000", "my-000"] {
+        let url = fleet.tenant(tenant).url.clone();
+        let password = url.split_once('@').unwrap().0.rsplit_once(':').unwrap().1.to_owned();
+        assert!(password.len() > 8, "the server of the tests has a password");
+        let mut shell = fleet.program(&["shell", tenant, "--", "-x"]);
+        // The environment of the tests themselves has the URLs of the servers.
+        for (name, _) in std::env::vars().filter(|(_, value)| value.contains(&password)) {
+            shell.env_remove(name);
+        }
+        let mut child = shell.env("PATH", &path).env("TMPDIR", &temp).spawn().unwrap();
+        let begun = std::time::Instant::now();
+        while !fleet.path("file").exists() {
+            assert!(begun.elapsed().as_secs() < 60, "{tenant}: the client was not started");
+            assert_eq!(child.try_wait().unwrap(), None, "{tenant}: the shell has ended");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        let read = |name: &str| std::fs::read_to_string(fleet.path(name)).unwrap();
+        let file = read("file").trim().to_owned();
+        assert_eq!(read("mode").trim(), "600", "{tenant}");
+        assert!(read("secret").contains(&password), "{tenant}: the client can read it");
+        assert!(!read("told").contains(&password), "{tenant}: no password in arguments or environment");
+        assert!(read("told").contains("-x"), "{tenant}: its own arguments");
+        assert!(file.starts_with(temp.to_str().unwrap()) && std::path::Path::new(&file).exists(), "{file}");
+        signal(&child, "TERM");
+        wait_for_end(&mut child);
+        assert!(!std::path::Path::new(&file).exists(), "{tenant}: {file} is left");
+        assert_eq!(std::fs::read_dir(&temp).unwrap().count(), 0, "{tenant}");
+        std::fs::remove_file(fleet.path("file")).unwrap();
+    }
 }

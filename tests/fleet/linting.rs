@@ -217,3 +217,54 @@ fn live_tenants_say_how_many_rows_there_are_and_who_still_runs_the_version_befor
     fleet.run(&quiet).exits(2).shows(&["1 tenant asked, 1 could not be", "lite-000: "]);
     fleet.run(&["lint", "--tenant", "pg-000"]).exits(64).tells(&["add --live"]);
 }
+
+#[test]
+fn live_tenants_of_the_other_engines_are_asked_too() {
+    let fleet = Fleet::new().head(HEAD).sqlite(2).mariadb(2).mysql(2);
+    std::fs::create_dir(fleet.path("sql")).unwrap();
+    write(&fleet, "0001_t.sql", "CREATE TABLE t (i int PRIMARY KEY, c int);\nCREATE TABLE few (i int PRIMARY KEY);\n");
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    write(&fleet, "0002_drop.sql", "ALTER TABLE t DROP COLUMN c;\nUPDATE t SET i = i + 0;\nDELETE FROM few;\n");
+    let values = |n: usize| (1..=n).map(|i| format!("({i}, {i})")).collect::<Vec<_>>().join(", ");
+    for (engine, small, large, about) in [
+        ("sqlite", "lite-000", "lite-001", "the largest about 3k (lite-001)"),
+        ("mysql", "my-000", "my-001", "the largest about "),
+        ("mysql", "mysql-000", "mysql-001", "the largest about "),
+    ] {
+        fleet.run(&["migrate", "--yes", "--tenant", small]).exits(0);
+        fleet.ask(large, &format!("INSERT INTO t VALUES {}", values(3_000)));
+        if engine == "mysql" {
+            for tenant in [small, large] {
+                fleet.ask(tenant, "ANALYZE TABLE t");
+                fleet.ask(tenant, "ANALYZE TABLE few");
+            }
+        }
+        let live = ["lint", "--engine", engine, "--live", "0002_drop", "--tenant", small, "--tenant", large];
+        let json = fleet.run(&[&live[..], &["--format", "json"]].concat()).exits(2).json();
+        let of = |rule: &str, table: &str| {
+            let all = json["findings"].as_array().unwrap();
+            let found = all.iter().find(|f| f["rule"] == rule && f["table"] == table);
+            let found = found.unwrap_or_else(|| panic!("no {rule} of {table} in {json:#}"));
+            (found["what"].as_str().unwrap().to_owned(), found["severity"].as_str().unwrap().to_owned())
+        };
+        let (rows, severity) = of("unbatched-change", "t");
+        assert!(rows.contains("2 tenants under 1M rows of t") && rows.contains(about), "{large}: {rows}");
+        assert!(rows.contains(&format!("({large})")) && severity == "warning", "{rows}");
+        let (versions, _) = of("ban-drop-column", "t");
+        assert!(versions.contains("1 of 2 tenants still run the version before it"), "{large}: {versions}");
+        let (empty, severity) = of("unbatched-change", "few");
+        let lowered = "few is empty on 2 tenants, as the engine estimates, so it was lowered from warning";
+        assert!(empty.contains(lowered) && severity == "info", "{large}: {empty}");
+    }
+}
+
+#[test]
+fn findings_that_are_only_notes_fail_it_where_that_is_asked_for() {
+    let fleet = fleet();
+    write(&fleet, "0001_t.up.sql", "CREATE TABLE t (i int PRIMARY KEY);\n");
+    let only = ["lint", "--engine", "sqlite", "0001"];
+    fleet.run(&only).exits(0);
+    let noted = fleet.run(&[&only[..], &["--fail-on", "info", "--show", "info"]].concat()).exits(2);
+    noted.shows(&["missing-way-down", "0 errors, 0 warnings"]);
+    fleet.run(&[&only[..], &["--fail-on", "never"]].concat()).exits(0);
+}

@@ -110,6 +110,7 @@ fn the_plan_shows_the_online_form_beside_the_migration() {
     assert_eq!(script["atomic"], false);
     assert_eq!(script["online"]["original"].as_array().unwrap().len(), 10, "{script:#}");
     assert_ne!(script["sha256"], script["online"]["original_sha256"]);
+    assert_eq!(script["tenants"], serde_json::json!(["pg-000", "pg-001"]), "{script:#}");
     let plain = fleet.run(&["plan", "--format", "json", "--tenant", "pg-*"]).exits(0).json();
     assert_eq!(plain["scripts"][0]["sha256"], script["online"]["original_sha256"]);
     assert!(plain["scripts"][0].get("online").is_none(), "{plain:#}");
@@ -160,6 +161,10 @@ fn a_migration_a_tenant_a_wave_and_the_fleet_ask_for_it() {
     assert_eq!(asked(&fleet, &["--tenant", "pg-002"]), ["0003_b"]);
     assert_eq!(asked(&fleet, &["--tenant", "pg-002", "--online"]), ["0002_a", "0003_b", "0005_d"]);
     assert_eq!(asked(&fleet, &["--tenant", "pg-002", "--online", "--no-online"]), ["0003_b"]);
+    fleet.head = fleet.head.replace("[fleet]\n", "[fleet]\nonline = true\n");
+    assert_eq!(asked(&fleet, &["--tenant", "pg-002"]), ["0002_a", "0003_b", "0005_d"], "the fleet's own setting");
+    assert_eq!(asked(&fleet, &["--tenant", "pg-002", "--no-online"]), ["0003_b"]);
+    fleet.head = fleet.head.replace("online = true\nscripts", "scripts");
     fleet.head.push_str("[migrations.\"0003_b\"]\nonline = false\n[migrations.\"0004_c\"]\nonline = true\n");
     assert_eq!(asked(&fleet, &["--tenant", "pg-002"]), ["0004_c"], "the operator's word on a migration is the last");
     fleet.head = fleet.head.replace("scripts =", "online = \"yes\"\nscripts =");
@@ -451,4 +456,53 @@ fn rows_are_changed_in_batches_with_a_commit_each() {
     write(&fleet, "0003_more.sql", "-- fleet: transaction=false\n-- fleet: batch=9\nUPDATE t SET done = done + 1;\n");
     let refused = fleet.run(&["migrate", "--yes"]).exits(78);
     refused.tells(&["0003_more.sql:2: this can't be done in batches by itself: nothing shows that it comes to an end"]);
+}
+
+/// A backfill of 12,000 rows becomes batches by itself, and dies in the second.
+#[test]
+fn a_backfill_that_was_killed_in_its_second_batch_goes_on_with_the_rows_that_are_left() {
+    let fleet = Fleet::new().head(HEAD).postgres(1).mariadb(1).mysql(1);
+    let values = (1..=12_000).map(|i| format!("({i})")).collect::<Vec<_>>().join(", ");
+    write(&fleet, "0001_t.sql", &format!("CREATE TABLE t (i int PRIMARY KEY);\nINSERT INTO t VALUES {values};\n"));
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    let fill = "ALTER TABLE t ADD COLUMN a int;\nUPDATE t SET a = i + 1 WHERE a IS NULL;\nCREATE INDEX x ON t (a);\n";
+    write(&fleet, "0002_fill.sql", fill);
+    fleet.run(&["plan", "--online", "--sql"]).exits(0).shows(&["AND (i + 1) IS NOT NULL LIMIT 5000"]);
+    for tenant in ["pg-000", "my-000", "mysql-000"] {
+        let url = fleet.tenant(tenant).url.clone();
+        let is_postgres = tenant == "pg-000";
+        // Row 7,000 takes two minutes.
+        let (slow, waits, fast) = match is_postgres {
+            true => (
+                "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.i = 7000 THEN \
+                 PERFORM pg_sleep(120); END IF; RETURN NEW; END $$; \
+                 CREATE TRIGGER slow BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION slow()",
+                "SELECT pid::text FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'",
+                "DROP TRIGGER slow ON t",
+            ),
+            false => (
+                "CREATE TRIGGER slow BEFORE UPDATE ON t FOR EACH ROW SET @slept = IF(NEW.i = 7000, SLEEP(120), 0)",
+                "SELECT CAST(id AS char) FROM information_schema.processlist WHERE db = database() AND state = 'User sleep'",
+                "DROP TRIGGER slow",
+            ),
+        };
+        sql(&url, slow);
+        let mut child = fleet.program(&["migrate", "--yes", "--online", "--tenant", tenant]).spawn().unwrap();
+        let backend = until(&url, waits);
+        child.kill().unwrap();
+        wait_for_end(&mut child);
+        let end = format!("SELECT pg_terminate_backend({backend})::text");
+        sql(&url, &if is_postgres { end } else { format!("KILL {backend}") });
+        until(&url, &format!("SELECT 'gone' FROM (SELECT 1 AS n) one WHERE NOT EXISTS ({waits})"));
+        assert_eq!(fleet.ask(tenant, "SELECT CAST(count(a) AS char(9)) FROM t")[0].trim(), "5000", "{tenant}");
+        sql(&url, fast);
+    }
+    fleet.run(&["status"]).exits(0).shows(&["partially applied"]);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    for tenant in ["pg-000", "my-000", "mysql-000"] {
+        let asked = "SELECT CAST(count(*) AS char(9)) FROM t WHERE a = i + 1";
+        assert_eq!(fleet.ask(tenant, asked)[0].trim(), "12000", "{tenant}");
+        assert_eq!(fleet.ask(tenant, "SELECT migration FROM fleet_journal"), [""; 0], "{tenant}");
+    }
+    fleet.run(&["status", "--exit-code"]).exits(0);
 }

@@ -282,3 +282,35 @@ fn the_command_that_runs_a_plan_has_its_limits() {
         fleet.run(&["migrate", "--plan", "plan.json", "--lock-timeout", "2s", "--statement-timeout", "9s", "--yes"]);
     ran.exits(0).shows(&["2 migrated"]);
 }
+
+#[test]
+fn a_plan_of_online_forms_is_approved_and_sent_as_such_or_refused() {
+    let mut fleet = Fleet::new().head("[fleet]\nscripts = \"sql\"\n").postgres(1).mariadb(1);
+    std::fs::create_dir(fleet.path("sql")).unwrap();
+    script(&fleet, "CREATE TABLE notes (id integer);\n");
+    fleet.run(&["migrate", "--yes", "-q"]).exits(0);
+    std::fs::write(fleet.path("sql/0002_index.up.sql"), "CREATE INDEX ix_notes ON notes (id);\n").unwrap();
+    fleet.run(&["plan", "--online", "--save", "plan.json"]).exits(0).shows(&["2 tenants, digest"]);
+    fleet.run(&["plan", "approve", "plan.json", "--by", "Ada"]).exits(0);
+    let plain = fleet.run(&["migrate", "--plan", "plan.json", "--yes"]).exits(2);
+    plain.tells(&[
+        "does not hold any more, and nothing was touched",
+        "the script of 0002_index (postgres, up) is sent in its plain form now",
+        "the script of 0002_index (mysql, up) is sent in its plain form now",
+        "online is false, planned true",
+    ]);
+    for tenant in ["pg-000", "my-000"] {
+        assert!(!fleet.history(tenant).unwrap().contains(&"0002_index".to_owned()), "{tenant}");
+    }
+    // The same word in the file instead of the flag.
+    fleet.head.push_str("online = true\n");
+    fleet.run(&["migrate", "--plan", "plan.json", "--dry-run"]).exits(0).shows(&["online form"]);
+    fleet.head = fleet.head.replace("online = true\n", "");
+    fleet.run(&["migrate", "--online", "--plan", "plan.json", "--yes"]).exits(0).shows(&["2 migrated"]);
+    let shown = fleet.run(&["runs", "show", "last", "--format", "json"]).exits(0).json();
+    assert_eq!(shown["plan"]["approvals"][0]["by"], "Ada", "{shown:#}");
+    // Only an online form has a journal on PostgreSQL.
+    assert!(fleet.has_table("pg-000", "fleet_journal"));
+    let index = "SELECT indisvalid::text FROM pg_index WHERE indexrelid = 'ix_notes'::regclass";
+    assert_eq!(fleet.ask("pg-000", index), ["true"]);
+}

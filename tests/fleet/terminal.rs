@@ -104,6 +104,14 @@ fn the_question_says_what_will_happen() {
     let (_, narrow) = at_terminal(&fleet, &["migrate", "--width", "60"], "", "n\n");
     let question = narrow.split_once("Migrate 4 of 4").unwrap().1.split_once("[y/N]").unwrap().0;
     assert!(question.lines().all(|line| line.len() <= 60) && question.contains("in\nplace"), "{question}");
+    // The known issues of a rollback stand in its comment.
+    let noted = "-- rollback: what was settled\n--   is lost\nCREATE TABLE settled (id int);\n";
+    let lone = Fleet::new().head("[fleet]\nscripts = \"sql\"").sqlite(1);
+    with_scripts(&lone, &[("0001_settled.up.sql", noted), ("0001_settled.down.sql", "DROP TABLE settled;\n")]);
+    lone.run(&["migrate", "--yes"]).exits(0);
+    let (code, shown) = at_terminal(&lone, &["rollback", "--steps", "1"], "", "n\n");
+    assert_eq!(code, 1, "{shown}");
+    assert!(shown.contains("Known issue of taking back 0001_settled: what was settled is lost"), "{shown}");
     // Statistics are asked of each engine.
     for (id, rows) in [("pg-000", "orders about 300 (pg-000)"), ("my-000", "orders about 70 (my-000)")] {
         let (_, shown) = at_terminal(&fleet, &["migrate", "--tenant", id], "", "n\n");

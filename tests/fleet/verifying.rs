@@ -189,6 +189,73 @@ fn row_counts_are_compared_before_and_after() {
     fleet.run(&["verify", "--row-counts"]).exits(64);
 }
 
+/// A sum that a migration must not change, and one that it changes.
+#[test]
+fn sums_are_compared_before_and_after() {
+    let mut fleet = Fleet::new().sqlite(1).postgres(1).mariadb(1).mysql(1);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    for id in ["lite-000", "pg-000", "my-000", "mysql-000"] {
+        fleet.ask(id, "INSERT INTO inventory_items (id, name, quantity) VALUES (1, 'a', 5), (2, 'b', 7)");
+    }
+    let measure = |name: &str, sql: &str| std::fs::write(fleet.path("verify").join(name), sql).unwrap();
+    std::fs::create_dir(fleet.path("verify")).unwrap();
+    let save = ["verify", "--measures", "--save", "before.json"];
+    fleet.run(&save).exits(78).tells(&["there is no measure", "verify/NAME.measure.sql", "[[measure]]"]);
+    measure("stock.measure.sql", "SELECT sum(quantity) AS total, max(name) AS last FROM inventory_items; -- the end");
+    measure("emails.measure.sqlite.sql", "SELECT max(email) AS last FROM users");
+    fleet.head = "[[measure]]\nname = \"people\"\nsql = \"SELECT count(*) AS n FROM users\"\n".to_owned();
+    fleet.run(&save).exits(0).shows(&["4 tenants measured: no measure changed"]);
+    let against = ["verify", "--measures", "--against", "before.json"];
+    fleet.run(&against).exits(0).shows(&["4 tenants measured: no measure changed"]);
+    // Another order of the same rows is no change.
+    fleet.ask("pg-000", "UPDATE inventory_items SET quantity = 12 - quantity");
+    fleet.run(&against).exits(0);
+    for id in ["pg-000", "mysql-000"] {
+        fleet.ask(id, "UPDATE inventory_items SET quantity = 6 WHERE id = 1");
+    }
+    fleet.ask("lite-000", "INSERT INTO users (id, email) VALUES (1, 'a@x')");
+    let ran = fleet.run(&against).exits(2);
+    ran.shows(&["MEASURE", "stock.total", "NULL", "a@x", "people", "4 tenants measured: 4 measures changed"]);
+    let json = fleet.run(&[&against[..], &["--format", "json"]].concat()).exits(2).json();
+    let of = |tenant: &str, measure: &str| {
+        let all = json["measures"].as_array().unwrap().iter();
+        let one = all.clone().find(|row| row["tenant"] == tenant && row["measure"] == measure);
+        one.map(|row| (row["before"].clone(), row["now"].clone()))
+    };
+    assert_eq!(of("mysql-000", "stock.total"), Some(("12".into(), "13".into())), "{json:#}");
+    assert_eq!(of("lite-000", "emails"), Some((Value::Null, "a@x".into())), "{json:#}");
+    assert_eq!(of("lite-000", "people"), Some(("0".into(), "1".into())), "{json:#}");
+    assert_eq!((of("my-000", "stock.total"), of("pg-000", "stock.last")), (None, None), "{json:#}");
+    // Rows are counted in the same file; one without measures is no base for them.
+    fleet.run(&["verify", "--measures", "--row-counts", "--save", "both.json"]).exits(0);
+    let both = ["verify", "--measures", "--row-counts", "--against", "both.json"];
+    fleet.run(&both).exits(0).shows(&["4 tenants counted: no count changed, no measure changed"]);
+    fleet.ask("my-000", "INSERT INTO inventory_items (id, name, quantity) VALUES (3, 'c', 0)");
+    fleet.run(&both).exits(2).shows(&[
+        "TABLE OR MEASURE",
+        "inventory_items",
+        "stock.last",
+        "1 count changed, 1 measure",
+    ]);
+    fleet.run(&["verify", "--row-counts", "--save", "counts.json"]).exits(0);
+    let none = ["verify", "--measures", "--against", "counts.json"];
+    fleet.run(&none).exits(64).tells(&["counts.json has no measures", "--measures --save FILE"]);
+    // A measure is one row, and the engine keeps it from writing.
+    let measure = |name: &str, sql: &str| std::fs::write(fleet.path("verify").join(name), sql).unwrap();
+    measure("many.measure.sql", "SELECT id FROM inventory_items");
+    fleet.run(&against).exits(2).shows(&["the measure many has more than one row"]);
+    measure("many.measure.sql", "SELECT id FROM inventory_items WHERE id = 99");
+    fleet.run(&against).exits(2).shows(&["the measure many has no row"]);
+    measure("many.measure.sql", "SELECT nothing_like_it FROM users");
+    fleet.run(&against).exits(2).shows(&["measure many: ", "nothing_like_it"]);
+    std::fs::remove_file(fleet.path("verify/many.measure.sql")).unwrap();
+    // A measure is no assertion, and the other way round.
+    fleet.run(&["verify"]).exits(78).tells(&["there is no assertion"]);
+    measure("stock.Measure.sql", "SELECT 1 AS one");
+    fleet.run(&against).exits(78).tells(&["stock.Measure.sql", "would never be asked"]);
+    fleet.run(&["verify", "--measures"]).exits(64);
+}
+
 /// Row security would leave out the rows that say no.
 #[test]
 fn rows_that_the_user_may_not_see_are_an_error_and_no_yes() {

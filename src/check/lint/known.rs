@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::statement::Statement;
+use super::types::{self, Size};
 use crate::model::schema::Script;
 
 /// All names are in lower case, without a schema.
@@ -16,6 +17,8 @@ pub(super) struct Known {
     pub(super) indexed: BTreeSet<(String, String)>,
     /// The columns that were made as texts of any length, each with its limit, by the table.
     texts: BTreeMap<(String, String), Option<u32>>,
+    /// The sizes with which columns were made, by the table.
+    sizes: BTreeMap<(String, String), Size>,
     /// How often the type of a column is changed, by the table.
     changes: BTreeMap<(String, String), usize>,
 }
@@ -36,6 +39,7 @@ impl Known {
             out.columns.extend(one.columns);
             out.indexed.extend(one.indexed);
             out.texts.extend(one.texts);
+            out.sizes.extend(one.sizes);
             for (column, times) in one.changes {
                 *out.changes.entry(column).or_default() += times;
             }
@@ -57,7 +61,8 @@ impl Known {
             let column = open.and_then(|open| words.name(open + 1));
             self.indexed.extend(column.map(|column| (table, column.to_lowercase())));
         } else {
-            for (column, _) in statement.changed_types() {
+            let changed = statement.changed_types().into_iter().map(|(column, _)| column);
+            for column in changed.chain(types::modified(statement).into_iter().map(|(column, _)| column)) {
                 *self.changes.entry((table.clone(), column)).or_default() += 1;
             }
             for action in statement.actions() {
@@ -91,6 +96,18 @@ impl Known {
             })
     }
 
+    /// The columns that a statement gives a type which holds less than the one that they were made with. A column whose type is
+    /// changed more than once is not judged.
+    pub(super) fn narrowed(&self, statement: &Statement<'_>) -> Vec<String> {
+        let table = statement.target.clone().unwrap_or_default();
+        let is_narrower = |(column, new): &(String, Size)| {
+            let key = (table.clone(), column.clone());
+            let is_first = self.changes.get(&key).is_none_or(|times| *times <= 1);
+            is_first && self.sizes.get(&key).is_some_and(|old| new.is_narrower_than(*old))
+        };
+        types::modified(statement).into_iter().filter(is_narrower).map(|(column, _)| column).collect()
+    }
+
     /// The key of a table element: of a column, or the first column of a list.
     fn add_element(&mut self, table: &str, statement: &Statement<'_>, part: std::ops::Range<usize>) {
         let words = &statement.words;
@@ -108,6 +125,9 @@ impl Known {
         };
         if let Some(limit) = statement.text_limit(part.start + 1).filter(|_| !is_list) {
             self.texts.extend(column.clone().map(|column| ((table.to_owned(), column.to_lowercase()), limit)));
+        }
+        if let Some(size) = Size::at(statement, part.start + 1).filter(|_| !is_list) {
+            self.sizes.extend(column.clone().map(|column| ((table.to_owned(), column.to_lowercase()), size)));
         }
         self.indexed.extend(column.filter(|_| is_key).map(|column| (table.to_owned(), column.to_lowercase())));
     }

@@ -40,7 +40,7 @@ const ABOUT_ROWS: [&str; 18] = [
 /// Whether a rule is about programs that still run, on empty tables as well.
 fn is_about_readers(rule: &str) -> bool {
     ["ban-drop-", "renaming-"].iter().any(|begin| rule.starts_with(begin))
-        || ["adding-required-field", "ban-set-schema", "changing-column-type"].contains(&rule)
+        || ["adding-required-field", "ban-set-schema", "changing-column-type", "narrowing-column-type"].contains(&rule)
 }
 
 /// One tenant's answer.

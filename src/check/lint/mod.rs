@@ -10,6 +10,7 @@ pub(crate) mod rules;
 mod squawk;
 mod statement;
 mod suppression;
+mod types;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

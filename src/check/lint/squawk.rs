@@ -61,9 +61,6 @@ fn postgres(step: &Step<'_>, rules: &[Rule]) -> Linted {
         if not_read.iter().any(|(statement, _)| *statement == Some(number)) {
             continue;
         }
-        if rule.id == "ban-drop-view" && step.is_made_again(number) {
-            continue;
-        }
         let statement = &step.statements[number];
         let is_new = if scope.on_the_way_down { statement.is_just_made } else { statement.is_new };
         if is_new && !scope.on_new_tables {

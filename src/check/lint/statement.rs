@@ -458,14 +458,18 @@ impl<'a> Statement<'a> {
         self.actions().into_iter().filter_map(dropped).collect()
     }
 
+    /// The names of a list from a token on, each as it is compared; one in parentheses belongs to the one before it.
+    pub(super) fn names_behind(&self, from: usize) -> Vec<String> {
+        self.parts(from, self.words.len()).into_iter().filter_map(|part| self.table_name(part.start)).collect()
+    }
+
     /// The tables that a `DROP TABLE` drops, in lower case.
     pub(super) fn dropped_tables(&self) -> Vec<String> {
         let is_drop = self.is("drop", "table") || self.words.are(0, &["drop", "tables"]);
         if !is_drop || self.target.is_none() {
             return Vec::new();
         }
-        let parts = self.parts(self.target_at().unwrap_or_default(), self.words.len());
-        parts.into_iter().filter_map(|part| self.table_name(part.start)).collect()
+        self.names_behind(self.target_at().unwrap_or_default())
     }
 
     /// The old and the new name of a column that is renamed.

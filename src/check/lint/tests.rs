@@ -200,6 +200,12 @@ fn each_way_to_lose_rows_or_to_hold_a_table_is_told() {
         (my, "OPTIMIZE TABLE users", "copying-alter"),
         (my, "WITH d AS (SELECT 1) DELETE FROM users", "unbatched-change"),
         (my, "DELETE FROM users WHERE 1", "unbatched-change"),
+        (pg, "UPDATE users SET a = lower(b), \"C\" = 1 WHERE \"C\" IS NULL AND b > 2", "unbatched-change"),
+        (my, "UPDATE `users` SET `a` = 1 WHERE (a IS NULL)", "unbatched-change"),
+        (lite, "UPDATE users SET a = 1", "unbatched-change"),
+        (pg, "INSERT INTO s.users SELECT * FROM ONLY \"Old\" ON CONFLICT DO NOTHING", "unbatched-copy"),
+        (my, "REPLACE INTO users (id) SELECT o.id FROM shop.orders o JOIN items i ON i.o = o.id", "unbatched-copy"),
+        (lite, "INSERT INTO users SELECT id FROM orders", "unbatched-copy"),
         (lite, "ALTER TABLE 'users' DROP COLUMN [email]", "ban-drop-column"),
         (lite, "WITH d AS (SELECT 1) DELETE FROM users", "unbatched-change"),
     ] {
@@ -209,9 +215,20 @@ fn each_way_to_lose_rows_or_to_hold_a_table_is_told() {
         (pg, "WITH d AS (DELETE FROM users WHERE id = 1 RETURNING id) SELECT count(*) FROM d"),
         (pg, "VACUUM (ANALYZE) users"),
         (my, "WITH d AS (SELECT 1) DELETE FROM users WHERE id IN (SELECT * FROM d)"),
+        (pg, "UPDATE users SET a = 1 WHERE b IS NULL"),
+        (pg, "UPDATE users SET a = 1 WHERE a IS NULL AND id = 3"),
+        (my, "UPDATE users SET a = 1 WHERE a IS NULL LIMIT 100"),
+        (pg, "INSERT INTO users VALUES (1)"),
+        (pg, "INSERT INTO users SELECT 1, 'from'"),
+        (pg, "INSERT INTO users SELECT n FROM generate_series(1, 9) n"),
+        (my, "INSERT INTO users SELECT id FROM orders WHERE id < 9 ON DUPLICATE KEY UPDATE id = id"),
+        (lite, "INSERT INTO users SELECT region, count(*) FROM orders GROUP BY region"),
+        (lite, "CREATE TABLE users (id int); INSERT INTO users SELECT id FROM orders"),
     ] {
-        let rules = found(engine, &[text]);
-        assert!(!rules.contains(&"unbatched-change") && !rules.contains(&"exclusive-lock"), "{text}: {rules:?}");
+        let rules = found(engine, &[&text.replace("; ", ";\n")]);
+        for rule in ["unbatched-change", "unbatched-copy", "exclusive-lock"] {
+            assert!(!rules.contains(&rule), "{text}: {rules:?}");
+        }
     }
 }
 
@@ -258,4 +275,54 @@ fn a_text_that_becomes_longer_is_no_rewrite() {
         assert!(of(made, &[to]), "{made} to {to}");
     }
     assert!(of("varchar(9)", &["int", "text"]), "which change is behind which is not known");
+}
+
+#[test]
+fn what_readers_of_the_version_before_miss_is_told_on_each_engine() {
+    let (pg, lite, my) = (Engine::Postgres, Engine::Sqlite, Engine::Mysql);
+    for engine in BOTH {
+        let gone = found(engine, &["DROP VIEW IF EXISTS totals, \"Users_of\""]);
+        assert!(gone.contains(&"ban-drop-view"), "{engine}: {gone:?}");
+        for kept in [
+            "DROP VIEW totals;\nCREATE VIEW totals AS SELECT 1 AS n",
+            "CREATE VIEW totals AS SELECT 1 AS n;\nDROP VIEW totals",
+            "SELECT 1\n-- down\nDROP VIEW totals",
+        ] {
+            assert!(!found(engine, &[kept]).contains(&"ban-drop-view"), "{engine}: {kept}");
+        }
+        let several = found(engine, &["DROP VIEW totals, users_of;\nCREATE VIEW totals AS SELECT 1 AS n"]);
+        assert!(several.contains(&"ban-drop-view"), "{engine}: one of the two is missed: {several:?}");
+    }
+    assert!(found(pg, &["DROP MATERIALIZED VIEW totals"]).contains(&"ban-drop-view"));
+    for (engine, text) in [
+        (pg, "DROP FUNCTION total(int), other"),
+        (pg, "DROP PROCEDURE IF EXISTS s.fill"),
+        (my, "DROP FUNCTION IF EXISTS total"),
+        (my, "DROP PROCEDURE fill"),
+    ] {
+        assert!(found(engine, &[text]).contains(&"ban-drop-function"), "{engine} {text}");
+    }
+    let again = "DROP FUNCTION IF EXISTS total;\nCREATE FUNCTION total() RETURNS int DETERMINISTIC RETURN 1";
+    assert!(!found(my, &[again]).contains(&"ban-drop-function"));
+    let made = "CREATE TABLE users (id bigint, name varchar(200), born datetime, note text, n int);";
+    for (change, is_narrower) in [
+        ("MODIFY id int", true),
+        ("CHANGE COLUMN `name` title VARCHAR(100) NOT NULL", true),
+        ("MODIFY COLUMN born date, ADD COLUMN x int", true),
+        ("MODIFY note varchar(500)", true),
+        ("MODIFY n tinyint", true),
+        ("MODIFY id bigint NOT NULL", false),
+        ("MODIFY name varchar(300)", false),
+        ("MODIFY name text", false),
+        ("MODIFY n bigint", false),
+        ("MODIFY name int", false),
+        ("MODIFY other tinyint", false),
+        ("MODIFY n tinyint, MODIFY n bigint", false),
+    ] {
+        let rules = found(my, &[made, &format!("ALTER TABLE users {change}")]);
+        assert_eq!(rules.contains(&"narrowing-column-type"), is_narrower, "{change}: {rules:?}");
+    }
+    let down = "SELECT 1\n-- down\nALTER TABLE users MODIFY id int";
+    assert!(!found(my, &[made, down]).contains(&"narrowing-column-type"));
+    assert!(!found(lite, &["DROP TRIGGER t"]).contains(&"ban-drop-function"));
 }

@@ -87,18 +87,22 @@ pub(in crate::cli) struct Check {
 }
 
 #[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("values").multiple(true)))]
 pub(in crate::cli) struct Verify {
     /// Every tenant in the table, also those on which all assertions hold
     #[arg(long)]
     pub(in crate::cli) all: bool,
     /// Instead, counts the rows of every table
-    #[arg(long, requires = "file")]
+    #[arg(long, requires = "file", group = "values")]
     pub(in crate::cli) row_counts: bool,
-    /// Writes the counts to a file, before a run
-    #[arg(long, value_name = "FILE", group = "file", requires = "row_counts")]
+    /// Instead, asks the measures in verify/*.measure.sql for their values; also beside --row-counts
+    #[arg(long, requires = "file", group = "values")]
+    pub(in crate::cli) measures: bool,
+    /// Writes the counts and values to a file, before a run
+    #[arg(long, value_name = "FILE", group = "file", requires = "values")]
     pub(in crate::cli) save: Option<PathBuf>,
-    /// Compares the counts with those of a file, behind a run; exits with 2 when one changed
-    #[arg(long, value_name = "FILE", group = "file", requires = "row_counts")]
+    /// Compares them with those of a file, behind a run; exits with 2 when one changed
+    #[arg(long, value_name = "FILE", group = "file", requires = "values")]
     pub(in crate::cli) against: Option<PathBuf>,
     #[command(flatten)]
     pub(in crate::cli) read: ReadArgs,
@@ -235,6 +239,9 @@ pub(in crate::cli) struct New {
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct History {
+    /// Newest first, each with the status, impact and known rollback issues that its comment notes
+    #[arg(long)]
+    pub(in crate::cli) timeline: bool,
     #[command(flatten)]
     pub(in crate::cli) read: ReadArgs,
 }

@@ -2,7 +2,7 @@
 //!
 //! It reads files and checks their text; it accesses no database and never changes a file's content.
 
-mod batches;
+pub(in crate::compile) mod batches;
 mod comments;
 mod foreign;
 mod layout;

@@ -5,6 +5,7 @@
 
 mod mysql;
 mod postgres;
+mod rows;
 #[cfg(test)]
 mod tests;
 

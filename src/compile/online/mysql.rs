@@ -12,7 +12,7 @@ use sqlparser::ast::{
 use sqlparser::dialect::MySqlDialect;
 use sqlparser::parser::Parser;
 
-use super::Rewritten;
+use super::{Rewritten, rows};
 use crate::model::engine::Engine;
 use crate::sql::first_words;
 use crate::sql::lex::{self, Kind};
@@ -23,7 +23,9 @@ pub(super) fn rewrite(engine: Engine, statements: &[String]) -> Vec<Rewritten> {
         let changes_schema =
             first_words(engine, sql).next().is_some_and(|verb| ["create", "alter", "drop"].contains(&&*verb));
         match Parser::parse_sql(&MySqlDialect {}, sql) {
-            _ if !changes_schema => Rewritten::Same,
+            _ if !changes_schema => {
+                rows::of_all_rows(engine, sql, |name| new.contains(name)).unwrap_or(Rewritten::Same)
+            }
             Err(_) => unread(engine, sql),
             Ok(parsed) => match parsed.as_slice() {
                 [Statement::CreateTable(table)] => {

@@ -9,11 +9,12 @@ use sha2::{Digest as _, Sha256};
 use squawk_syntax::SourceFile;
 use squawk_syntax::ast::{self, AlterColumnOption, AlterTableAction, AstNode, Constraint, ConstraintOption, Stmt};
 
-use super::Rewritten;
+use super::{Rewritten, rows};
 use crate::model::engine::Engine;
 use crate::model::text::hex;
+use crate::sql::split;
 
-pub(super) fn rewrite(_: Engine, statements: &[String]) -> Vec<Rewritten> {
+pub(super) fn rewrite(engine: Engine, statements: &[String]) -> Vec<Rewritten> {
     let mut new = BTreeSet::new();
     let mut all = Vec::with_capacity(statements.len());
     for sql in statements {
@@ -24,9 +25,14 @@ pub(super) fn rewrite(_: Engine, statements: &[String]) -> Vec<Rewritten> {
         }
         let parsed: Vec<Stmt> = parse.tree().stmts().collect();
         new.extend(parsed.iter().filter_map(created_table));
+        let of_rows = |text: &str| rows::of_all_rows(engine, text, |name| new.contains(name));
         all.push(match parsed.as_slice() {
+            [Stmt::Update(_) | Stmt::Delete(_)] => of_rows(sql).unwrap_or(Rewritten::Same),
             [one] => statement(sql, one, &new).unwrap_or_else(|why| Rewritten::Kept(why.to_owned())),
             several if several.iter().any(|one| statement(sql, one, &new) != Ok(Rewritten::Same)) => {
+                Rewritten::Kept("it holds several statements".to_owned())
+            }
+            [_, ..] if split(engine, sql).iter().any(|piece| of_rows(piece.text).is_some()) => {
                 Rewritten::Kept("it holds several statements".to_owned())
             }
             _ => Rewritten::Same,

@@ -152,6 +152,7 @@ fn what_has_no_short_form_stays_and_says_why() {
         ("ALTER TABLE t SET UNLOGGED", "rewrites"),
         ("DO $$ BEGIN ALTER TABLE t ADD CONSTRAINT c CHECK (a > 0); END $$", "DO block"),
         ("CREATE INDEX i ON t (a); CREATE INDEX j ON t (b)", "several statements"),
+        ("INSERT INTO u VALUES (1); UPDATE t SET a = 1", "several statements"),
         ("ALTER TABLE t FROBNICATE", "parser"),
     ] {
         let found = reasons(Engine::Postgres, &[sql]);
@@ -172,7 +173,9 @@ fn what_is_short_already_stays_without_a_word() {
         "ALTER TABLE t ADD CONSTRAINT c CHECK (a > 0) NOT VALID",
         "ALTER TABLE t ADD CONSTRAINT u UNIQUE USING INDEX i",
         "ALTER TABLE t DROP COLUMN a",
-        "UPDATE t SET a = 1",
+        "UPDATE t SET a = 1 WHERE id = 3",
+        "UPDATE t SET a = 1 WHERE a IS NULL AND id = 3",
+        "DELETE FROM t WHERE a < 3",
     ] {
         assert_eq!(reasons(Engine::Postgres, &[sql]), "", "{sql}");
     }
@@ -182,6 +185,11 @@ fn what_is_short_already_stays_without_a_word() {
         "ALTER TABLE public.T ADD CONSTRAINT c CHECK (a > 0)",
     ];
     assert_eq!(reasons(Engine::Postgres, &new), "", "nobody uses a new table yet");
+    let filled =
+        ["CREATE TABLE t (a int)", "UPDATE T SET a = 1", "DELETE FROM s.t", "UPDATE t SET a = 1 WHERE a IS NULL"];
+    for engine in [Engine::Postgres, Engine::Mysql] {
+        assert_eq!(reasons(engine, &filled), "", "{engine}");
+    }
     assert_eq!(reasons(Engine::Mysql, &["CREATE TABLE `t` (a int)", "CREATE INDEX i ON t (a)"]), "");
 }
 
@@ -190,7 +198,7 @@ fn what_is_short_already_stays_without_a_word() {
 fn what_lint_says_of_online_is_true() {
     let all = crate::check::lint::rules::all();
     let said: Vec<_> = all.iter().filter(|rule| rule.instead.contains("--online")).collect();
-    assert_eq!(said.len(), 6);
+    assert_eq!(said.len(), 7);
     for rule in said {
         assert_ne!(sent(Engine::Postgres, &[rule.bad]), [rule.bad], "{}", rule.id);
     }
@@ -252,8 +260,70 @@ fn mysql_says_that_others_read_and_write_meanwhile() {
         let found = reasons(Engine::Mysql, &[sql]);
         assert!(found.starts_with("Some(1) ") && found.contains(why), "{sql}: {found}");
     }
-    for sql in ["ALTER TABLE t ADD COLUMN a int, ALGORITHM=INSTANT", "ALTER TABLE t RENAME TO u", "UPDATE t SET a = 1"]
-    {
+    for sql in [
+        "ALTER TABLE t ADD COLUMN a int, ALGORITHM=INSTANT",
+        "ALTER TABLE t RENAME TO u",
+        "UPDATE t SET a = 1 WHERE id IN (1, 2)",
+        "UPDATE t SET a = 1 LIMIT 9",
+        "DELETE FROM t LIMIT 9",
+    ] {
         assert_eq!(reasons(Engine::Mysql, &[sql]), "", "{sql}");
     }
+}
+
+#[test]
+fn a_backfill_is_done_in_batches() {
+    let fill = "-- why\nUPDATE t SET a = lower(b) WHERE a IS NULL";
+    for (engine, after) in [
+        (
+            Engine::Postgres,
+            "-- why\n/* fleet: batch */ UPDATE t SET a = lower(b) WHERE ((a IS NULL) AND (lower(b)) IS NOT NULL) AND \
+             ctid = ANY (ARRAY (SELECT ctid FROM t WHERE (a IS NULL) AND (lower(b)) IS NOT NULL LIMIT 5000))",
+        ),
+        (
+            Engine::Mysql,
+            "-- why\n/* fleet: batch */ UPDATE t SET a = lower(b) WHERE (a IS NULL) AND (lower(b)) IS NOT NULL LIMIT 5000",
+        ),
+    ] {
+        assert_eq!(sent(engine, &[fill]), [after], "{engine}");
+        let several = sent(engine, &["UPDATE t SET a = 1, b = 'x' WHERE c > 2 AND a IS NULL"]).concat();
+        assert!(several.starts_with("/* fleet: batch */ UPDATE t SET a = 1, b = 'x' WHERE "), "{several}");
+        assert!(several.contains("LIMIT 5000") && !several.contains("NOT NULL"), "{several}");
+        // A new column, its values, and NOT NULL: the usual three.
+        let usual = ["ALTER TABLE t ADD COLUMN a int", "UPDATE t SET a = 0 WHERE a IS NULL", "CREATE INDEX i ON t (a)"];
+        let script = online(&script(engine, &usual));
+        assert!(script.statements[1].starts_with("/* fleet: batch */ ") && script.is_online(), "{script:?}");
+        assert!(script.online.as_ref().unwrap().kept.is_empty() && !script.is_atomic());
+    }
+}
+
+#[test]
+fn a_change_of_all_rows_that_might_not_end_or_leave_rows_out_stays_and_says_so() {
+    for (sql, why) in [
+        ("UPDATE t SET a = 1", "nothing in it tells the rows that are done"),
+        ("UPDATE t SET a = 1 WHERE true", "nothing in it tells"),
+        ("UPDATE t SET a = a + 1 WHERE 1 = 1", "nothing in it tells"),
+        ("DELETE FROM t", "go together with one that refers to it"),
+        ("UPDATE t SET a = (SELECT max(x) FROM t) WHERE a IS NULL", "may differ between two batches"),
+        ("UPDATE t SET a = now() WHERE a IS NULL", "may differ between two batches"),
+        ("UPDATE t SET a = DEFAULT WHERE a IS NULL", "may differ between two batches"),
+        ("UPDATE t SET a = 1 WHERE a IS NULL AND EXISTS (SELECT 1 FROM u WHERE u.t = t.id)", "may differ"),
+        ("UPDATE t SET a = lower(b), c = 1 WHERE a IS NULL", "a row is left out"),
+        ("UPDATE t SET a = NULL, c = 1 WHERE a IS NULL", "a row is left out"),
+        ("UPDATE t SET a = 1 /* here */ WHERE a IS NULL", "comment"),
+        ("UPDATE t SET a = '\\' WHERE a IS NULL", "backslash"),
+        ("UPDATE t AS x SET a = 1 WHERE a IS NULL", "one table alone"),
+    ] {
+        for engine in [Engine::Postgres, Engine::Mysql] {
+            let found = reasons(engine, &[sql]);
+            let start = "Some(1) it changes all rows in one statement: ";
+            // A backslash ends no text on MySQL.
+            if !(engine == Engine::Mysql && why == "backslash") {
+                assert!(found.starts_with(start) && found.contains(why), "{engine} {sql}: {found}");
+            }
+        }
+    }
+    let batch = "/* fleet: batch */ UPDATE t SET a = a + 1 WHERE a IS NULL LIMIT 9";
+    assert_eq!(reasons(Engine::Mysql, &[batch]), "");
+    assert!(reasons(Engine::Sqlite, &["UPDATE t SET a = 1"]).starts_with("None the engine locks"));
 }

@@ -34,6 +34,7 @@ const SECTIONS: [&str; 14] = [
     "hooks",
     "check",
     "assertion",
+    "measure",
     "seed",
     "migrations",
     "wave",

@@ -110,6 +110,9 @@ pub(crate) struct Settings {
     /// The assertions of the file itself.
     #[serde(skip)]
     pub(crate) assertions: Vec<assertions::InFile>,
+    /// The measures of the file itself.
+    #[serde(skip)]
+    pub(crate) measures: Vec<assertions::InFile>,
     /// Patterns on differences of schemas that are of no interest.
     #[serde(skip)]
     pub(crate) check_ignore: Vec<String>,
@@ -371,7 +374,8 @@ pub(crate) fn read_settings(document: &Document<'_>, sources: Sources<'_>, draft
         backup_command: backup::read(document, drafts),
         hooks: hooks::read(document, sources.variables, drafts),
         verify: base("verify").join(settings.verify),
-        assertions: assertions::read(document, drafts),
+        assertions: assertions::read(document, "assertion", drafts),
+        measures: assertions::read(document, "measure", drafts),
         check_ignore: check::read(document, drafts),
         seed_rules: seed::read(document, sources.folder, drafts),
         scratch,

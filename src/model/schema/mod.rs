@@ -4,6 +4,7 @@
 
 mod adoption;
 mod catalog;
+mod note;
 mod reading;
 mod script;
 
@@ -11,5 +12,6 @@ pub(crate) use adoption::{AppliedSet, HistoryChange, VersionSchema};
 pub(crate) use catalog::{
     Catalog, NOTHING, ScriptEntry, ScriptKind, State, Unfinished, UnknownMigration, history_entry, name_of,
 };
+pub(crate) use note::MigrationNote;
 pub(crate) use reading::names_of;
 pub(crate) use script::{Direction, Execution, Kept, NativeReason, OnlineForm, Record, Script, Source};

@@ -97,21 +97,29 @@ impl PlanView<'_> {
             .indent(2)
     }
 
-    /// The SQL of each script, once for all tenants that are sent it.
-    pub(super) fn sql(&self, style: &Style) -> Vec<String> {
+    /// For each script the tenants that are sent it.
+    pub(super) fn recipients<'s>(&'s self) -> impl Fn(&Script) -> Vec<&'s TenantId> {
         let mut tenants: HashMap<(Engine, Option<Flavour>, bool, &str), Vec<&TenantId>> = HashMap::new();
         for row in self.rows() {
             for step in &row.steps {
                 tenants.entry((row.engine, row.flavour, row.online, step)).or_default().push(&row.tenant);
             }
         }
-        let of = |script: &Script| -> Option<String> {
+        move |script: &Script| {
             let forms = [false, true].into_iter().filter(|&online| is_form(script, online, self.scripts));
             let all = [None, Some(Flavour::MySql), Some(Flavour::MariaDb)];
             let flavours = || all.into_iter().filter(|of| script.flavour.is_none() || *of == script.flavour);
             let keys = forms.flat_map(|online| flavours().map(move |of| (of, online)));
             let tenants = keys.filter_map(|(of, online)| tenants.get(&(script.engine, of, online, &*script.migration)));
-            let tenants: Vec<&TenantId> = tenants.flatten().copied().collect();
+            tenants.flatten().copied().collect()
+        }
+    }
+
+    /// The SQL of each script, once for all tenants that are sent it.
+    pub(super) fn sql(&self, style: &Style) -> Vec<String> {
+        let recipients = self.recipients();
+        let of = |script: &Script| -> Option<String> {
+            let tenants = recipients(script);
             if tenants.is_empty() {
                 return None;
             }

@@ -85,6 +85,7 @@ pub(super) fn view<'a>(
         aside: &[],
         limits: &[],
         hooks: &[],
+        issues: &[],
         locks: &[],
         wires: &[],
         detail: Detail::Summary,

@@ -6,7 +6,9 @@ mod copying_alter;
 mod data_beside_lock;
 mod down_loses_data;
 mod drop_column;
+mod drop_function;
 mod drop_table;
+mod drop_view;
 mod exclusive_lock;
 mod foreign_key_copies;
 mod foreign_key_without_index;
@@ -14,6 +16,7 @@ mod implicit_commit;
 mod large_text_index;
 mod lock_tables;
 mod missing_way_down;
+mod narrowing_type;
 mod not_null;
 mod rename_column;
 mod rename_table;
@@ -21,6 +24,7 @@ mod required_column;
 mod squawk_rules;
 mod table_rebuild;
 mod unbatched_change;
+mod unbatched_copy;
 mod unused_suppression;
 
 use super::{Statement, Step};
@@ -96,7 +100,9 @@ pub(crate) fn all() -> Vec<Rule> {
         data_beside_lock::RULE,
         down_loses_data::RULE,
         drop_column::RULE,
+        drop_function::RULE,
         drop_table::RULE,
+        drop_view::RULE,
         exclusive_lock::RULE,
         foreign_key_copies::RULE,
         foreign_key_without_index::RULE,
@@ -104,12 +110,14 @@ pub(crate) fn all() -> Vec<Rule> {
         large_text_index::RULE,
         lock_tables::RULE,
         missing_way_down::RULE,
+        narrowing_type::RULE,
         not_null::RULE,
         rename_column::RULE,
         rename_table::RULE,
         required_column::RULE,
         table_rebuild::RULE,
         unbatched_change::RULE,
+        unbatched_copy::RULE,
         unused_suppression::RULE,
     ];
     let mut all: Vec<Rule> = own.into_iter().chain(squawk_rules::rules()).collect();

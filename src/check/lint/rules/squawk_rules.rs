@@ -16,7 +16,7 @@ const SHAPE: Scope = Scope { on_new_tables: true, on_the_way_down: false };
 const ALWAYS: Scope = Scope { on_new_tables: true, on_the_way_down: true };
 
 /// Rules of squawk that are not used, each with the reason.
-pub(crate) const LEFT_OUT: [(&str, &str); 11] = [
+pub(crate) const LEFT_OUT: [(&str, &str); 13] = [
     ("require-lock-timeout", "fleet sets `lock_timeout` around every migration"),
     ("require-statement-timeout", "fleet sets `statement_timeout` around every migration"),
     ("require-timeout-settings", "both of the above"),
@@ -25,6 +25,8 @@ pub(crate) const LEFT_OUT: [(&str, &str); 11] = [
     ("unused-ignore", "fleet tells its own suppressions that suppress nothing"),
     ("ban-drop-column", "fleet's own rule of that name is for all engines"),
     ("ban-drop-table", "fleet's own rule of that name is for all engines"),
+    ("ban-drop-view", "fleet's own rule of that name is for all engines"),
+    ("ban-drop-function", "fleet's own rule of that name is for all engines that have functions"),
     ("renaming-column", "fleet's own rule of that name is for all engines"),
     ("renaming-table", "fleet's own rule of that name is for all engines"),
     ("adding-required-field", "fleet's own rule of that name is for all engines"),

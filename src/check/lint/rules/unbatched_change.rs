@@ -1,4 +1,4 @@
-//! Rows are changed without a condition, all in one statement.
+//! All rows are changed in one statement: without a condition, or wherever a column has no value yet.
 
 use super::super::Statement;
 use super::{ALL, By, Rule, Step};
@@ -11,14 +11,15 @@ pub(super) const RULE: Rule = Rule {
     severity: Severity::Warning,
     why: "One UPDATE or DELETE of all rows locks them, and bloats the table or the undo log, until it ends; on a large tenant that is \
           minutes in which the program waits. Replicas wait as long.",
-    instead: "put it in a script of its own without a transaction, with a condition, a limit and `/* fleet: batch */` before it",
-    bad: "UPDATE orders SET region = 'eu'",
+    instead: "put it in a script of its own without a transaction, with a condition that ends (`WHERE region IS NULL`) and `-- fleet: batch=5000` \
+              before it; `--online` does so by itself on servers, where the text proves that it ends",
+    bad: "UPDATE orders SET region = 'eu' WHERE region IS NULL",
     good: "-- fleet: transaction=false\n/* fleet: batch */ UPDATE orders SET region = 'eu' WHERE id IN (SELECT id FROM orders WHERE region IS NULL LIMIT 5000)",
     by: By::Words(look),
 };
 
-/// The verb of a change that takes all rows; also within a `WITH`, where each change has a condition of its own.
-fn changes(s: &Statement<'_>) -> Option<String> {
+/// The verb of a change that takes all rows, and how it does; also within a `WITH`, where each change has a condition of its own.
+fn changes(s: &Statement<'_>) -> Option<(String, &'static str)> {
     let words = &s.words;
     let is_with = words.is(0, "with");
     let begins = (0..words.len()).filter(|&at| {
@@ -27,15 +28,36 @@ fn changes(s: &Statement<'_>) -> Option<String> {
             && (at == 0
                 || is_with && !words.is_after(at, "for") && !words.is_after(at, "on") && !words.is_after(at, "do"))
     });
-    let is_unbounded = |at: &usize| {
+    let unbounded = |at: usize| {
         let end = match at.checked_sub(1).filter(|&before| words.is_symbol(before, b'(')) {
             Some(open) => s.closing(open),
             None => words.len(),
         };
-        let bound = s.outside(*at..end).find(|&at| words.is(at, "where") || words.is(at, "limit"));
-        bound.is_none_or(|at| words.is(at, "where") && is_always(s, at + 1, end))
+        let bound = s.outside(at..end).find(|&at| words.is(at, "where") || words.is(at, "limit"));
+        let how = match bound {
+            None => "without a condition takes all rows",
+            Some(at) if words.is(at, "where") && is_always(s, at + 1, end) => "without a condition takes all rows",
+            Some(bound) if is_backfill(s, (at, bound), end) => "of what is NULL takes all such rows",
+            Some(_) => return None,
+        };
+        Some((words.word(at), how))
     };
-    begins.into_iter().find(is_unbounded).map(|at| words.word(at))
+    begins.into_iter().find_map(unbounded)
+}
+
+/// Whether an `UPDATE` sets a column wherever it is NULL, with no limit and no other value asked for.
+fn is_backfill(s: &Statement<'_>, (update, condition): (usize, usize), end: usize) -> bool {
+    let words = &s.words;
+    if !words.is(update, "update") || !words.is(condition, "where") || s.has_in(&(condition..end), &["limit"]) {
+        return false;
+    }
+    let asks_for = |at: usize| words.is_symbol(at, b'=') || words.is(at, "in") || words.is(at, "exists");
+    let sets = |column: &str| {
+        let is_set = |at: usize| words.is_symbol(at + 1, b'=') && words.name(at).as_deref() == Some(column);
+        s.outside(update..condition).any(is_set)
+    };
+    let is_empty = |at: usize| words.are(at + 1, &["is", "null"]) && words.name(at).is_some_and(|column| sets(&column));
+    !s.outside(condition..end).any(asks_for) && (condition..end).any(is_empty)
 }
 
 /// Whether a condition holds for every row: `true`, `1`, `1 = 1`.
@@ -50,9 +72,8 @@ fn is_always(s: &Statement<'_>, from: usize, end: usize) -> bool {
 
 fn look(step: &Step<'_>) -> Vec<(Option<usize>, String)> {
     step.each(|s| {
-        let verb = changes(s)?;
+        let (verb, how) = changes(s)?;
         let is_batch = directive(s.sql) == Some(Directive::Batch);
-        (!s.is_new && !is_batch)
-            .then(|| format!("{} without a condition takes all rows of {} at once", verb.to_uppercase(), s.table()))
+        (!s.is_new && !is_batch).then(|| format!("{} {how} of {} at once", verb.to_uppercase(), s.table()))
     })
 }

@@ -115,7 +115,7 @@ fn single_steps(engine: Engine) {
     tenants.finish();
 }
 
-/// `plan --sql --wire` says byte for byte what is sent: from nothing, by steps without a transaction, down, and natively.
+/// `plan --sql --wire` says byte for byte what is sent: from nothing, by steps without a transaction, and down.
 fn planned(engine: Engine) {
     let mut tenants = Tenants::new(engine);
     tenants.wired("from nothing", &["migrate", "--to", BEFORE_ALONE]);
@@ -125,9 +125,48 @@ fn planned(engine: Engine) {
     tenants.finish();
 }
 
+/// The same of online forms, of steps that share a transaction, and of fleet's own texts around Rust code.
+fn planned_otherwise(engine: Engine) {
+    let mut tenants = Tenants::new(engine);
+    tenants.wired("online", &["migrate", "--to", BEFORE_ALONE, "--online"]);
+    tenants.wired("online, without a transaction", &["migrate", "--steps", "1", "--online"]);
+    tenants.finish();
+    let mut tenants = Tenants::new(engine);
+    tenants.wired("natively", &["migrate", "--steps", "1", "--native"]);
+    tenants.wired("natively down", &["rollback", "--steps", "1", "--native"]);
+    tenants.wired("in one transaction", &["migrate", "--to", BEFORE_ALONE, "--transaction", "tenant"]);
+    tenants.wired("natively, without a transaction", &["migrate", "--steps", "1", "--native"]);
+    tenants.finish();
+}
+
 #[test]
 fn a_plan_says_what_sqlite_is_sent() {
     planned(Engine::Sqlite);
+}
+
+#[test]
+fn a_plan_in_other_forms_says_what_sqlite_is_sent() {
+    planned_otherwise(Engine::Sqlite);
+}
+
+#[test]
+fn a_plan_in_other_forms_says_what_postgres_is_sent() {
+    planned_otherwise(Engine::Postgres);
+}
+
+#[test]
+fn a_plan_in_other_forms_says_what_a_postgres_schema_is_sent() {
+    planned_otherwise(Engine::PostgresSchema);
+}
+
+#[test]
+fn a_plan_in_other_forms_says_what_mariadb_is_sent() {
+    planned_otherwise(Engine::Mariadb);
+}
+
+#[test]
+fn a_plan_in_other_forms_says_what_mysql_is_sent() {
+    planned_otherwise(Engine::Mysql);
 }
 
 #[test]

@@ -8,7 +8,7 @@ const TWO_STEPS: &str = "release a program that does without it first, and suppr
 const SEE_READERS: &str =
     "make sure that the program that still runs does not notice, and suppress this with that reason";
 
-pub(super) const RULES: [Rule; 38] = [
+pub(super) const RULES: [Rule; 36] = [
     row(
         "ban-drop-not-null",
         Info,
@@ -19,23 +19,6 @@ pub(super) const RULES: [Rule; 38] = [
             "ALTER TABLE users ALTER COLUMN mail DROP NOT NULL",
             "ALTER TABLE users ADD COLUMN other_mail text",
         ],
-    ),
-    row(
-        "ban-drop-view",
-        Warning,
-        READERS,
-        [
-            "A program that still runs may read it.",
-            TWO_STEPS,
-            "DROP VIEW totals",
-            "CREATE VIEW totals AS SELECT 1 AS n",
-        ],
-    ),
-    row(
-        "ban-drop-function",
-        Warning,
-        READERS,
-        ["A program that still runs may call it.", TWO_STEPS, "DROP FUNCTION f(int)", "SELECT 1"],
     ),
     row(
         "ban-drop-type",

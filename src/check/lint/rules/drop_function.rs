@@ -1,0 +1,42 @@
+//! A function or procedure is dropped that the program of later waves still calls.
+
+use super::super::Statement;
+use super::{By, Rule, Step};
+use crate::check::doctor::Severity;
+use crate::model::engine::EngineMap;
+
+pub(super) const RULE: Rule = Rule {
+    id: "ban-drop-function",
+    engines: EngineMap { sqlite: false, postgres: true, mysql: true },
+    severity: Severity::Warning,
+    why: "The version of the program that still runs on tenants of later waves, and on this one until it is replaced, may call it.",
+    instead: "release a program that does without it first, and suppress this with that reason",
+    bad: "DROP FUNCTION total_of",
+    good: "SELECT 1",
+    by: By::Words(look),
+};
+
+const KINDS: [&str; 3] = ["function", "procedure", "routine"];
+
+fn look(step: &Step<'_>) -> Vec<(Option<usize>, String)> {
+    step.each(|s| {
+        let is_drop = s.words.is(0, "drop") && KINDS.iter().any(|kind| s.words.is(1, kind));
+        if !step.is_up() || !is_drop {
+            return None;
+        }
+        let names = s.names_behind(s.skip(2, &["if", "exists"]));
+        let others = step.statements.iter().filter(|other| other.number != s.number);
+        let made: Vec<String> = others.filter_map(made).collect();
+        let lost: Vec<String> = names.into_iter().filter(|name| !made.contains(name)).collect();
+        let kind = s.words.word(1);
+        (!lost.is_empty())
+            .then(|| format!("drops the {kind} {}, which a program that still runs may call", lost.join(", ")))
+    })
+}
+
+/// The function that a statement makes.
+fn made(s: &Statement<'_>) -> Option<String> {
+    let kind = (1..s.words.len().min(14)).find(|&at| KINDS.iter().any(|kind| s.words.is(at, kind)))?;
+    let names = s.names_behind(s.skip(kind + 1, &["if", "not", "exists"]));
+    names.into_iter().next().filter(|_| s.words.is(0, "create"))
+}
