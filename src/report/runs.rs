@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::model::approval::Approval;
 use crate::model::event::Event;
-use crate::model::outcome::TenantRecord;
+use crate::model::outcome::{NotStarted, TenantRecord};
 use crate::model::run_summary::{AttemptRow, RunStatus, RunSummary};
 use crate::model::shared::RunnerRow;
 use crate::model::stats::Verdict;
@@ -43,6 +43,15 @@ impl Row<'_> {
         Some(summary::words(json::value(self.verdict()?).as_str()?))
     }
 
+    /// The verdict; that a run paused, which is not over for its operator; or its state.
+    fn result_text(&self) -> String {
+        match (self.run.stats.and_then(|stats| stats.stopped), self.run.waits()) {
+            (_, true) => "paused".to_owned(),
+            (Some(NotStarted::Paused), _) if self.run.gone_on => "paused, resumed later".to_owned(),
+            _ => self.verdict_text().unwrap_or_else(|| self.status.to_owned()),
+        }
+    }
+
     pub(super) fn tone(&self) -> Tone {
         match self.verdict() {
             Some(Verdict::AllAtTarget) => Tone::Good,
@@ -57,7 +66,7 @@ impl Row<'_> {
             "run": r.run, "direction": r.direction, "goal": r.goal,
             "started_at": label::moment(r.started_at_ms), "started_at_ms": r.started_at_ms,
             "finished_at": r.finished_at_ms.map(label::moment), "finished_at_ms": r.finished_at_ms,
-            "status": self.status, "verdict": self.verdict(),
+            "status": self.status, "result": <&str>::from(r.result()), "verdict": self.verdict(),
             "selected": r.selected, "at_target": r.counts.at_target(), "failures": r.counts.failures(),
             "outstanding": r.outstanding(), "resumes": r.resumes,
             "started_by": r.started_by, "selection": r.selection,
@@ -95,9 +104,7 @@ fn sheet(rows: &[Row<'_>]) -> Sheet {
         .column(Column::new("Started").expendable(1), |row| label::moment(row.run.started_at_ms))
         .column(Column::screen("Took").right().expendable(5), |row| Cell::maybe(row.run.elapsed().map(took)))
         .column(Column::new("Goal").at_least(14).expendable(3), |row| row.goal())
-        .column("Result", |row| {
-            Cell::from(row.verdict_text().unwrap_or_else(|| row.status.to_owned())).tone(row.tone())
-        })
+        .column("Result", |row| Cell::from(row.result_text()).tone(row.tone()))
         .column(Column::screen("OK").right().expendable(2), |row| {
             format!("{}/{}", row.run.counts.at_target(), row.run.selected)
         })

@@ -34,6 +34,7 @@ pub(super) fn run(n: u128, finished: bool) -> RunSummary {
         stats: Some(stats),
         selected: 300,
         counts: stats,
+        gone_on: false,
         resumes: (n == 2).then(|| Uuid::from_u128(1)),
         started_by: StartedBy::default(),
         selection: Vec::new(),
