@@ -32,6 +32,7 @@ mod new;
 mod next;
 mod origin;
 mod output;
+mod pace;
 mod plan_files;
 mod previous_run;
 mod probe;

@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 
 use super::args::RunOutput;
 use super::exit::{self, CliError};
+use super::pace::{Pace, usual_pace};
 use super::setup::Program;
 use super::signals::Signals;
 use super::terminal::{self, Terminal};
@@ -25,17 +26,17 @@ use crate::inputs::select::Selection;
 use crate::ledger::{Ledger, LedgerError, Location, Recorder};
 use crate::model::clock::now_ms;
 use crate::model::engine::Variant;
-use crate::model::event::{Event, RunHeader};
+use crate::model::event::Event;
 use crate::model::gate::GateRecord;
 use crate::model::outcome::{NotStarted, Standing, TenantRecord};
 use crate::model::plan::Target;
-use crate::model::run_summary::{RunFilter, RunStatus, RunSummary};
+use crate::model::run_summary::RunStatus;
 use crate::model::schema::Script;
 use crate::model::sink::{EventSink, FanOut, SinkLost};
 use crate::model::stats::RunStats;
 use crate::model::tenant::{Address, Tenant};
 use crate::model::undo::Undoing;
-use crate::policy::StopCause;
+use crate::policy::{Rate, StopCause};
 use crate::report::live::{self, Live};
 use crate::report::outcome::{OutcomeView, Page};
 use crate::report::{Format, Style, clean, first};
@@ -185,7 +186,7 @@ pub(super) async fn conduct(
         Some(stream) => stream,
         none => none.insert(JsonLines::open(program.terminal, stage.output)?),
     };
-    let usual = usual_pace(&ledger, &plan.header).await;
+    let pace = Pace { usual: usual_pace(&ledger, &plan.header).await, interval: plan.pacing.rate.map(Rate::interval) };
     let mut recorder = ledger.recorder();
     // Dying before this: no tenant was touched and nothing is recorded. Dying after: the run is there to be resumed.
     let approved: Vec<GateRecord> = plan.open_gates.iter().filter_map(OpenGate::approval).collect();
@@ -199,7 +200,7 @@ pub(super) async fn conduct(
     let plan = Arc::new(RunPlan { timings: stage.output.timings, gatekeeper, ..plan });
     let (sender, receiver) = mpsc::channel(1_024);
     let running = tokio::spawn(run::execute(plan.clone(), program.door(set), cancel.clone(), sender));
-    let (mut records, mut view) = (Records::default(), LiveView::new(program.terminal, begun, usual));
+    let (mut records, mut view) = (Records::default(), LiveView::new(program.terminal, begun, pace));
     let mut to_ledger = &recorder;
     // The ledger comes first: what is shown has been handed to it.
     let mut sinks = FanOut::default().and(&mut to_ledger).and(&mut records).and(stream).and(&mut view);
@@ -276,18 +277,6 @@ fn next_of(program: &Program, ended: &mut Ended, undone: Option<&Undone>) -> (ne
         ended.stats.stopped = Some(NotStarted::Ledger);
     }
     (next, cause)
-}
-
-/// The time for a tenant in the last run of this kind, if the ledger has one of late.
-pub(super) async fn usual_pace(ledger: &Ledger, header: &RunHeader) -> Option<Duration> {
-    const LATE: usize = 20;
-    let kind = std::mem::discriminant(&header.kind);
-    let is_alike = |run: &RunSummary| {
-        run.run != header.run && run.direction == header.direction && std::mem::discriminant(&run.kind) == kind
-    };
-    // No measure is no reason not to run.
-    let runs = ledger.runs_of(&RunFilter::default(), LATE).await.unwrap_or_default();
-    runs.iter().filter(|run| is_alike(run)).find_map(RunSummary::pace)
 }
 
 fn write_reports(output: &RunOutput, page: &Page<'_>) -> Vec<Result<(), CliError>> {
@@ -445,7 +434,7 @@ pub(super) struct LiveView {
 }
 
 impl LiveView {
-    pub(super) fn new(terminal: Terminal, begun: Instant, usual: Option<Duration>) -> Self {
+    pub(super) fn new(terminal: Terminal, begun: Instant, pace: Pace) -> Self {
         let bar = terminal.live.then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
             let template = "{bar:24} {msg}";
@@ -460,7 +449,7 @@ impl LiveView {
         });
         terminal::set_bar(bar.clone());
         let silent = bar.as_ref().and_then(|_| terminal::SilentInterrupt::new());
-        let live = Live::new(terminal.err).expecting(usual);
+        let live = Live::new(terminal.err).expecting(pace.usual).paced(pace.interval);
         LiveView { terminal, live, bar, _silent: silent, begun, spoke: begun }
     }
 
