@@ -157,7 +157,8 @@ pub(super) async fn drive(
     let mut is_told = true;
     let shown = [stage.stream.take().map_or(Ok(()), JsonLines::end), show(program, output, &view)];
     let (events, ended_at_ms) = (&ended.events, &ended.ended_at_ms);
-    let page = Page { outcome: view, events, ended_at_ms, status: RunStatus::Finished };
+    let status = RunStatus::Finished;
+    let page = Page { outcome: view, events, ended_at_ms, status, approvals: &[], heirs: &[] };
     let metrics = metrics::write(program, output.metrics_file.as_deref(), None).await;
     for result in write_reports(output, &page).into_iter().chain(shown).chain([metrics]) {
         if let Err(error) = result {

@@ -159,8 +159,8 @@ impl RunView<'_> {
 
     /// The run as a page for a browser.
     pub(super) fn page_of(&self) -> Page<'_> {
-        let &RunView { outcome, events, ended_at_ms, .. } = self;
-        Page { outcome, events, ended_at_ms, status: self.run.status() }
+        let &RunView { outcome, events, ended_at_ms, approvals, heirs, .. } = self;
+        Page { outcome, events, ended_at_ms, status: self.run.status(), approvals, heirs }
     }
 
     fn waves(&self) -> Vec<WaveRow<'_>> {
@@ -189,22 +189,11 @@ impl RunView<'_> {
             ("started by", if by.host.is_empty() { String::new() } else { started_by }),
             ("command", by.command.clone()),
         ];
-        let heir = |heir: &RunSummary| {
-            let verdict = heir.finished_at_ms.and(heir.stats).map(|stats| json::value(stats.verdict()));
-            let status = verdict.as_ref().and_then(Value::as_str).unwrap_or(heir.status().into());
-            let by = &heir.started_by;
-            let by = if by.host.is_empty() { String::new() } else { format!(", by {} on {}", by.user, by.host) };
-            let text = format!("{}{by}: {}", heir.run, summary::words(status));
-            ("resumed by", format!("{} {text}", label::moment(heir.started_at_ms)))
-        };
         let settled = group_by(self.settled, |(_, run)| **run).into_iter();
         let settled = settled.map(|(run, tenants)| {
             ("settled", format!("{} since then, by run {run}", label::count(tenants.len(), "tenant")))
         });
-        let approved = self.approvals.iter().map(|of| {
-            let at = label::moment(of.at_ms);
-            ("approved", format!("{at} by {}, recorded by {} on {}", clean(&of.by), of.origin.user, of.origin.host))
-        });
+        let approved = self.approvals.iter().map(|of| ("approved", approved(of)));
         let done: HashSet<usize> = self.outcome.records.iter().map(|record| record.index).collect();
         let durations = Durations::of(self.outcome.records);
         let events = self.events.iter().filter_map(|(at_ms, event)| {
@@ -227,7 +216,11 @@ impl RunView<'_> {
         });
         let head = head.into_iter().filter(|(_, value)| !value.is_empty());
         let head = head.chain(self.runners());
-        let lines = head.chain(self.heirs.iter().map(heir)).chain(settled).chain(approved).chain(events);
+        let lines = head
+            .chain(self.heirs.iter().map(|run| ("resumed by", heir(run))))
+            .chain(settled)
+            .chain(approved)
+            .chain(events);
         let row = |(name, value): (_, String)| [Cell::fixed(name).tone(Tone::Dim), value.into()];
         let sheet = Sheet::new([Column::new(""), Column::new("").at_least(20).whole()]).rows(lines.map(row));
         let waves = waves::sheet(&self.waves()).table(style);
@@ -332,8 +325,23 @@ impl RunView<'_> {
     }
 }
 
+/// When a plan was approved, by whom, and who recorded it.
+pub(super) fn approved(of: &Approval) -> String {
+    let at = label::moment(of.at_ms);
+    format!("{at} by {}, recorded by {} on {}", clean(&of.by), of.origin.user, of.origin.host)
+}
+
+/// A run that resumed another one: when, which, by whom, and its verdict.
+pub(super) fn heir(heir: &RunSummary) -> String {
+    let verdict = heir.finished_at_ms.and(heir.stats).map(|stats| json::value(stats.verdict()));
+    let status = verdict.as_ref().and_then(Value::as_str).unwrap_or(heir.status().into());
+    let by = &heir.started_by;
+    let by = if by.host.is_empty() { String::new() } else { format!(", by {} on {}", by.user, by.host) };
+    format!("{} {}{by}: {}", label::moment(heir.started_at_ms), heir.run, summary::words(status))
+}
+
 /// A recorded event in words: its kind, and the rest.
-fn moment_of_run(event: &Event) -> (&'static str, String) {
+pub(super) fn moment_of_run(event: &Event) -> (&'static str, String) {
     match event {
         Event::GateStarted { wave, soak_ms, checks } => {
             ("gate", format!("behind wave {wave}: {}", live::gate_text(*soak_ms, checks)))

@@ -59,7 +59,7 @@ impl OutcomeView<'_> {
     /// The page without the times of anything.
     fn page(&self) -> String {
         let (events, ended_at_ms, status) = (&[], &HashMap::new(), RunStatus::Finished);
-        Page { outcome: *self, events, ended_at_ms, status }.render()
+        Page { outcome: *self, events, ended_at_ms, status, approvals: &[], heirs: &[] }.render()
     }
 
     /// The JSON document as a value, without its version.
