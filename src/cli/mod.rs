@@ -22,6 +22,7 @@ mod history;
 mod hold;
 mod init;
 mod inspect;
+mod late;
 mod lint;
 mod locks;
 mod log;

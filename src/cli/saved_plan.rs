@@ -303,7 +303,7 @@ pub(super) async fn intent(
         let text = format!("{} is a plan that goes {}; use: ", file.display(), saved.direction);
         return Err(CliError::Usage(text + &program.command(&format!("{verb} --plan {named}"))));
     }
-    let late = args.late_joiners;
+    let late = args.late_joiners.unwrap_or_default();
     if late == LateJoiners::Migrate && program.settings().require_approval {
         let text = "--late-joiners migrate takes tenants that nobody has approved, and the tenant file says require_approval; \
                     leave them out with --late-joiners report, or save and approve a new plan";
@@ -364,7 +364,8 @@ async fn made_again(program: &Program, set: &Arc<MigrationSet>, saved: &SavedPla
         let undo = Undo { run: &run.to_string(), waves: None, filter: &selection.filter };
         return rollback_run::intent(program, set, undo).await;
     }
-    Ok(Intent::migrate(goal, program.select(&selection).await?))
+    let joins = Some(selection.filter.clone());
+    Ok(Intent { joins, ..Intent::migrate(goal, program.select(&selection).await?) })
 }
 
 /// More runs than anybody starts between an approval and its use.

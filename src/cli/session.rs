@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 
 use super::args::RunOutput;
 use super::exit::{self, CliError};
+use super::late::{self, Joined, Late};
 use super::pace::{Pace, usual_pace};
 use super::setup::Program;
 use super::signals::Signals;
@@ -94,6 +95,8 @@ pub(super) struct Stage<'a> {
     pub(super) stream: Option<JsonLines>,
     /// `None`: signals are listened to from the beginning of the run on.
     pub(super) stop: Option<(Cancel, Signals)>,
+    /// The tenants that are looked for at the end of the next run.
+    pub(super) late: Option<Late>,
 }
 
 /// A run that has come to its end.
@@ -110,6 +113,8 @@ pub(super) struct Ended {
     /// The error by which its ledger was lost.
     pub(super) lost: Option<LedgerError>,
     terminated: bool,
+    /// The tenants that came into the fleet while it went on.
+    joined: Option<Joined>,
 }
 
 impl Ended {
@@ -144,23 +149,27 @@ impl Ended {
 pub(super) async fn drive(
     program: &Program,
     set: &Arc<MigrationSet>,
-    plan: RunPlan,
+    (plan, late): (RunPlan, Option<Late>),
     output: &RunOutput,
 ) -> Result<u8, CliError> {
-    let mut stage = Stage { output, stream: None, stop: None };
+    let mut stage = Stage { output, stream: None, stop: None, late };
     let mut ended = conduct(program, set, plan, &mut stage).await?;
     let undone = undo_wave::behind(program, set, &ended, &mut stage).await;
     let told = told(program, &mut ended, undone.as_ref()).await;
+    let joined = ended.joined.take();
     let view = ended.view(&told);
     let code = undone.as_ref().map_or(ended.code(), |undone| undone.code(ended.code()));
     // The run is over regardless of its reports: a failed report is an error and hides no failure of the run.
     let mut is_told = true;
-    let shown = [stage.stream.take().map_or(Ok(()), JsonLines::end), show(program, output, &view)];
+    let shown = show(program, output, &view);
     let (events, ended_at_ms) = (&ended.events, &ended.ended_at_ms);
     let status = RunStatus::Finished;
     let page = Page { outcome: view, events, ended_at_ms, status, approvals: &[], heirs: &[] };
+    let reports = write_reports(output, &page);
+    let code = late::behind(set, joined, (ended.plan.pacing.deadline, &mut stage)).await.unwrap_or(code);
+    let streamed = stage.stream.take().map_or(Ok(()), JsonLines::end);
     let metrics = metrics::write(program, output.metrics_file.as_deref(), None).await;
-    for result in write_reports(output, &page).into_iter().chain(shown).chain([metrics]) {
+    for result in reports.into_iter().chain([streamed, shown, metrics]) {
         if let Err(error) = result {
             let command = program.command(&format!("runs show {}", ended.plan.header.run));
             program.terminal.tell(&format!("error: {error}; the run itself is over and recorded, see: {command}"));
@@ -205,7 +214,18 @@ pub(super) async fn conduct(
     let mut to_ledger = &recorder;
     // The ledger comes first: what is shown has been handed to it.
     let mut sinks = FanOut::default().and(&mut to_ledger).and(&mut records).and(stream).and(&mut view);
-    deliver(receiver, &mut sinks, &recorder, &cancel).await;
+    let end = deliver(receiver, &mut sinks, &recorder, &cancel).await;
+    let joined = match (stage.late.take(), &end) {
+        (Some(late), Some(stats)) => late.look(program, set, (stats, &cancel)).await,
+        _ => None,
+    };
+    let left = joined.as_ref().map_or(0, Joined::left);
+    let told =
+        joined.iter().map(Joined::event).chain(end.map(|stats| Event::RunFinished { stats: with_left(stats, left) }));
+    for event in told {
+        // A ledger that is lost by now is told behind the run.
+        let _ = sinks.take(&event, now_ms()).await;
+    }
     drop(sinks);
     drop(view);
     let Records { events, ended_at_ms, gate, .. } = &mut records;
@@ -213,10 +233,16 @@ pub(super) async fn conduct(
     let records = records.in_plan_order();
     let elapsed = begun.elapsed();
     let stats = running.await.map_err(|e| CliError::CanNotStart(format!("the run ended unexpectedly: {e}")))?;
+    let stats = with_left(stats, left);
     let lost = recorder.finish().await.err();
     ledger.close().await;
     let terminated = signals.terminated();
-    Ok(Ended { plan, records, events, ended_at_ms, gate, stats, elapsed, lost, terminated })
+    Ok(Ended { plan, records, events, ended_at_ms, gate, stats, elapsed, lost, terminated, joined })
+}
+
+/// The counts of a run that has left tenants out which came while it went on.
+fn with_left(stats: RunStats, left: usize) -> RunStats {
+    RunStats { held_back: stats.held_back + left, ..stats }
 }
 
 /// The words on a run that has come to its end.
@@ -312,9 +338,14 @@ async fn needed_scripts(plan: &RunPlan, records: &[TenantRecord]) -> Vec<Script>
     scripts
 }
 
-/// Hands the events of a run to the sinks until the dispatcher is done.
-async fn deliver(mut events: mpsc::Receiver<Event>, sinks: &mut FanOut<'_>, recorder: &Recorder, cancel: &Cancel) {
-    let lost = recorder.lost();
+/// Hands the events of a run to the sinks until the dispatcher is done, all but the last: its counts are returned.
+async fn deliver(
+    mut events: mpsc::Receiver<Event>,
+    sinks: &mut FanOut<'_>,
+    recorder: &Recorder,
+    cancel: &Cancel,
+) -> Option<RunStats> {
+    let (lost, mut end) = (recorder.lost(), None);
     let mut tick = tokio::time::interval(REDRAW);
     tick.tick().await;
     loop {
@@ -330,7 +361,11 @@ async fn deliver(mut events: mpsc::Receiver<Event>, sinks: &mut FanOut<'_>, reco
                 continue;
             }
         };
-        let Some(event) = event else { break };
+        let Some(event) = event else { return end };
+        if let Event::RunFinished { stats } = event {
+            end = Some(stats);
+            continue;
+        }
         if sinks.take(&event, now_ms()).await.is_err() {
             cancel.drain(NotStarted::Ledger);
         }

@@ -1,16 +1,21 @@
 //! Notes on the waves of a plan: their gates, and the kinds of tenants that a stratified one has none of.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 
 use super::inspect::Planning;
+use super::setup::Program;
+use super::start::Intent;
+use super::strata;
+use crate::compile::MigrationSet;
 use crate::model::engine::Flavour;
 use crate::model::observation::Observation;
 use crate::model::schema::Direction;
-use crate::model::tenant::TenantId;
-use crate::report::count;
+use crate::model::tenant::{Tenant, TenantId};
 use crate::report::plan::WaveNote;
+use crate::report::{clean, count};
 
 /// The notes on each wave of the selection, whose tenants were read in this order.
 pub(super) fn of(planning: &Planning<'_>, observations: &[Observation]) -> Vec<WaveNote> {
@@ -33,6 +38,32 @@ pub(super) fn of(planning: &Planning<'_>, observations: &[Observation]) -> Vec<W
             }
         })
         .collect()
+}
+
+/// Tells, and notes for the run, the kinds of tenants that the stratified waves of a migration that begins have none of. Reads
+/// the tenants for it, once for the whole command.
+pub(super) async fn tell_uncovered(program: &Program, set: &Arc<MigrationSet>, intent: &mut Intent) {
+    let Some(goal) = intent.kind.goal().filter(|goal| goal.direction == Direction::Up) else { return };
+    let is_stratified =
+        |name: &str| program.registry.waves.iter().any(|rule| rule.name == name && rule.members.stratified);
+    // One that is resumed has the waves of its run, which told it.
+    if intent.resumes.is_some() || intent.selection.waves.iter().all(|wave| !is_stratified(&wave.name)) {
+        return;
+    }
+    strata::read(program, set, intent).await;
+    let planning = intent.planning(program, set, &goal);
+    let seen = |tenant: &Arc<Tenant>| intent.seen.get(&tenant.id).cloned();
+    let observations: Vec<Observation> = intent.selection.tenants().filter_map(seen).collect();
+    let notes = of(&planning, &observations).into_iter().filter(|note| !note.uncovered.is_empty());
+    let uncovered: Vec<(String, Vec<String>)> = notes.map(|note| (note.wave, note.uncovered)).collect();
+    for (wave, kinds) in &uncovered {
+        program.terminal.warn(&format!(
+            "wave {} is stratified and has none of {}",
+            clean(wave),
+            clean(&kinds.join("; "))
+        ));
+    }
+    intent.uncovered = uncovered;
 }
 
 /// The engines, flavours, servers and start versions of later tenants that none of those before them has.

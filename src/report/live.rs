@@ -182,8 +182,8 @@ impl Live {
                 let what = format!("{of} waits until {opens}: its window is {}", clean(window));
                 Some(self.style.paint(Tone::Warning, what))
             }
-            // The command has told them before the run.
-            Event::LeftOut { .. } => None,
+            // The command tells them itself.
+            Event::LeftOut { .. } | Event::Uncovered { .. } | Event::LateJoiners { .. } => None,
             Event::Cancelling { in_flight } => {
                 Some(self.style.paint(Tone::Bad, format!("cancelling {in_flight} in flight")))
             }
@@ -366,6 +366,13 @@ pub(super) fn gate_text(soak_ms: u64, checks: &[String]) -> String {
     let soak = (soak_ms > 0).then(|| format!("soak {}", humantime::format_duration(Duration::from_millis(soak_ms))));
     let parts: Vec<String> = soak.into_iter().chain(checks.iter().map(|check| clean(check))).collect();
     if parts.is_empty() { "waits for a person".to_owned() } else { parts.join(", ") }
+}
+
+/// Tenants that came into the fleet while a run went on.
+pub(super) fn late_joiners(tenants: &[TenantId], are_taken: bool) -> String {
+    let end = if are_taken { "migrated behind it by a run of its own" } else { "not migrated" };
+    let names = label::names(tenants.iter(), 200, &Style::FILE);
+    format!("{} came into the fleet during the run, {end}: {names}", label::count(tenants.len(), "tenant"))
 }
 
 /// The end of a gate, with its values: `passed: http https://shop.example/health: 200`.

@@ -368,6 +368,8 @@ pub(super) fn moment_of_run(event: &Event) -> (&'static str, String) {
             let each = tenants.iter().map(|(id, why)| format!("{id} ({why})"));
             ("left out", format!("in quarantine: {}", each.collect::<Vec<_>>().join(", ")))
         }
+        Event::Uncovered { wave, kinds } => ("not covered", format!("wave {wave} has none of {}", kinds.join("; "))),
+        Event::LateJoiners { tenants, are_taken } => ("late joiners", live::late_joiners(tenants, *are_taken)),
         Event::Draining { in_flight, .. } => ("stop", format!("nothing new was started; {in_flight} in flight")),
         Event::Cancelling { in_flight } => ("stop", format!("{in_flight} in flight were cancelled")),
         other => ("event", live::jsonl(other)),

@@ -132,6 +132,7 @@ pub(crate) async fn plan_of(
         freezes: Default::default(),
         quarantined: Vec::new(),
         timeouts: Timeouts::default(),
+        uncovered: Vec::new(),
         limits: Default::default(),
         kill_blockers: None,
         timings: false,

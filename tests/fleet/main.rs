@@ -29,6 +29,7 @@ mod hostile;
 mod hostile_ledger;
 mod interrupted;
 mod killed;
+mod late_joiners;
 mod ledger;
 mod linting;
 mod locks;

@@ -16,6 +16,7 @@ use crate::model::hook::HookPoint;
 use crate::model::outcome::{NotStarted, Outcome, StoppedAt, TenantRecord};
 use crate::model::run_summary::{RunStatus, RunSummary};
 use crate::model::started_by::StartedBy;
+use crate::model::tenant::TenantId;
 use crate::report::Format;
 use crate::report::outcome::{OutcomeView, Page};
 use crate::report::style::clean;
@@ -83,6 +84,8 @@ fn between() -> Vec<Event> {
             window: "22:00-04:00 UTC".to_owned(),
             opens_at_ms: BEGAN_MS,
         },
+        Event::Uncovered { wave: wave(), kinds: vec!["server db9 (1 tenant, the first late-79)".to_owned()] },
+        Event::LateJoiners { tenants: vec![TenantId::from("newcomer")], are_taken: false },
     ]
 }
 
@@ -161,6 +164,8 @@ fn a_page_needs_nothing_and_has_everything() {
         "rollback due",
         "the gate of an earlier wave failed",
         "outside window server db7 of wave rest waited for 22:00-04:00 UTC, which opens 2026-11-20T10:15:02Z",
+        "it has none of server db9",
+        "1 tenant came into the fleet during the run, not migrated: newcomer",
     ] {
         assert!(texts.contains(words), "no {words:?} in:\n{texts}");
     }

@@ -139,6 +139,8 @@ fn spans(events: &[(i64, Event)]) -> Vec<Span> {
                     Some(format!("in quarantine: {}", label::names(tenants.keys(), 200, &Style::FILE)))
                 }
                 Event::HookFinished { .. } | Event::OutsideWindow { .. } => Some(runs::moment_of_run(event).1),
+                Event::Uncovered { kinds, .. } => Some(format!("it has none of {}", kinds.join("; "))),
+                Event::LateJoiners { tenants, are_taken } => Some(live::late_joiners(tenants, *are_taken)),
                 Event::RollbackDue { reason, .. }
                 | Event::WaveClosed { reason, .. }
                 | Event::Draining { reason, .. } => Some(text::why_not_started(*reason, None)),
