@@ -45,10 +45,10 @@ fn percent_and_count_take_the_tenants_that_they_always_took() {
     assert_eq!(members("percent = 1\ntenants = [\"lite-009\"]"), ["005", "009"]);
 }
 
-/// A tenant is at work from its first attempt to its outcome.
+/// A tenant is at work from its first attempt to its outcome. A failure budget of none would hold them back by itself.
 #[test]
 fn a_wave_with_a_concurrency_of_one_takes_one_tenant_after_another() {
-    let waves = "[[wave]]\nname = \"slow\"\ntenants = [\"lite-00[0-3]\", \"pg-000\", \"my-000\"]\nconcurrency = 1\n";
+    let waves = "[[wave]]\nname = \"slow\"\ntenants = [\"lite-00[0-3]\", \"pg-000\", \"my-000\"]\nconcurrency = 1\nmax_failures = \"unlimited\"\n";
     let fleet = Fleet::new().head(waves).sqlite(10).postgres(1).mariadb(1);
     let ran = fleet.run(&["migrate", "--yes", "--concurrency", "8", "--format", "jsonl"]).exits(0);
     let (mut at_work, mut most, mut slow) = (Vec::new(), HashMap::new(), Vec::new());
