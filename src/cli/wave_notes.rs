@@ -10,6 +10,7 @@ use super::setup::Program;
 use super::start::Intent;
 use super::strata;
 use crate::compile::MigrationSet;
+use crate::model::clock::now_ms;
 use crate::model::engine::Flavour;
 use crate::model::observation::Observation;
 use crate::model::schema::Direction;
@@ -21,7 +22,7 @@ use crate::report::{clean, count};
 pub(super) fn of(planning: &Planning<'_>, observations: &[Observation]) -> Vec<WaveNote> {
     let rules = &planning.program.registry.waves;
     let is_up = planning.goal.direction == Direction::Up;
-    let mut end = 0;
+    let (mut end, now_ms) = (0, now_ms());
     let waves = planning.selection.waves.iter();
     waves
         .map(|wave| {
@@ -33,6 +34,7 @@ pub(super) fn of(planning: &Planning<'_>, observations: &[Observation]) -> Vec<W
                 wave: wave.name.clone(),
                 waits_for: rule.and_then(|rule| rule.depends_on.clone()).filter(|_| is_up),
                 gate: wave.gate.clone().filter(|_| is_up),
+                window: wave.window.as_ref().map(|window| (window.to_string(), window.opens_at(now_ms))),
                 sizes: wave.tenants.iter().map(|tenant| tenant.id.clone()).zip(wave.sizes.iter().copied()).collect(),
                 uncovered: if is_stratified { uncovered(seen, later, planning.flavours) } else { Vec::new() },
             }

@@ -132,6 +132,11 @@ fn a_wave_outside_of_its_window_is_left_and_gone_on_with_when_it_is_open() {
     };
     let closed = window(12);
     let mut fleet = Fleet::new().head(&head(&closed)).sqlite(2).postgres(1);
+    let told = format!("window: {closed}, closed until ");
+    fleet.run(&["plan"]).exits(0).shows(&["Wave night (1 tenant)", &told]);
+    let plan = fleet.run(&["plan", "--format", "json"]).exits(0).json();
+    assert_eq!(plan["waves"][1]["window"], *closed, "{:#}", plan["waves"][1]);
+    assert!(plan["waves"][1]["opens_at_ms"].is_i64() && plan["waves"][0]["window"].is_null(), "{:#}", plan["waves"]);
     // The flag is the fleet's window: that of a wave stays.
     let ended = run(&fleet, &["migrate", "--yes", "--window", "always"], 5);
     let told = ["lite-000", "pg-000", "lite-001"].map(|id| {
