@@ -2,7 +2,7 @@
 //!
 //! The ledger comes first: what is shown has been handed to it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -163,8 +163,8 @@ pub(super) async fn drive(
     let mut is_told = true;
     let shown = show(program, output, &view);
     let (events, ended_at_ms) = (&ended.events, &ended.ended_at_ms);
-    let status = RunStatus::Finished;
-    let page = Page { outcome: view, events, ended_at_ms, status, approvals: &[], heirs: &[] };
+    let (status, approvers) = (RunStatus::Finished, &BTreeMap::new());
+    let page = Page { outcome: view, events, ended_at_ms, status, approvals: &[], heirs: &[], approvers };
     let reports = write_reports(output, &page);
     let code = late::behind(set, joined, (ended.plan.pacing.deadline, &mut stage)).await.unwrap_or(code);
     let streamed = stage.stream.take().map_or(Ok(()), JsonLines::end);

@@ -132,6 +132,8 @@ pub(crate) struct RunView<'a> {
     pub(crate) ended_at_ms: &'a HashMap<usize, i64>,
     /// The runs that resumed it, oldest first.
     pub(crate) heirs: &'a [RunSummary],
+    /// By these runs, who approved that they went on.
+    pub(crate) approvers: &'a BTreeMap<Uuid, String>,
     /// The tenants that it left and a later run has settled.
     pub(crate) settled: &'a BTreeMap<TenantId, Uuid>,
     /// The runners that took part, in the order in which they came.
@@ -159,8 +161,8 @@ impl RunView<'_> {
 
     /// The run as a page for a browser.
     pub(super) fn page_of(&self) -> Page<'_> {
-        let &RunView { outcome, events, ended_at_ms, approvals, heirs, .. } = self;
-        Page { outcome, events, ended_at_ms, status: self.run.status(), approvals, heirs }
+        let &RunView { outcome, events, ended_at_ms, approvals, heirs, approvers, .. } = self;
+        Page { outcome, events, ended_at_ms, status: self.run.status(), approvals, heirs, approvers }
     }
 
     fn waves(&self) -> Vec<WaveRow<'_>> {
@@ -217,7 +219,7 @@ impl RunView<'_> {
         let head = head.into_iter().filter(|(_, value)| !value.is_empty());
         let head = head.chain(self.runners());
         let lines = head
-            .chain(self.heirs.iter().map(|run| ("resumed by", heir(run))))
+            .chain(self.heirs.iter().map(|run| ("resumed by", heir(run, self.approvers))))
             .chain(settled)
             .chain(approved)
             .chain(events);
@@ -331,13 +333,14 @@ pub(super) fn approved(of: &Approval) -> String {
     format!("{at} by {}, recorded by {} on {}", clean(&of.by), of.origin.user, of.origin.host)
 }
 
-/// A run that resumed another one: when, which, by whom, and its verdict.
-pub(super) fn heir(heir: &RunSummary) -> String {
+/// A run that resumed another one: when, which, by whom, who approved it, and its verdict.
+pub(super) fn heir(heir: &RunSummary, approvers: &BTreeMap<Uuid, String>) -> String {
     let verdict = heir.finished_at_ms.and(heir.stats).map(|stats| json::value(stats.verdict()));
     let status = verdict.as_ref().and_then(Value::as_str).unwrap_or(heir.status().into());
     let by = &heir.started_by;
     let by = if by.host.is_empty() { String::new() } else { format!(", by {} on {}", by.user, by.host) };
-    format!("{} {}{by}: {}", label::moment(heir.started_at_ms), heir.run, summary::words(status))
+    let approved = approvers.get(&heir.run).map(|by| format!(", approved by {}", clean(by))).unwrap_or_default();
+    format!("{} {}{by}{approved}: {}", label::moment(heir.started_at_ms), heir.run, summary::words(status))
 }
 
 /// A recorded event in words: its kind, and the rest.

@@ -72,7 +72,7 @@ fn a_run_that_paused_or_died_on_one_machine_goes_on_from_another() {
     let other = tempfile::tempdir().unwrap();
     let here = fleet.path("");
     let copied = |file: &str| std::fs::copy(here.join(file), other.path().join(file)).unwrap();
-    ["tenants.toml", "go"].map(copied);
+    ["tenants.toml", "go"].iter().for_each(|file| _ = copied(file));
     let there = |arguments: &[&str]| finish(&mut program(other.path(), arguments));
     let last = || there(&["runs", "list", "--format", "json"]).exits(0).json()["runs"][0].clone();
     let id_of = |run: &serde_json::Value| run["run"].as_str().unwrap().to_owned();
@@ -80,7 +80,10 @@ fn a_run_that_paused_or_died_on_one_machine_goes_on_from_another() {
     there(&["runs", "approve", &paused, "--by", "Ann B.", "--yes"]).exits(0).shows(&["3 migrated"]);
     assert!(fleet.tenants.iter().all(|tenant| fleet.history(&tenant.id).unwrap() == all()[..2]));
     let heir = id_of(&last());
-    fleet.run(&["runs", "show", &paused]).exits(0).shows(&["resumed by", &heir, "settled"]);
+    let shown = fleet.run(&["runs", "show", &paused, "--width", "200"]).exits(0);
+    let shown = shown.shows(&["resumed by", "settled"]);
+    let line = shown.out.lines().find(|line| line.starts_with("resumed by")).unwrap();
+    assert!(line.contains(&heir) && line.contains(", approved by Ann B.: all at target"), "{line}");
     fleet.run(&["runs", "show", &heir]).exits(0).shows(&["approved by Ann B.", &paused, "3 migrated"]);
 
     // The gate is behind it: `kill -9` of the one, and the other goes on.

@@ -1,6 +1,6 @@
 //! The page for a browser.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use quick_xml::Reader;
 use quick_xml::escape::unescape;
@@ -38,7 +38,7 @@ fn page(records: &[TenantRecord], events: &[(i64, Event)]) -> String {
     };
     let ended_at_ms: HashMap<usize, i64> = (0..).zip((BEGAN_MS..).step_by(1_000)).take(records.len()).collect();
     let (ended_at_ms, status) = (&ended_at_ms, RunStatus::Finished);
-    Page { outcome, events, ended_at_ms, status, approvals: &[], heirs: &[] }.render()
+    Page { outcome, events, ended_at_ms, status, approvals: &[], heirs: &[], approvers: &BTreeMap::new() }.render()
 }
 
 fn waves() -> Vec<(i64, Event)> {
@@ -200,7 +200,8 @@ fn a_page_says_who_approved_the_plan_and_who_went_on() {
     let heir = RunSummary { started_by: origin, ..super::tables::run(2, true) };
     let (approvals, heirs) = (&[approval][..], &[heir][..]);
     let (events, ended_at_ms, status) = (&[][..], &HashMap::new(), RunStatus::Finished);
-    let page = Page { outcome, events, ended_at_ms, status, approvals, heirs };
+    let approvers = &BTreeMap::from([(heirs[0].run, "Bea".to_owned())]);
+    let page = Page { outcome, events, ended_at_ms, status, approvals, heirs, approvers };
     let texts = texts(&page.render());
     for words in [
         "Plan",
@@ -210,7 +211,7 @@ fn a_page_says_who_approved_the_plan_and_who_went_on() {
         "Takes back",
         "00000000-0000-0000-0000-000000000009",
         "Resumed by",
-        ", by ci on runner-7: failures",
+        ", by ci on runner-7, approved by Bea: failures",
     ] {
         assert!(texts.contains(words), "no {words:?} in:\n{texts}");
     }

@@ -93,6 +93,7 @@ fn one_run_in_full() {
         events: &[],
         ended_at_ms: &HashMap::new(),
         heirs: &[run(3, true)],
+        approvers: &BTreeMap::new(),
         settled: &BTreeMap::new(),
         runners: &[],
         now_ms: 1_795_169_764_000,

@@ -7,9 +7,10 @@ mod durations;
 mod tenants;
 mod timeline;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use uuid::Uuid;
 
 use super::group::{self, Group};
 use super::view::{OutcomeView, took};
@@ -45,6 +46,8 @@ pub(crate) struct Page<'a> {
     pub(crate) approvals: &'a [Approval],
     /// The runs that resumed it, oldest first.
     pub(crate) heirs: &'a [RunSummary],
+    /// By these runs, who approved that they went on.
+    pub(crate) approvers: &'a BTreeMap<Uuid, String>,
 }
 
 impl Page<'_> {
@@ -155,7 +158,7 @@ impl Page<'_> {
                     @for approval in self.approvals { dt { "Approved" } dd { (clean(&runs::approved(approval))) } }
                     @if let Some(run) = header.kind.undoes() { dt { "Takes back" } dd { code { (run) } } }
                     @if let Some(run) = header.resumes { dt { "Resumes" } dd { code { (run) } } }
-                    @for heir in self.heirs { dt { "Resumed by" } dd { (clean(&runs::heir(heir))) } }
+                    @for heir in self.heirs { dt { "Resumed by" } dd { (clean(&runs::heir(heir, self.approvers))) } }
                 }
             }
         }
