@@ -13,15 +13,27 @@ use super::{backup, goals, rollback_run, saved_plan};
 use crate::compile::MigrationSet;
 use crate::model::plan::{Goal, Target};
 use crate::model::run_kind::RunKind;
+use crate::model::saved_plan::LateJoiners;
 use crate::model::schema::Direction;
 
 impl Run for Migrate {
     async fn run(self, program: &Program) -> Result<u8, CliError> {
+        let late_joiners = self.change.late_joiners;
+        if late_joiners == Some(LateJoiners::Refuse) && self.change.plan.is_none() {
+            return Err(CliError::Usage("--late-joiners refuse is for a saved plan: --plan FILE".to_owned()));
+        }
+        #[cfg(feature = "queue")]
+        if late_joiners == Some(LateJoiners::Migrate) && self.enqueue {
+            let text = "--late-joiners migrate needs a process that sees the run's end, and --enqueue hands the run to runners; \
+                        leave out one of them";
+            return Err(CliError::Usage(text.to_owned()));
+        }
+        let takes_late = late_joiners == Some(LateJoiners::Migrate);
         let set = program.set().await?;
         if let Some(intent) = saved_plan::intent(program, &set, &self.change, Direction::Up).await? {
             let backup = backup::wanted(program, self.change.backup)?;
             let (kill_blockers, recreate) = (self.kill_blockers, self.recreate);
-            let intent = Intent { backup, kill_blockers, recreate, ..intent };
+            let intent = Intent { backup, kill_blockers, recreate, takes_late, ..intent };
             return start(program, &set, intent, &self.change.on.output).await;
         }
         let named = (self.to.is_some() || self.steps.is_some())
@@ -31,13 +43,16 @@ impl Run for Migrate {
         let intent = intent(program, &set, &self.change, (default, named)).await?;
         #[cfg(feature = "queue")]
         let intent = Intent { enqueue: self.enqueue, ..intent };
-        let intent = Intent { kill_blockers: self.kill_blockers, recreate: self.recreate, ..intent };
+        let intent = Intent { kill_blockers: self.kill_blockers, recreate: self.recreate, takes_late, ..intent };
         start(program, &set, intent, &self.change.on.output).await
     }
 }
 
 impl Run for Rollback {
     async fn run(self, program: &Program) -> Result<u8, CliError> {
+        if self.change.late_joiners.is_some() && self.change.plan.is_none() {
+            return Err(CliError::Usage("--late-joiners of a rollback is for a saved plan: --plan FILE".to_owned()));
+        }
         let set = program.set().await?;
         let undoing = match &self.run {
             Some(run) => {
@@ -83,7 +98,7 @@ pub(super) async fn selected(
     selection: &Selection,
     (default, named): (Goal, Option<Target>),
 ) -> Result<Intent, CliError> {
-    let mut filter = selection.filter.clone();
+    let (mut filter, given) = (selection.filter.clone(), selection.filter.clone());
     let mut goal = Goal { target: named.unwrap_or(default.target), ..default };
     let (mut targets, mut undoes) = (HashMap::new(), None);
     let mut missing = 0;
@@ -127,5 +142,13 @@ pub(super) async fn selected(
         Some(undone) => rollback_run::left_at(program, undone).await?,
         None => HashMap::new(),
     };
-    Ok(Intent { kind: RunKind::migrate(goal).undoing(undoes), targets, starts, ..Intent::migrate(goal, selection) })
+    // Whoever joins is not among the failures of an earlier run.
+    let joins = previous.is_none().then_some(given);
+    Ok(Intent {
+        kind: RunKind::migrate(goal).undoing(undoes),
+        targets,
+        starts,
+        joins,
+        ..Intent::migrate(goal, selection)
+    })
 }

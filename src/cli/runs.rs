@@ -1,9 +1,8 @@
 //! `runs list`, `runs show`, `runs resume` and `runs approve`; `runs resolve` has a file of its own.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::UNIX_EPOCH;
 
-#[cfg(feature = "queue")]
 use uuid::Uuid;
 
 use super::args::{Approve, Output, Reports, Runs};
@@ -120,6 +119,8 @@ pub(super) struct Shown {
     former: PreviousRun,
     /// The runs that resumed it.
     heirs: Vec<RunSummary>,
+    /// By these runs, who approved that they went on.
+    approvers: BTreeMap<Uuid, String>,
     undoing: Undoing,
     ends: Ends,
     approvals: Vec<Approval>,
@@ -211,6 +212,7 @@ impl Shown {
             events: &self.events,
             ended_at_ms: &self.ended_at_ms,
             heirs: &self.heirs,
+            approvers: &self.approvers,
             settled: &self.ends.settled,
             runners: &self.runners,
             now_ms: now_ms(),
@@ -223,6 +225,14 @@ pub(super) async fn read(ledger: &Ledger, wanted: &str) -> Result<Shown, CliErro
     let summary = ledger.run(wanted).await.map_err(run_error)?;
     let former = PreviousRun::read(ledger, &summary.run.to_string()).await?;
     let heirs = ledger.heirs(summary.run).await.map_err(run_error)?;
+    let mut approvers = BTreeMap::new();
+    for heir in &heirs {
+        let events = ledger.events(heir.run).await.map_err(run_error)?;
+        let by = events
+            .into_iter()
+            .find_map(|(_, event)| if let Event::GateFinished(gate) = event { gate.by } else { None });
+        approvers.extend(by.map(|by| (heir.run, by)));
+    }
     let ends = ledger.ends(summary.run).await.map_err(run_error)?;
     let approvals = match summary.kind.plan() {
         Some(digest) => ledger.approvals(digest).await.map_err(run_error)?,
@@ -233,5 +243,5 @@ pub(super) async fn read(ledger: &Ledger, wanted: &str) -> Result<Shown, CliErro
     let ended_at_ms = ledger.ended_at(summary.run).await.map_err(run_error)?;
     let undoing = Undoing::of(&events, ledger.taken_back(summary.run).await.map_err(run_error)?);
     let runners = ledger.runners(summary.run).await.map_err(run_error)?;
-    Ok(Shown { summary, former, heirs, undoing, ends, approvals, attempts, events, ended_at_ms, runners })
+    Ok(Shown { summary, former, heirs, approvers, undoing, ends, approvals, attempts, events, ended_at_ms, runners })
 }

@@ -28,7 +28,7 @@ use crate::model::plan::{Goal, Target};
 use crate::model::program;
 use crate::model::run_summary::RunFilter;
 use crate::model::saved_plan::{
-    LATE, LateJoiners, SavedPlan, SavedScript, SavedTenant, SavedWave, Sealed, hash, short,
+    LATE, LateJoiners, NoPlan, SavedPlan, SavedScript, SavedTenant, SavedWave, Sealed, hash, short,
 };
 use crate::model::schema::{Direction, Execution};
 use crate::model::tenant::{Tenant, TenantId};
@@ -243,16 +243,23 @@ fn selection_words() -> Vec<String> {
 }
 
 /// Reads a saved plan.
-fn read(file: &Path) -> Result<(Sealed, String), CliError> {
+fn read(program: &Program, file: &Path) -> Result<(Sealed, String), CliError> {
     let unread = |why: String| CliError::Usage(format!("{}: {why}; nothing was touched", file.display()));
     let text = std::fs::read_to_string(file).map_err(|error| unread(format!("it can't be read: {error}")))?;
-    let sealed = Sealed::read(&text).map_err(|error| unread(error.to_string()))?;
+    let sealed = Sealed::read(&text).map_err(|error| match error {
+        // `plan -o` and `plan > FILE` write it to be read by people and programs.
+        NoPlan::Unreadable(_) => {
+            let save = program.command(&format!("plan --save {}", quoted(&file.to_string_lossy())));
+            unread(format!("{error}; a plan that can be carried out is written by: {save}"))
+        }
+        error => unread(error.to_string()),
+    })?;
     Ok((sealed, text))
 }
 
 /// `plan approve`.
 pub(super) async fn approve(program: &Program, args: &ApprovePlan) -> Result<u8, CliError> {
-    let (sealed, text) = read(&args.file)?;
+    let (sealed, text) = read(program, &args.file)?;
     let by = args.by.trim();
     if by.is_empty() {
         return Err(CliError::Usage("--by is empty; name the person who approves".to_owned()));
@@ -288,7 +295,7 @@ pub(super) async fn intent(
     direction: Direction,
 ) -> Result<Option<Intent>, CliError> {
     let Some(file) = &args.plan else { return Ok(None) };
-    let (sealed, _) = read(file)?;
+    let (sealed, _) = read(program, file)?;
     let saved = &sealed.plan;
     if saved.direction != direction {
         let verb = if saved.direction == Direction::Up { "migrate" } else { "rollback" };
@@ -296,7 +303,7 @@ pub(super) async fn intent(
         let text = format!("{} is a plan that goes {}; use: ", file.display(), saved.direction);
         return Err(CliError::Usage(text + &program.command(&format!("{verb} --plan {named}"))));
     }
-    let late = args.late_joiners;
+    let late = args.late_joiners.unwrap_or_default();
     if late == LateJoiners::Migrate && program.settings().require_approval {
         let text = "--late-joiners migrate takes tenants that nobody has approved, and the tenant file says require_approval; \
                     leave them out with --late-joiners report, or save and approve a new plan";
@@ -357,7 +364,8 @@ async fn made_again(program: &Program, set: &Arc<MigrationSet>, saved: &SavedPla
         let undo = Undo { run: &run.to_string(), waves: None, filter: &selection.filter };
         return rollback_run::intent(program, set, undo).await;
     }
-    Ok(Intent::migrate(goal, program.select(&selection).await?))
+    let joins = Some(selection.filter.clone());
+    Ok(Intent { joins, ..Intent::migrate(goal, program.select(&selection).await?) })
 }
 
 /// More runs than anybody starts between an approval and its use.

@@ -2,7 +2,7 @@
 //!
 //! The ledger comes first: what is shown has been handed to it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,6 +14,8 @@ use tokio::sync::mpsc;
 
 use super::args::RunOutput;
 use super::exit::{self, CliError};
+use super::late::{self, Joined, Late};
+use super::pace::{Pace, usual_pace};
 use super::setup::Program;
 use super::signals::Signals;
 use super::terminal::{self, Terminal};
@@ -25,17 +27,17 @@ use crate::inputs::select::Selection;
 use crate::ledger::{Ledger, LedgerError, Location, Recorder};
 use crate::model::clock::now_ms;
 use crate::model::engine::Variant;
-use crate::model::event::{Event, RunHeader};
+use crate::model::event::Event;
 use crate::model::gate::GateRecord;
 use crate::model::outcome::{NotStarted, Standing, TenantRecord};
 use crate::model::plan::Target;
-use crate::model::run_summary::{RunFilter, RunStatus, RunSummary};
+use crate::model::run_summary::RunStatus;
 use crate::model::schema::Script;
 use crate::model::sink::{EventSink, FanOut, SinkLost};
 use crate::model::stats::RunStats;
 use crate::model::tenant::{Address, Tenant};
 use crate::model::undo::Undoing;
-use crate::policy::StopCause;
+use crate::policy::{Rate, StopCause};
 use crate::report::live::{self, Live};
 use crate::report::outcome::{OutcomeView, Page};
 use crate::report::{Format, Style, clean, first};
@@ -93,6 +95,8 @@ pub(super) struct Stage<'a> {
     pub(super) stream: Option<JsonLines>,
     /// `None`: signals are listened to from the beginning of the run on.
     pub(super) stop: Option<(Cancel, Signals)>,
+    /// The tenants that are looked for at the end of the next run.
+    pub(super) late: Option<Late>,
 }
 
 /// A run that has come to its end.
@@ -109,6 +113,8 @@ pub(super) struct Ended {
     /// The error by which its ledger was lost.
     pub(super) lost: Option<LedgerError>,
     terminated: bool,
+    /// The tenants that came into the fleet while it went on.
+    joined: Option<Joined>,
 }
 
 impl Ended {
@@ -143,22 +149,27 @@ impl Ended {
 pub(super) async fn drive(
     program: &Program,
     set: &Arc<MigrationSet>,
-    plan: RunPlan,
+    (plan, late): (RunPlan, Option<Late>),
     output: &RunOutput,
 ) -> Result<u8, CliError> {
-    let mut stage = Stage { output, stream: None, stop: None };
+    let mut stage = Stage { output, stream: None, stop: None, late };
     let mut ended = conduct(program, set, plan, &mut stage).await?;
     let undone = undo_wave::behind(program, set, &ended, &mut stage).await;
     let told = told(program, &mut ended, undone.as_ref()).await;
+    let joined = ended.joined.take();
     let view = ended.view(&told);
     let code = undone.as_ref().map_or(ended.code(), |undone| undone.code(ended.code()));
     // The run is over regardless of its reports: a failed report is an error and hides no failure of the run.
     let mut is_told = true;
-    let shown = [stage.stream.take().map_or(Ok(()), JsonLines::end), show(program, output, &view)];
+    let shown = show(program, output, &view);
     let (events, ended_at_ms) = (&ended.events, &ended.ended_at_ms);
-    let page = Page { outcome: view, events, ended_at_ms, status: RunStatus::Finished };
+    let (status, approvers) = (RunStatus::Finished, &BTreeMap::new());
+    let page = Page { outcome: view, events, ended_at_ms, status, approvals: &[], heirs: &[], approvers };
+    let reports = write_reports(output, &page);
+    let code = late::behind(set, joined, (ended.plan.pacing.deadline, &mut stage)).await.unwrap_or(code);
+    let streamed = stage.stream.take().map_or(Ok(()), JsonLines::end);
     let metrics = metrics::write(program, output.metrics_file.as_deref(), None).await;
-    for result in write_reports(output, &page).into_iter().chain(shown).chain([metrics]) {
+    for result in reports.into_iter().chain([streamed, shown, metrics]) {
         if let Err(error) = result {
             let command = program.command(&format!("runs show {}", ended.plan.header.run));
             program.terminal.tell(&format!("error: {error}; the run itself is over and recorded, see: {command}"));
@@ -185,7 +196,7 @@ pub(super) async fn conduct(
         Some(stream) => stream,
         none => none.insert(JsonLines::open(program.terminal, stage.output)?),
     };
-    let usual = usual_pace(&ledger, &plan.header).await;
+    let pace = Pace { usual: usual_pace(&ledger, &plan.header).await, interval: plan.pacing.rate.map(Rate::interval) };
     let mut recorder = ledger.recorder();
     // Dying before this: no tenant was touched and nothing is recorded. Dying after: the run is there to be resumed.
     let approved: Vec<GateRecord> = plan.open_gates.iter().filter_map(OpenGate::approval).collect();
@@ -199,11 +210,22 @@ pub(super) async fn conduct(
     let plan = Arc::new(RunPlan { timings: stage.output.timings, gatekeeper, ..plan });
     let (sender, receiver) = mpsc::channel(1_024);
     let running = tokio::spawn(run::execute(plan.clone(), program.door(set), cancel.clone(), sender));
-    let (mut records, mut view) = (Records::default(), LiveView::new(program.terminal, begun, usual));
+    let (mut records, mut view) = (Records::default(), LiveView::new(program.terminal, begun, pace));
     let mut to_ledger = &recorder;
     // The ledger comes first: what is shown has been handed to it.
     let mut sinks = FanOut::default().and(&mut to_ledger).and(&mut records).and(stream).and(&mut view);
-    deliver(receiver, &mut sinks, &recorder, &cancel).await;
+    let end = deliver(receiver, &mut sinks, &recorder, &cancel).await;
+    let joined = match (stage.late.take(), &end) {
+        (Some(late), Some(stats)) => late.look(program, set, (stats, &cancel)).await,
+        _ => None,
+    };
+    let left = joined.as_ref().map_or(0, Joined::left);
+    let told =
+        joined.iter().map(Joined::event).chain(end.map(|stats| Event::RunFinished { stats: with_left(stats, left) }));
+    for event in told {
+        // A ledger that is lost by now is told behind the run.
+        let _ = sinks.take(&event, now_ms()).await;
+    }
     drop(sinks);
     drop(view);
     let Records { events, ended_at_ms, gate, .. } = &mut records;
@@ -211,10 +233,16 @@ pub(super) async fn conduct(
     let records = records.in_plan_order();
     let elapsed = begun.elapsed();
     let stats = running.await.map_err(|e| CliError::CanNotStart(format!("the run ended unexpectedly: {e}")))?;
+    let stats = with_left(stats, left);
     let lost = recorder.finish().await.err();
     ledger.close().await;
     let terminated = signals.terminated();
-    Ok(Ended { plan, records, events, ended_at_ms, gate, stats, elapsed, lost, terminated })
+    Ok(Ended { plan, records, events, ended_at_ms, gate, stats, elapsed, lost, terminated, joined })
+}
+
+/// The counts of a run that has left tenants out which came while it went on.
+fn with_left(stats: RunStats, left: usize) -> RunStats {
+    RunStats { held_back: stats.held_back + left, ..stats }
 }
 
 /// The words on a run that has come to its end.
@@ -278,18 +306,6 @@ fn next_of(program: &Program, ended: &mut Ended, undone: Option<&Undone>) -> (ne
     (next, cause)
 }
 
-/// The time for a tenant in the last run of this kind, if the ledger has one of late.
-pub(super) async fn usual_pace(ledger: &Ledger, header: &RunHeader) -> Option<Duration> {
-    const LATE: usize = 20;
-    let kind = std::mem::discriminant(&header.kind);
-    let is_alike = |run: &RunSummary| {
-        run.run != header.run && run.direction == header.direction && std::mem::discriminant(&run.kind) == kind
-    };
-    // No measure is no reason not to run.
-    let runs = ledger.runs_of(&RunFilter::default(), LATE).await.unwrap_or_default();
-    runs.iter().filter(|run| is_alike(run)).find_map(RunSummary::pace)
-}
-
 fn write_reports(output: &RunOutput, page: &Page<'_>) -> Vec<Result<(), CliError>> {
     let write = |(format, file): &(Format, PathBuf)| {
         let text = match format {
@@ -322,9 +338,14 @@ async fn needed_scripts(plan: &RunPlan, records: &[TenantRecord]) -> Vec<Script>
     scripts
 }
 
-/// Hands the events of a run to the sinks until the dispatcher is done.
-async fn deliver(mut events: mpsc::Receiver<Event>, sinks: &mut FanOut<'_>, recorder: &Recorder, cancel: &Cancel) {
-    let lost = recorder.lost();
+/// Hands the events of a run to the sinks until the dispatcher is done, all but the last: its counts are returned.
+async fn deliver(
+    mut events: mpsc::Receiver<Event>,
+    sinks: &mut FanOut<'_>,
+    recorder: &Recorder,
+    cancel: &Cancel,
+) -> Option<RunStats> {
+    let (lost, mut end) = (recorder.lost(), None);
     let mut tick = tokio::time::interval(REDRAW);
     tick.tick().await;
     loop {
@@ -340,7 +361,11 @@ async fn deliver(mut events: mpsc::Receiver<Event>, sinks: &mut FanOut<'_>, reco
                 continue;
             }
         };
-        let Some(event) = event else { break };
+        let Some(event) = event else { return end };
+        if let Event::RunFinished { stats } = event {
+            end = Some(stats);
+            continue;
+        }
         if sinks.take(&event, now_ms()).await.is_err() {
             cancel.drain(NotStarted::Ledger);
         }
@@ -445,7 +470,7 @@ pub(super) struct LiveView {
 }
 
 impl LiveView {
-    pub(super) fn new(terminal: Terminal, begun: Instant, usual: Option<Duration>) -> Self {
+    pub(super) fn new(terminal: Terminal, begun: Instant, pace: Pace) -> Self {
         let bar = terminal.live.then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
             let template = "{bar:24} {msg}";
@@ -460,7 +485,7 @@ impl LiveView {
         });
         terminal::set_bar(bar.clone());
         let silent = bar.as_ref().and_then(|_| terminal::SilentInterrupt::new());
-        let live = Live::new(terminal.err).expecting(usual);
+        let live = Live::new(terminal.err).expecting(pace.usual).paced(pace.interval);
         LiveView { terminal, live, bar, _silent: silent, begun, spoke: begun }
     }
 

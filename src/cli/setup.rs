@@ -144,17 +144,22 @@ impl Program {
     /// The tenant file has mistakes, or a source gave no whole answer.
     #[cfg(feature = "serve")]
     pub(super) async fn again(&self) -> Result<Self, CliError> {
+        self.now().await.map_err(CliError::CanNotStart)
+    }
+
+    /// The same; an error is in words.
+    pub(super) async fn now(&self) -> Result<Self, String> {
         let load = |discovered| {
             registry::load(&self.registry.path, &self.flags, discovered).map_err(|_| {
                 let check = self.command("tenants list");
-                CliError::Settings(format!("the tenant file has mistakes; they are shown by: {check}"))
+                format!("the tenant file has mistakes; they are shown by: {check}")
             })
         };
         let registry = load(None)?;
         if registry.sources.is_empty() {
             return Ok(self.with(registry, self.flags.clone(), None));
         }
-        let discovered = Arc::new(sources::ask(&registry, self.terminal, &self.code).await?);
+        let discovered = Arc::new(sources::answers(&registry, self.terminal, &self.code).await?);
         Ok(self.with(load(Some(&discovered))?, self.flags.clone(), Some(discovered)))
     }
 

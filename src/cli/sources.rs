@@ -53,10 +53,19 @@ impl Reads {
 /// # Errors
 /// Each source that gave no whole answer.
 pub(super) async fn ask(registry: &Registry, terminal: Terminal, code: &Code) -> Result<Discovered, CliError> {
-    let migrations = Arc::new(code.migrations().await?);
-    let folder = folder_of(&registry.path);
     let here = std::env::current_dir().unwrap_or_default();
     let path = registry.path.strip_prefix(here).unwrap_or(&registry.path).display();
+    answers(registry, terminal, code).await.map_err(|lines| {
+        CliError::CanNotStart(format!(
+            "{lines}\nno tenant was touched: put it right and try again; without its [[source]] in {path} its tenants are in no run"
+        ))
+    })
+}
+
+/// The answers of all sources; an error has a line for each that gave no whole one.
+pub(super) async fn answers(registry: &Registry, terminal: Terminal, code: &Code) -> Result<Discovered, String> {
+    let migrations = Arc::new(code.migrations().await.map_err(|error| error.to_string())?);
+    let folder = folder_of(&registry.path);
     let wait = Wait { what: "asking sources", done: &Default::default(), all: 0 };
     let settings = &registry.settings;
     let ledger = if let LedgerLocation::File(file) = &settings.ledger { Some(file.clone()) } else { None };
@@ -68,10 +77,7 @@ pub(super) async fn ask(registry: &Registry, terminal: Terminal, code: &Code) ->
     }
     answer.map(|(discovered, _)| discovered).map_err(|errors| {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        CliError::CanNotStart(format!(
-            "{}\nno tenant was touched: put it right and try again; without its [[source]] in {path} its tenants are in no run",
-            lines.join("\n")
-        ))
+        lines.join("\n")
     })
 }
 

@@ -14,15 +14,16 @@ use super::args::{RunArgs, RunOutput};
 use super::enqueue;
 use super::exit::{self, CliError};
 use super::inspect::{self, Planned, Planning};
+use super::late::Late;
 use super::session;
 use super::setup::Program;
 use super::{
     doctor, gates, goals, hold, neighbours, origin, question, saved_plan, servers, sizes, sources, strata, unjudged,
-    way_back,
+    wave_notes, way_back,
 };
 use crate::compile::{LazyScripts, MigrationSet};
 use crate::inputs::Settings;
-use crate::inputs::select::Selection;
+use crate::inputs::select::{Filter, Selection};
 use crate::model::clock::now_ms;
 use crate::model::engine::Flavour;
 use crate::model::event::{PlannedTenant, RunHeader};
@@ -88,6 +89,12 @@ pub(super) struct Intent {
     pub(super) left_at: HashMap<TenantId, LeftAt>,
     /// The tenants that are left out because they are in quarantine, each with the reason.
     pub(super) quarantined: Vec<(TenantId, String)>,
+    /// The kinds of tenants that stratified waves have none of, by wave.
+    pub(super) uncovered: Vec<(String, Vec<String>)>,
+    /// The flags by which a tenant that comes into the fleet is one of the run, too; `None`: it would not be.
+    pub(super) joins: Option<Filter>,
+    /// Whether such tenants are migrated behind the run.
+    pub(super) takes_late: bool,
     /// The versions that tenants must have when their turn comes.
     pub(super) starts: HashMap<TenantId, Option<String>>,
     /// The tenants as they were read already, by a command that had to.
@@ -140,6 +147,9 @@ impl Intent {
             recreate: false,
             left_at: HashMap::new(),
             quarantined: Vec::new(),
+            uncovered: Vec::new(),
+            joins: None,
+            takes_late: false,
             starts: HashMap::new(),
             seen: HashMap::new(),
             flavours: HashMap::new(),
@@ -164,6 +174,26 @@ pub(super) async fn start(
     if !intent.dry_run {
         sources::refuse_gone(program)?;
     }
+    let late = Late::of(&mut intent);
+    match ready(program, set, intent, output).await? {
+        Ready::Over(code) => Ok(code),
+        Ready::Run(plan) => session::drive(program, set, (*plan, late), output).await,
+    }
+}
+
+/// The plan of a run that may begin, or the exit code of a command that is over.
+pub(super) enum Ready {
+    Over(u8),
+    Run(Box<RunPlan>),
+}
+
+/// Refuses what must not run, asks for confirmation where needed, and plans.
+pub(super) async fn ready(
+    program: &Program,
+    set: &Arc<MigrationSet>,
+    mut intent: Intent,
+    output: &RunOutput,
+) -> Result<Ready, CliError> {
     #[cfg(feature = "queue")]
     if intent.enqueue {
         enqueue::refuse(program, &intent)?;
@@ -210,6 +240,9 @@ pub(super) async fn start(
         goals::order(program, &mut intent.selection, goal.direction)?;
         goals::refuse_unset(set, &intent.selection, goal)?;
     }
+    if !intent.dry_run {
+        wave_notes::tell_uncovered(program, set, &mut intent).await;
+    }
     sizes::largest_first(program, set, &mut intent.selection).await;
     if !output.no_preflight && !intent.dry_run {
         let goes_up = goal.is_some_and(|goal| goal.direction == Direction::Up);
@@ -218,9 +251,9 @@ pub(super) async fn start(
     let Some(goal) = goal else {
         let tenants = count(intent.selection.tenants().count(), "tenant");
         if may_ask && !program.terminal.confirm(&format!("{} {tenants}. Go ahead?", intent.question)) {
-            return Ok(1);
+            return Ok(Ready::Over(1));
         }
-        return session::drive(program, set, plan(program, set, intent), output).await;
+        return Ok(Ready::Run(Box::new(plan(program, set, intent))));
     };
     // Reading first is needed to show a plan, to determine the target of steps, and to find a missing `down` before
     // anything is touched. Otherwise each tenant is read just before it is changed, over the same connection.
@@ -249,15 +282,15 @@ pub(super) async fn start(
             // As the run itself would: a tenant that it refuses, or can't read, fails.
             let fails = planned.rows().iter().any(|row| row.refusal.is_some() || row.error.is_some());
             let left_out = intent.kind.undoes().is_some() && intent.selection.held_back > 0;
-            return Ok(match (fails, left_out) {
+            return Ok(Ready::Over(match (fails, left_out) {
                 (true, _) => exit::code(Verdict::Failures, false),
                 (false, true) => exit::code(Verdict::Outstanding, false),
                 (false, false) => 0,
-            });
+            }));
         }
         let has_work = planned.rows().iter().any(|row| !row.is_done());
         if may_ask && has_work && !program.terminal.confirm(&question::text(&planning, &planned).await) {
-            return Ok(1);
+            return Ok(Ready::Over(1));
         }
         if counts_steps {
             for (tenant, target) in goals::settled(set.catalog(), &planned.observations, &goal) {
@@ -272,9 +305,9 @@ pub(super) async fn start(
     }
     #[cfg(feature = "queue")]
     if intent.enqueue {
-        return enqueue::enqueue(program, plan(program, set, intent)).await;
+        return enqueue::enqueue(program, plan(program, set, intent)).await.map(Ready::Over);
     }
-    session::drive(program, set, plan(program, set, intent), output).await
+    Ok(Ready::Run(Box::new(plan(program, set, intent))))
 }
 
 /// Refuses a migration without a `down` before anything is touched.
@@ -406,6 +439,7 @@ pub(super) fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -
         left_at: intent.left_at,
         freezes,
         quarantined: intent.quarantined,
+        uncovered: intent.uncovered,
         starts: intent.starts,
     }
 }

@@ -32,13 +32,7 @@ pub(super) async fn complete(program: &Program, set: &Arc<MigrationSet>, intent:
     if !is_up || intent.resumes.is_some() || wanted.is_empty() || intent.selection.waves.len() < 2 {
         return;
     }
-    let tenants: Vec<Arc<Tenant>> = intent.selection.tenants().cloned().collect();
-    if !tenants.iter().all(|tenant| intent.seen.contains_key(&tenant.id)) {
-        for (seen, flavour) in program.observe_flavours(set, &tenants).await {
-            intent.flavours.extend(flavour.map(|flavour| (seen.tenant.clone(), flavour)));
-            intent.seen.insert(seen.tenant.clone(), seen);
-        }
-    }
+    read(program, set, intent).await;
     let (seen, flavours) = (&intent.seen, &intent.flavours);
     // A tenant that can't be read, has lost its database, or whose server does not say what it is, is of no kind.
     let kind = |tenant: &Arc<Tenant>, versions: bool| -> Option<Kind> {
@@ -68,6 +62,17 @@ pub(super) async fn complete(program: &Program, set: &Arc<MigrationSet>, intent:
         waves[place].tenants.extend(moved);
     }
     waves.retain(|wave| !wave.tenants.is_empty());
+}
+
+/// Reads the tenants of a run with the flavours of their servers, unless that was done.
+pub(super) async fn read(program: &Program, set: &Arc<MigrationSet>, intent: &mut Intent) {
+    let tenants: Vec<Arc<Tenant>> = intent.selection.tenants().cloned().collect();
+    if !tenants.iter().all(|tenant| intent.seen.contains_key(&tenant.id)) {
+        for (seen, flavour) in program.observe_flavours(set, &tenants).await {
+            intent.flavours.extend(flavour.map(|flavour| (seen.tenant.clone(), flavour)));
+            intent.seen.insert(seen.tenant.clone(), seen);
+        }
+    }
 }
 
 /// Whether a server key stands for several servers of an engine with flavours, so that strata by what the file says may

@@ -117,7 +117,7 @@ pub(super) async fn later(
             return Ok(Some(1));
         }
     }
-    let code = open_is_failed(session::drive(program, set, plan, output).await?);
+    let code = open_is_failed(session::drive(program, set, (plan, None), output).await?);
     Ok(Some(if code == 0 { all_back() } else { code }))
 }
 

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use console::Term;
 
 use super::exit::{CliError, run_error};
-use super::session::{LiveView, usual_pace};
+use super::pace::{Pace, usual_pace};
+use super::session::LiveView;
 use super::setup::Program;
 use super::terminal;
 use crate::ledger::{Followed, Ledger};
@@ -45,7 +46,8 @@ pub(super) async fn follow(program: &Program, ledger: &Ledger, wanted: &str) -> 
     let header = ledger.header(run).await.map_err(run_error)?;
     let since = |at_ms: i64| Duration::from_millis(u64::try_from(at_ms - header.started_at_ms).unwrap_or(0));
     let begun = Instant::now().checked_sub(since(now_ms())).unwrap_or_else(Instant::now);
-    let mut view = LiveView::new(program.terminal, begun, usual_pace(ledger, &header).await);
+    let mut view =
+        LiveView::new(program.terminal, begun, Pace { usual: usual_pace(ledger, &header).await, interval: None });
     view.show(&Event::RunStarted(header.clone()), Duration::ZERO);
     let (mut seen, mut is_first) = (Followed::default(), true);
     loop {

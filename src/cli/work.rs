@@ -25,8 +25,9 @@ use super::args::{RunOutput, Work};
 use super::command::Run;
 use super::enqueue::{is_on_postgres, terms};
 use super::exit::{CliError, run_error};
+use super::pace::{Pace, usual_pace};
 use super::resume::{self, Former, Rest};
-use super::session::{LiveView, held_or, usual_pace};
+use super::session::{LiveView, held_or};
 use super::setup::Program;
 use super::signals::Signals;
 use super::terminal::Terminal;
@@ -37,7 +38,7 @@ use crate::ledger::{Ledger, LedgerError, Queue, Take};
 use crate::model::event::{Event, RunHeader};
 use crate::model::run_summary::RunStatus;
 use crate::model::tenant::TenantId;
-use crate::policy::FailureBudget;
+use crate::policy::{FailureBudget, Rate};
 use crate::report::clean;
 use crate::run::{Cancel, Level, RunPlan};
 
@@ -288,7 +289,9 @@ async fn join(program: &Program, run: Uuid, cancel: &Cancel) -> Result<(Site, Ru
         )));
     }
     let begun = Instant::now();
-    let mut view = LiveView::new(program.terminal, begun, usual_pace(&ledger, &plan.header).await);
+    let usual = usual_pace(&ledger, &plan.header).await;
+    let mut view =
+        LiveView::new(program.terminal, begun, Pace { usual, interval: plan.pacing.rate.map(Rate::interval) });
     view.show(&Event::RunStarted(plan.header.clone()), Duration::ZERO);
     let door = program.door(&set);
     let (lease, held_back, cancel) = (shared.lease, shared.held_back, cancel.clone());

@@ -340,12 +340,21 @@ impl Store {
         let rows = query.into_model::<RunRow>().all(db).await.map_err(self.explain(READ))?;
         let without_counts = rows.iter().filter(|row| row.run.stats.is_none()).map(|row| row.run.run.clone());
         let mut counted = self.counted(db, without_counts.collect()).await?;
-        rows.into_iter()
-            .map(|row| {
-                let counted = counted.remove(&row.run.run).unwrap_or_default();
-                self.summary(row, counted)
-            })
-            .collect()
+        let mut summaries = Vec::new();
+        for row in rows {
+            let counted = counted.remove(&row.run.run).unwrap_or_default();
+            summaries.push(self.summary(row, counted)?);
+        }
+        let paused: Vec<String> = summaries.iter().filter(|run| run.waits()).map(|run| run.run.to_string()).collect();
+        if !paused.is_empty() {
+            let heirs = run::Entity::find().select_only().column(run::Column::Resumes);
+            let heirs = heirs.filter(run::Column::Resumes.is_in(paused)).into_tuple().all(db);
+            let gone_on: HashSet<String> = heirs.await.map_err(self.explain(READ))?.into_iter().collect();
+            for run in &mut summaries {
+                run.gone_on = gone_on.contains(&run.run.to_string());
+            }
+        }
+        Ok(summaries)
     }
 
     /// The recorded outcomes of these runs by their names. One that only another version knows is not counted.
@@ -383,6 +392,7 @@ impl Store {
             resumes: row.resumes.as_deref().map(|id| self.id(id, what)).transpose()?,
             counts: stats.unwrap_or(RunStats { selected, ..counted }),
             stats,
+            gone_on: false,
             selected,
             started_at_ms: row.started_at_ms,
             finished_at_ms: row.finished_at_ms,

@@ -220,6 +220,8 @@ impl Writer {
             | Event::HookFinished { .. }
             | Event::OutsideWindow { .. }
             | Event::LeftOut { .. }
+            | Event::Uncovered { .. }
+            | Event::LateJoiners { .. }
             | Event::Draining { .. }
             | Event::Cancelling { .. } => {
                 let seq = self.next_event;

@@ -112,6 +112,19 @@ pub(crate) enum Event {
         /// Each with the reason.
         tenants: BTreeMap<TenantId, String>,
     },
+    /// Kinds of tenants that a stratified wave has none of, and neither has one before it.
+    Uncovered {
+        /// Its name.
+        wave: String,
+        /// Each kind in words, with its tenants counted.
+        kinds: Vec<String>,
+    },
+    /// Tenants came into the fleet while the run went on, and it would have taken them.
+    LateJoiners {
+        tenants: Vec<TenantId>,
+        /// Whether a run of their own behind this one takes them.
+        are_taken: bool,
+    },
     /// From here on nothing new is started.
     Draining {
         /// The reason.

@@ -121,6 +121,7 @@ mod tests {
             stats: None,
             selected: 1,
             counts: Default::default(),
+            gone_on: false,
             started_by: Default::default(),
             selection: Vec::new(),
             liveness: Liveness::Unknown,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::fault::{Fault, FaultClass};
-use super::outcome::OutcomeKind;
+use super::outcome::{NotStarted, OutcomeKind};
 use super::program;
 use super::run_kind::RunKind;
 use super::schema::Direction;
@@ -69,6 +69,8 @@ pub(crate) struct RunSummary {
     pub(crate) selected: usize,
     /// The final counts, or while there are none those of the outcomes that are recorded.
     pub(crate) counts: RunStats,
+    /// Whether it paused, and another run has gone on with it since.
+    pub(crate) gone_on: bool,
     /// User, host, process and command line; empty for a run of an older program.
     pub(crate) started_by: StartedBy,
     /// The flags that selected the tenants.
@@ -98,12 +100,17 @@ pub(crate) enum RunStatus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumIter, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub(crate) enum RunResult {
-    /// It came to its end, and no tenant failed.
+    /// It brought all its tenants to its goal.
     Ok,
     /// It came to its end, and tenants failed.
     Failed,
-    /// It was stopped: by a failure budget, a signal, a lost ledger.
+    /// It paused at a gate, and waits for a person.
+    Paused,
+    /// It was stopped: by a failure budget, a gate, a hook, its deadline, a window, a signal, a lost ledger; or it paused, and
+    /// another run has gone on with it.
     Stopped,
+    /// It came to its end and no tenant failed, but it left some behind: by `--limit`, say.
+    Outstanding,
     /// It goes on.
     Alive,
     /// Its end is not recorded.
@@ -123,15 +130,23 @@ pub(crate) struct RunFilter {
 
 impl RunSummary {
     pub(crate) fn result(&self) -> RunResult {
-        match (self.status(), self.counts.verdict()) {
-            (RunStatus::Running, _) => RunResult::Alive,
-            (RunStatus::Dead | RunStatus::Unfinished, _) => RunResult::Dead,
-            (RunStatus::Finished, Verdict::AllAtTarget | Verdict::NothingSelected | Verdict::Outstanding) => {
-                RunResult::Ok
-            }
-            (RunStatus::Finished, Verdict::Failures) => RunResult::Failed,
-            (RunStatus::Finished, _) => RunResult::Stopped,
+        match self.status() {
+            RunStatus::Running => return RunResult::Alive,
+            RunStatus::Dead | RunStatus::Unfinished => return RunResult::Dead,
+            RunStatus::Finished => {}
         }
+        match (self.counts.verdict(), self.counts.stopped) {
+            _ if self.waits() => RunResult::Paused,
+            (Verdict::AllAtTarget | Verdict::NothingSelected, _) => RunResult::Ok,
+            (Verdict::Failures, stopped) if stopped != Some(NotStarted::Paused) => RunResult::Failed,
+            (Verdict::Outstanding, None) => RunResult::Outstanding,
+            _ => RunResult::Stopped,
+        }
+    }
+
+    /// Whether it paused, and nobody has gone on with it.
+    pub(crate) fn waits(&self) -> bool {
+        self.counts.stopped == Some(NotStarted::Paused) && self.finished_at_ms.is_some() && !self.gone_on
     }
 
     /// The time for a tenant that it changed, all its tenants at once: a measure for the next run of the same kind. `None`:

@@ -91,7 +91,7 @@ pub(crate) struct SavedScript {
     pub(crate) sha256: String,
 }
 
-/// The handling of tenants that came into the fleet after the plan was made.
+/// The handling of tenants that came into the fleet after the plan was made, or while a run went on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, strum::EnumString, strum::VariantNames)]
 #[strum(serialize_all = "lowercase")]
 pub(crate) enum LateJoiners {

@@ -39,6 +39,8 @@ pub(crate) struct Live {
     gate: Option<(Duration, Duration)>,
     /// The time that the last run of this kind took for a tenant.
     usual: Option<Duration>,
+    /// The least time between two starts, where the run has a rate.
+    interval: Option<Duration>,
     /// The times of the tenants that are done.
     durations: Durations,
     /// The tenants in flight that were told to be stragglers.
@@ -70,6 +72,7 @@ impl Live {
             budget: None,
             gate: None,
             usual: None,
+            interval: None,
             durations: Durations::default(),
             told: HashSet::new(),
             causes: HashMap::new(),
@@ -79,6 +82,11 @@ impl Live {
     /// With the time that the last run of this kind took for a tenant.
     pub(crate) fn expecting(self, usual: Option<Duration>) -> Self {
         Live { usual, ..self }
+    }
+
+    /// With the least time between two starts: nothing goes faster than that, whatever the last run took.
+    pub(crate) fn paced(self, interval: Option<Duration>) -> Self {
+        Live { interval, ..self }
     }
 
     /// Number of lines with the same cause that are shown one by one; after that only every tenth, hundredth and so on
@@ -174,8 +182,8 @@ impl Live {
                 let what = format!("{of} waits until {opens}: its window is {}", clean(window));
                 Some(self.style.paint(Tone::Warning, what))
             }
-            // The command has told them before the run.
-            Event::LeftOut { .. } => None,
+            // The command tells them itself.
+            Event::LeftOut { .. } | Event::Uncovered { .. } | Event::LateJoiners { .. } => None,
             Event::Cancelling { in_flight } => {
                 Some(self.style.paint(Tone::Bad, format!("cancelling {in_flight} in flight")))
             }
@@ -232,14 +240,18 @@ impl Live {
         }
         parts.push(took(elapsed));
         let left = self.total.saturating_sub(self.done);
+        let by = |time: Duration, n: usize| time.saturating_mul(u32::try_from(n).unwrap_or(u32::MAX));
+        let by_rate =
+            self.interval.map(|least| by(least, left.saturating_sub(self.in_flight.len()))).unwrap_or_default();
+        let usual = self.usual.map(|usual| by(usual, left)).unwrap_or_default();
         // The first outcomes are no measure of the others.
         if left > 0 && self.done >= 3 && elapsed >= Self::LONG {
-            let rest = elapsed.mul_f64(left as f64 / self.done as f64);
+            let rest = elapsed.mul_f64(left as f64 / self.done as f64).max(by_rate);
             parts.push(format!("about {} left", whole(rest)));
-        } else if let Some(rest) = self.usual.map(|usual| usual * u32::try_from(left).unwrap_or(u32::MAX))
-            && rest >= Self::LONG
-        {
-            parts.push(format!("about {} left, as the last run took", whole(rest)));
+        } else if by_rate > usual && by_rate >= Self::LONG {
+            parts.push(format!("about {} left at its rate", whole(by_rate)));
+        } else if usual >= Self::LONG {
+            parts.push(format!("about {} left, as the last run took", whole(usual)));
         }
         if let Some((tenant, began)) = self.in_flight.values().min_by_key(|(_, began)| *began)
             && let age = elapsed.saturating_sub(*began)
@@ -354,6 +366,13 @@ pub(super) fn gate_text(soak_ms: u64, checks: &[String]) -> String {
     let soak = (soak_ms > 0).then(|| format!("soak {}", humantime::format_duration(Duration::from_millis(soak_ms))));
     let parts: Vec<String> = soak.into_iter().chain(checks.iter().map(|check| clean(check))).collect();
     if parts.is_empty() { "waits for a person".to_owned() } else { parts.join(", ") }
+}
+
+/// Tenants that came into the fleet while a run went on.
+pub(super) fn late_joiners(tenants: &[TenantId], are_taken: bool) -> String {
+    let end = if are_taken { "migrated behind it by a run of its own" } else { "not migrated" };
+    let names = label::names(tenants.iter(), 200, &Style::FILE);
+    format!("{} came into the fleet during the run, {end}: {names}", label::count(tenants.len(), "tenant"))
 }
 
 /// The end of a gate, with its values: `passed: http https://shop.example/health: 200`.

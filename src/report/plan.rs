@@ -82,6 +82,8 @@ pub(crate) struct WaveNote {
     pub(crate) waits_for: Option<Vec<String>>,
     /// The gate between it and the next one.
     pub(crate) gate: Option<Gate>,
+    /// Its own maintenance window, and the time at which that opens, in milliseconds since 1970-01-01 UTC; `None`: it is open.
+    pub(crate) window: Option<(String, Option<i64>)>,
     /// The tenants of a wave whose largest databases come first, with their sizes in bytes, as far as they are known.
     pub(crate) sizes: Vec<(TenantId, Option<u64>)>,
     /// Of a stratified wave: the kinds of tenants that come later and that it has none of.
@@ -95,6 +97,10 @@ impl WaveNote {
             true => "waits for no other wave".to_owned(),
             false => format!("waits for: {}", waves.join(", ")),
         });
+        let window = self.window.as_ref().map(|(window, opens_at_ms)| {
+            let closed = opens_at_ms.map(|ms| format!(", closed until {}", label::moment(ms))).unwrap_or_default();
+            format!("window: {window}{closed}")
+        });
         let size = |(id, size): &(TenantId, Option<u64>)| match size {
             Some(size) => format!("{id} {}", label::bytes(*size)),
             None => format!("{id} not known"),
@@ -104,6 +110,7 @@ impl WaveNote {
         waits_for
             .into_iter()
             .chain(gate)
+            .chain(window)
             .chain(sizes)
             .chain(self.uncovered.iter().map(|kind| format!("not covered by it: {kind}")))
     }
@@ -380,6 +387,9 @@ impl PlanView<'_> {
                     "soak": humantime::format_duration(gate.soak).to_string(), "checks": checks,
                     "then": gate.then, "on_failure": gate.on_failure,
                 });
+            }
+            if let Some((window, opens_at_ms)) = note.and_then(|note| note.window.as_ref()) {
+                (wave["window"], wave["opens_at_ms"]) = (json!(window), json!(opens_at_ms));
             }
             if let Some(note) = note.filter(|note| !note.sizes.is_empty()) {
                 let sizes = note.sizes.iter().map(|(id, size)| (id.to_string(), json!(size)));

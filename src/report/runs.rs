@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::model::approval::Approval;
 use crate::model::event::Event;
-use crate::model::outcome::TenantRecord;
+use crate::model::outcome::{NotStarted, TenantRecord};
 use crate::model::run_summary::{AttemptRow, RunStatus, RunSummary};
 use crate::model::shared::RunnerRow;
 use crate::model::stats::Verdict;
@@ -43,6 +43,15 @@ impl Row<'_> {
         Some(summary::words(json::value(self.verdict()?).as_str()?))
     }
 
+    /// The verdict; that a run paused, which is not over for its operator; or its state.
+    fn result_text(&self) -> String {
+        match (self.run.stats.and_then(|stats| stats.stopped), self.run.waits()) {
+            (_, true) => "paused".to_owned(),
+            (Some(NotStarted::Paused), _) if self.run.gone_on => "paused, resumed later".to_owned(),
+            _ => self.verdict_text().unwrap_or_else(|| self.status.to_owned()),
+        }
+    }
+
     pub(super) fn tone(&self) -> Tone {
         match self.verdict() {
             Some(Verdict::AllAtTarget) => Tone::Good,
@@ -57,7 +66,7 @@ impl Row<'_> {
             "run": r.run, "direction": r.direction, "goal": r.goal,
             "started_at": label::moment(r.started_at_ms), "started_at_ms": r.started_at_ms,
             "finished_at": r.finished_at_ms.map(label::moment), "finished_at_ms": r.finished_at_ms,
-            "status": self.status, "verdict": self.verdict(),
+            "status": self.status, "result": <&str>::from(r.result()), "verdict": self.verdict(),
             "selected": r.selected, "at_target": r.counts.at_target(), "failures": r.counts.failures(),
             "outstanding": r.outstanding(), "resumes": r.resumes,
             "started_by": r.started_by, "selection": r.selection,
@@ -95,9 +104,7 @@ fn sheet(rows: &[Row<'_>]) -> Sheet {
         .column(Column::new("Started").expendable(1), |row| label::moment(row.run.started_at_ms))
         .column(Column::screen("Took").right().expendable(5), |row| Cell::maybe(row.run.elapsed().map(took)))
         .column(Column::new("Goal").at_least(14).expendable(3), |row| row.goal())
-        .column("Result", |row| {
-            Cell::from(row.verdict_text().unwrap_or_else(|| row.status.to_owned())).tone(row.tone())
-        })
+        .column("Result", |row| Cell::from(row.result_text()).tone(row.tone()))
         .column(Column::screen("OK").right().expendable(2), |row| {
             format!("{}/{}", row.run.counts.at_target(), row.run.selected)
         })
@@ -125,6 +132,8 @@ pub(crate) struct RunView<'a> {
     pub(crate) ended_at_ms: &'a HashMap<usize, i64>,
     /// The runs that resumed it, oldest first.
     pub(crate) heirs: &'a [RunSummary],
+    /// By these runs, who approved that they went on.
+    pub(crate) approvers: &'a BTreeMap<Uuid, String>,
     /// The tenants that it left and a later run has settled.
     pub(crate) settled: &'a BTreeMap<TenantId, Uuid>,
     /// The runners that took part, in the order in which they came.
@@ -152,8 +161,8 @@ impl RunView<'_> {
 
     /// The run as a page for a browser.
     pub(super) fn page_of(&self) -> Page<'_> {
-        let &RunView { outcome, events, ended_at_ms, .. } = self;
-        Page { outcome, events, ended_at_ms, status: self.run.status() }
+        let &RunView { outcome, events, ended_at_ms, approvals, heirs, approvers, .. } = self;
+        Page { outcome, events, ended_at_ms, status: self.run.status(), approvals, heirs, approvers }
     }
 
     fn waves(&self) -> Vec<WaveRow<'_>> {
@@ -182,22 +191,11 @@ impl RunView<'_> {
             ("started by", if by.host.is_empty() { String::new() } else { started_by }),
             ("command", by.command.clone()),
         ];
-        let heir = |heir: &RunSummary| {
-            let verdict = heir.finished_at_ms.and(heir.stats).map(|stats| json::value(stats.verdict()));
-            let status = verdict.as_ref().and_then(Value::as_str).unwrap_or(heir.status().into());
-            let by = &heir.started_by;
-            let by = if by.host.is_empty() { String::new() } else { format!(", by {} on {}", by.user, by.host) };
-            let text = format!("{}{by}: {}", heir.run, summary::words(status));
-            ("resumed by", format!("{} {text}", label::moment(heir.started_at_ms)))
-        };
         let settled = group_by(self.settled, |(_, run)| **run).into_iter();
         let settled = settled.map(|(run, tenants)| {
             ("settled", format!("{} since then, by run {run}", label::count(tenants.len(), "tenant")))
         });
-        let approved = self.approvals.iter().map(|of| {
-            let at = label::moment(of.at_ms);
-            ("approved", format!("{at} by {}, recorded by {} on {}", clean(&of.by), of.origin.user, of.origin.host))
-        });
+        let approved = self.approvals.iter().map(|of| ("approved", approved(of)));
         let done: HashSet<usize> = self.outcome.records.iter().map(|record| record.index).collect();
         let durations = Durations::of(self.outcome.records);
         let events = self.events.iter().filter_map(|(at_ms, event)| {
@@ -220,7 +218,11 @@ impl RunView<'_> {
         });
         let head = head.into_iter().filter(|(_, value)| !value.is_empty());
         let head = head.chain(self.runners());
-        let lines = head.chain(self.heirs.iter().map(heir)).chain(settled).chain(approved).chain(events);
+        let lines = head
+            .chain(self.heirs.iter().map(|run| ("resumed by", heir(run, self.approvers))))
+            .chain(settled)
+            .chain(approved)
+            .chain(events);
         let row = |(name, value): (_, String)| [Cell::fixed(name).tone(Tone::Dim), value.into()];
         let sheet = Sheet::new([Column::new(""), Column::new("").at_least(20).whole()]).rows(lines.map(row));
         let waves = waves::sheet(&self.waves()).table(style);
@@ -325,8 +327,24 @@ impl RunView<'_> {
     }
 }
 
+/// When a plan was approved, by whom, and who recorded it.
+pub(super) fn approved(of: &Approval) -> String {
+    let at = label::moment(of.at_ms);
+    format!("{at} by {}, recorded by {} on {}", clean(&of.by), of.origin.user, of.origin.host)
+}
+
+/// A run that resumed another one: when, which, by whom, who approved it, and its verdict.
+pub(super) fn heir(heir: &RunSummary, approvers: &BTreeMap<Uuid, String>) -> String {
+    let verdict = heir.finished_at_ms.and(heir.stats).map(|stats| json::value(stats.verdict()));
+    let status = verdict.as_ref().and_then(Value::as_str).unwrap_or(heir.status().into());
+    let by = &heir.started_by;
+    let by = if by.host.is_empty() { String::new() } else { format!(", by {} on {}", by.user, by.host) };
+    let approved = approvers.get(&heir.run).map(|by| format!(", approved by {}", clean(by))).unwrap_or_default();
+    format!("{} {}{by}{approved}: {}", label::moment(heir.started_at_ms), heir.run, summary::words(status))
+}
+
 /// A recorded event in words: its kind, and the rest.
-fn moment_of_run(event: &Event) -> (&'static str, String) {
+pub(super) fn moment_of_run(event: &Event) -> (&'static str, String) {
     match event {
         Event::GateStarted { wave, soak_ms, checks } => {
             ("gate", format!("behind wave {wave}: {}", live::gate_text(*soak_ms, checks)))
@@ -353,6 +371,8 @@ fn moment_of_run(event: &Event) -> (&'static str, String) {
             let each = tenants.iter().map(|(id, why)| format!("{id} ({why})"));
             ("left out", format!("in quarantine: {}", each.collect::<Vec<_>>().join(", ")))
         }
+        Event::Uncovered { wave, kinds } => ("not covered", format!("wave {wave} has none of {}", kinds.join("; "))),
+        Event::LateJoiners { tenants, are_taken } => ("late joiners", live::late_joiners(tenants, *are_taken)),
         Event::Draining { in_flight, .. } => ("stop", format!("nothing new was started; {in_flight} in flight")),
         Event::Cancelling { in_flight } => ("stop", format!("{in_flight} in flight were cancelled")),
         other => ("event", live::jsonl(other)),

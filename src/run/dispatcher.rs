@@ -80,8 +80,8 @@ async fn every_wave(
         notices,
     };
     dispatcher.emit(Event::RunStarted(plan.header.clone())).await;
-    if !plan.quarantined.is_empty() {
-        dispatcher.emit(Event::LeftOut { tenants: plan.quarantined.iter().cloned().collect() }).await;
+    for note in plan.notes() {
+        dispatcher.emit(note).await;
     }
     let is_begun = dispatcher.hook(HookPoint::BeforeRun, None).await;
     dispatcher.open_gates().await;

@@ -93,6 +93,11 @@ pub(super) fn event(event: &Event) {
             info!(target: "fleet::run", wave, server, window, "waiting for the window")
         }
         Event::LeftOut { tenants } => info!(target: "fleet::run", tenants = tenants.len(), "in quarantine, left out"),
+        Event::Uncovered { wave, kinds } => {
+            warn!(target: "fleet::run", wave, kinds = kinds.len(), "kinds that a wave has none of")
+        }
+        // The command tells them; no run sends them.
+        Event::LateJoiners { .. } => {}
         Event::Cancelling { in_flight } => warn!(target: "fleet::run", in_flight, "cancelling"),
         Event::AttemptStarted { .. } => {}
     }

@@ -36,7 +36,7 @@ use std::time::Duration;
 
 use crate::compile::LazyScripts;
 use crate::model::engine::Variant;
-use crate::model::event::RunHeader;
+use crate::model::event::{Event, RunHeader};
 use crate::model::hook::Hooks;
 use crate::model::plan::Goal;
 use crate::model::run_summary::LeftAt;
@@ -115,11 +115,21 @@ pub(crate) struct RunPlan {
     pub(crate) freezes: HashMap<TenantId, usize>,
     /// The tenants that are left out because they are in quarantine, each with the reason.
     pub(crate) quarantined: Vec<(TenantId, String)>,
+    /// The kinds of tenants that stratified waves have none of, by wave.
+    pub(crate) uncovered: Vec<(String, Vec<String>)>,
     /// The versions that tenants must have for it: one that has another now is not touched.
     pub(crate) starts: HashMap<TenantId, Option<String>>,
 }
 
 impl RunPlan {
+    /// The events that tell, before anything is touched, who is left out and which kinds of tenants a wave lacks.
+    fn notes(&self) -> Vec<Event> {
+        let left_out = (!self.quarantined.is_empty())
+            .then(|| Event::LeftOut { tenants: self.quarantined.iter().cloned().collect() });
+        let uncovered = self.uncovered.iter().cloned().map(|(wave, kinds)| Event::Uncovered { wave, kinds });
+        left_out.into_iter().chain(uncovered).collect()
+    }
+
     /// The time limits of the tenant at this index: its own, or its wave's, or the fleet's.
     pub(crate) fn timeouts_of(&self, index: usize, wave: &PlannedWave) -> Timeouts {
         let own = self.tenants.get(index).and_then(|tenant| tenant.lock_timeout);

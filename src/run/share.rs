@@ -72,6 +72,7 @@ impl RunPlan {
             left_at: of(&self.left_at, &tenant.id),
             freezes: of(&self.freezes, &tenant.id),
             quarantined: Vec::new(),
+            uncovered: Vec::new(),
             starts: of(&self.starts, &tenant.id),
             tenants: vec![tenant],
         })

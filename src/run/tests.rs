@@ -23,6 +23,7 @@ use crate::model::schema::Direction;
 use crate::model::stats::{RunStats, Verdict};
 use crate::model::tenant::{Address, Engine, TenantId};
 
+mod caps;
 mod gates;
 mod hooking;
 mod order;
@@ -131,6 +132,7 @@ pub(crate) async fn plan_of(
         starts: HashMap::new(),
         freezes: Default::default(),
         quarantined: Vec::new(),
+        uncovered: Vec::new(),
         timeouts: Timeouts::default(),
         limits: Default::default(),
         kill_blockers: None,

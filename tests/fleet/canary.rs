@@ -1,5 +1,7 @@
 //! Waves: they run in order, and a failure in one stops the rest.
 
+use std::collections::HashMap;
+
 use crate::dumps::{run, run_id};
 use crate::support::{Fleet, all, json_file, record, with};
 
@@ -26,6 +28,47 @@ fn waves_run_in_order_and_a_wave_begins_when_the_one_before_is_over() {
     }
     seen.dedup();
     assert_eq!(seen, ["+canary", "canary", "-canary", "+early", "early", "-early", "+rest", "rest", "-rest"]);
+}
+
+/// The order of SHA-256 of the ids, which no version of the program may change: 005, 007, 002, 003, 008, 006, 000, 004, 001, 009.
+#[test]
+fn percent_and_count_take_the_tenants_that_they_always_took() {
+    let members = |wave: &str| -> Vec<String> {
+        let fleet = Fleet::new().head(&format!("[[wave]]\nname = \"canary\"\n{wave}\n")).sqlite(10);
+        fleet.run(&["migrate", "--yes", "--steps", "1", "--canary"]).exits(5);
+        let moved = fleet.tenants.iter().filter(|tenant| fleet.history(&tenant.id).is_some());
+        moved.map(|tenant| tenant.id.trim_start_matches("lite-").to_owned()).collect()
+    };
+    assert_eq!(members("count = 3"), ["002", "005", "007"]);
+    assert_eq!(members("percent = 40"), ["002", "003", "005", "007"]);
+    assert_eq!(members("percent = 45\ncount = 6"), ["002", "003", "005", "006", "007", "008"]);
+    assert_eq!(members("percent = 1\ntenants = [\"lite-009\"]"), ["005", "009"]);
+}
+
+/// A tenant is at work from its first attempt to its outcome. A failure budget of none would hold them back by itself.
+#[test]
+fn a_wave_with_a_concurrency_of_one_takes_one_tenant_after_another() {
+    let waves = "[[wave]]\nname = \"slow\"\ntenants = [\"lite-00[0-3]\", \"pg-000\", \"my-000\"]\nconcurrency = 1\nmax_failures = \"unlimited\"\n";
+    let fleet = Fleet::new().head(waves).sqlite(10).postgres(1).mariadb(1);
+    let ran = fleet.run(&["migrate", "--yes", "--concurrency", "8", "--format", "jsonl"]).exits(0);
+    let (mut at_work, mut most, mut slow) = (Vec::new(), HashMap::new(), Vec::new());
+    for line in ran.out.lines() {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap();
+        let tenant = event["tenant"].as_str().unwrap_or_default().to_owned();
+        match event["event"].as_str().unwrap() {
+            "attempt_started" => at_work.push(tenant),
+            "tenant_finished" => {
+                slow.extend((event["wave"] == "slow").then(|| tenant.clone()));
+                at_work.retain(|other| *other != tenant);
+            }
+            _ => {}
+        }
+        let wave = if slow.len() < 6 { "slow" } else { "rest" };
+        let widest = most.entry(wave).or_insert(0);
+        *widest = at_work.len().max(*widest);
+    }
+    assert_eq!((slow.len(), most["slow"]), (6, 1), "{}", ran.out);
+    assert!(most["rest"] > 1, "the others are not held to it: {}", ran.out);
 }
 
 #[test]

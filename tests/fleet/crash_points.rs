@@ -380,3 +380,58 @@ fn a_migration_in_place_of_resume_never_leaves_a_failed_canary_up() {
     assert!(dies_at(&fleet, &migrate, "written:run_started"));
     run(&fleet, &migrate).exits(101).shows(&["Taken back by run"]);
 }
+
+/// The first time that a command comes to each point behind the beginning of its second run.
+fn points_of_the_second_run(fleet: &Fleet, arguments: &[&str], code: i32) -> Vec<String> {
+    points(fleet, arguments, code);
+    let log = std::fs::read_to_string(fleet.path("points.log")).unwrap();
+    let (mut times, mut found) = (BTreeMap::<&str, usize>::new(), BTreeMap::new());
+    for point in log.lines() {
+        let time = times.entry(point).or_default();
+        *time += 1;
+        let time = *time;
+        if times.get("unwritten:run_started").is_some_and(|begun| *begun == 2) {
+            found.entry(point).or_insert(format!("{point}@{time}"));
+        }
+    }
+    found.into_values().collect()
+}
+
+/// The second run of `on_failure = "rollback_wave"`, on every engine.
+#[test]
+fn a_wave_that_takes_itself_back_is_back_wherever_that_is_killed() {
+    let mut fleet = of_all("on_failure = \"rollback_wave\"");
+    fleet.head = fleet.head.replace("command = [\"true\"]", "command = [\"false\"]");
+    fleet.write();
+    let to = crate::support::all()[3].clone();
+    let migrate = ["migrate", "--yes", "--to", &to];
+    let all = points_of_the_second_run(&fleet, &migrate, 101);
+    let whole = contents(&fleet);
+    assert!(fleet.tenants.iter().all(|tenant| fleet.history(&tenant.id).unwrap_or_default().is_empty()), "{whole:#?}");
+    assert!(all.len() > 10, "{all:?}");
+    let one = 1;
+    let mut killed = 0;
+    for point in &moments(all.iter().map(|point| (point, &one)), 6) {
+        rewind(&fleet);
+        if !dies_at(&fleet, &migrate, point) {
+            continue;
+        }
+        killed += 1;
+        for _ in 0..6 {
+            let status = run(&fleet, &["status", "--format", "json"]);
+            let status = status.json();
+            let is_open = |tenant: &&Value| tenant["state"] == "in_doubt";
+            let open: Vec<&Value> = status["attention"].as_array().unwrap().iter().filter(is_open).collect();
+            open.iter().for_each(|tenant| resolve(&fleet, tenant["id"].as_str().unwrap()));
+            if open.is_empty() && contents(&fleet) == whole {
+                break;
+            }
+            run(&fleet, &["runs", "resume", "last", "--yes"]);
+        }
+        assert_eq!(contents(&fleet), whole, "killed at {point}");
+        // Nothing of it is left, and the next one has its own judgement.
+        run(&fleet, &migrate).exits(101).shows(&["Taken back by run"]);
+        assert_eq!(contents(&fleet), whole, "killed at {point}");
+    }
+    assert!(killed > 0, "{all:?}");
+}

@@ -307,6 +307,49 @@ fn a_plan_says_what_a_stratified_canary_does_not_cover() {
 }
 
 #[test]
+fn a_migration_says_at_its_start_what_a_stratified_canary_does_not_cover() {
+    let mut fleet = Fleet::new().head("[[wave]]\nname = \"canary\"\nstratified = true\n").sqlite(3).postgres(1);
+    fleet.tenant_mut("lite-002").more = "server = \"other\"\n".to_owned();
+    let plan = fleet.run(&["plan", "--format", "json"]).exits(0).json();
+    let canaries: Vec<_> =
+        plan["waves"][0]["tenants"].as_array().unwrap().iter().map(|row| row["tenant"].as_str().unwrap()).collect();
+    assert!(canaries.contains(&"pg-000") && canaries.contains(&"lite-002"), "{canaries:?}");
+    let lite = if canaries.contains(&"lite-000") { "lite-001" } else { "lite-000" };
+    fleet.run(&["migrate", "--yes", "-q", "-t", lite, "--steps", "1", "--ledger", "other.db"]).exits(0);
+    let version = format!("start version {} (1 tenant, the first {lite})", all()[0]);
+    let line = format!("wave canary is stratified and has none of {version}");
+    let ran = fleet.run(&["migrate", "--yes", "--format", "jsonl"]).exits(0).tells(&[&line]);
+    let event = ran.out.lines().find(|line| line.contains("\"uncovered\"")).unwrap_or_else(|| panic!("{}", ran.out));
+    let event: serde_json::Value = serde_json::from_str(event).unwrap();
+    assert_eq!((&event["wave"], &event["kinds"]), (&"canary".into(), &serde_json::json!([version])));
+    fleet
+        .run(&["runs", "show", "last"])
+        .exits(0)
+        .shows(&["not covered", &format!("wave canary has none of {version}")]);
+    // Everybody is at one version now.
+    let again = fleet.run(&["migrate", "--yes"]).exits(0);
+    assert!(!again.err.contains("has none of"), "{}", again.err);
+}
+
+/// One that is left out stands for nobody.
+#[test]
+fn engines_and_servers_that_a_canary_has_none_of_are_told_by_migrate() {
+    let mut fleet = Fleet::new().head("[[wave]]\nname = \"canary\"\nstratified = true\n").sqlite(2).postgres(2);
+    for id in ["pg-000", "pg-001"] {
+        fleet.tenant_mut(id).more = "server = \"db7\"\n".to_owned();
+    }
+    let plan = fleet.run(&["plan", "--format", "json"]).exits(0).json();
+    let canaries = plan["waves"][0]["tenants"].as_array().unwrap().iter().map(|row| row["tenant"].as_str().unwrap());
+    let canary = canaries.into_iter().find(|id| id.starts_with("pg")).unwrap().to_owned();
+    let other = if canary == "pg-000" { "pg-001" } else { "pg-000" };
+    let kinds =
+        ["engine postgres", "server db7"].map(|kind| format!("{kind} (1 tenant, the first {other})")).join("; ");
+    let ran = fleet.run(&["migrate", "--yes", "--exclude", &canary]).exits(0);
+    ran.tells(&[&format!("wave canary is stratified and has none of {kinds}")]);
+    fleet.run(&["runs", "show", "last"]).exits(0).shows(&["not covered", "engine postgres", "server db7"]);
+}
+
+#[test]
 fn a_canary_with_each_start_version_goes_on_as_it_was() {
     let mut fleet = Fleet::new()
         .head("[fleet]\nattempts = 1\n[[wave]]\nname = \"canary\"\nstratified = \"versions\"\n[wave.gate]\nthen = \"pause\"\n")

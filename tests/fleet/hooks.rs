@@ -153,6 +153,45 @@ fn a_hook_posts_json_to_an_address_that_stays_secret() {
     assert!(!gone.err.contains("s3cret"), "{}", gone.err);
 }
 
+/// An address that takes the request and says nothing.
+#[test]
+fn a_post_that_is_never_answered_ends_with_its_timeout() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let post = format!("{{ post = \"http://{}/hook\", timeout = \"1s\" }}", listener.local_addr().unwrap());
+    let _silent = std::thread::spawn(move || {
+        let open: Vec<_> = listener.incoming().collect();
+        drop(open);
+    });
+    let after = Fleet::new().head(&format!("[hooks]\nafter_run = {post}\nafter_tenant = {post}\n")).sqlite(1);
+    let ran = after.run(&["migrate", "--yes"]).exits(0);
+    ran.tells(&["hook after_run failed", "hook after_tenant of lite-000 failed", "1s"]).shows(&["1 migrated"]);
+
+    let before = Fleet::new().head(&format!("[hooks]\nbefore_run = {post}\n")).sqlite(1);
+    before.run(&["migrate", "--yes"]).exits(101).tells(&["hook before_run failed", "1s"]);
+    assert_eq!(before.history("lite-000"), None);
+    before.run(&["runs", "show", "last"]).exits(0).shows(&["before_run failed"]);
+}
+
+#[test]
+fn a_before_hook_that_hangs_is_killed_and_nothing_behind_it_is_touched() {
+    let hangs = |hook: &str, more: &str| {
+        format!("[hooks]\n{hook} = {{ command = [\"sh\", \"-c\", \"{more}sleep 66666\"], timeout = \"500ms\" }}\n")
+    };
+    let run = Fleet::new().head(&hangs("before_run", "")).sqlite(2);
+    let ran = run.run(&["migrate", "--yes"]).exits(101);
+    ran.tells(&["hook before_run failed", "did not end within 500ms and was killed"]).shows(&["2 not started"]);
+    assert!(run.tenants.iter().all(|tenant| run.history(&tenant.id).is_none()));
+
+    let one = Fleet::new().head(&hangs("before_tenant", "test $FLEET_TENANT != lite-001 || ")).sqlite(3);
+    let report = one.run(&["migrate", "--yes", "--format", "json"]).exits(100).json();
+    let failed = record(&report, "lite-001");
+    assert_eq!((&failed["error"]["class"], &failed["attempts"]), (&"hook".into(), &1.into()), "{failed:#}");
+    assert!(failed["error"]["message"].as_str().unwrap().contains("500ms"), "{failed:#}");
+    assert_eq!((with(&report, "migrated").len(), one.history("lite-001")), (2, None));
+    let left = std::process::Command::new("pgrep").args(["-f", "sleep 66666"]).output().unwrap();
+    assert!(left.stdout.is_empty(), "{left:?}");
+}
+
 #[test]
 fn wrong_hooks_are_refused_with_their_place() {
     for (hook, told) in [

@@ -2,6 +2,7 @@
 
 use sqlx::{Connection, Executor};
 
+use crate::dumps::{run, run_id};
 use crate::support::{Fleet, all, block_on, finish, program};
 
 #[test]
@@ -54,6 +55,56 @@ fn a_shared_ledger_shows_a_run_on_another_machine() {
         assert_eq!((&runs[0]["status"], &runs[0]["selected"]), (&"finished".into(), &2.into()), "{engine}");
         finish(&mut program(other.path(), &["runs", "show", "last"])).exits(0).shows(&["2 migrated"]);
     }
+}
+
+/// Two machines with one ledger and the same tenant file.
+#[test]
+fn a_run_that_paused_or_died_on_one_machine_goes_on_from_another() {
+    let mut fleet = Fleet::new().postgres(2).mariadb(2);
+    let ledger = fleet.database("postgres", "ledger");
+    let held = "[hooks]\nbefore_tenant = { command = [\"sh\", \"-c\", \"test $FLEET_TENANT != my-001 || test -e go || sleep 90\"], \
+                timeout = \"100s\" }\n";
+    let gate = "[[wave]]\nname = \"canary\"\ntenants = [\"pg-000\"]\n[wave.gate]\nthen = \"pause\"\n";
+    fleet.head = format!("[fleet]\nledger = \"{ledger}\"\n{gate}{held}");
+    std::fs::write(fleet.path("go"), "").unwrap();
+    let paused = run_id(&run(&fleet, &["migrate", "--yes", "--to", &all()[1]], 5));
+
+    let other = tempfile::tempdir().unwrap();
+    let here = fleet.path("");
+    let copied = |file: &str| std::fs::copy(here.join(file), other.path().join(file)).unwrap();
+    ["tenants.toml", "go"].iter().for_each(|file| _ = copied(file));
+    let there = |arguments: &[&str]| finish(&mut program(other.path(), arguments));
+    let last = || there(&["runs", "list", "--format", "json"]).exits(0).json()["runs"][0].clone();
+    let id_of = |run: &serde_json::Value| run["run"].as_str().unwrap().to_owned();
+    assert_eq!((id_of(&last()), &last()["result"]), (paused.clone(), &"paused".into()));
+    there(&["runs", "approve", &paused, "--by", "Ann B.", "--yes"]).exits(0).shows(&["3 migrated"]);
+    assert!(fleet.tenants.iter().all(|tenant| fleet.history(&tenant.id).unwrap() == all()[..2]));
+    let heir = id_of(&last());
+    let shown = fleet.run(&["runs", "show", &paused, "--width", "200"]).exits(0);
+    let shown = shown.shows(&["resumed by", "settled"]);
+    let line = shown.out.lines().find(|line| line.starts_with("resumed by")).unwrap();
+    assert!(line.contains(&heir) && line.contains(", approved by Ann B.: all at target"), "{line}");
+    fleet.run(&["runs", "show", &heir]).exits(0).shows(&["approved by Ann B.", &paused, "3 migrated"]);
+
+    // The gate is behind it: `kill -9` of the one, and the other goes on.
+    std::fs::remove_file(fleet.path("go")).unwrap();
+    fleet.head = fleet.head.replace(gate, "");
+    fleet.write();
+    copied("tenants.toml");
+    let mut killed = fleet.program(&["migrate", "--yes"]).spawn().unwrap();
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while last()["at_target"] != 3 || last()["status"] != "running" {
+        assert!(std::time::Instant::now() < until, "{:#}", last());
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    let died = id_of(&last());
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    assert_eq!(fleet.history("my-001").unwrap(), all()[..2], "it was held");
+    there(&["runs", "resume", &died, "--yes"]).exits(0).shows(&["1 migrated"]);
+    assert!(fleet.tenants.iter().all(|tenant| fleet.history(&tenant.id).unwrap() == all()));
+    let heir = id_of(&last());
+    fleet.run(&["runs", "show", &died]).exits(0).shows(&["its end is not recorded", "resumed by", &heir]);
 }
 
 #[test]

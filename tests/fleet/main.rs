@@ -31,6 +31,7 @@ mod hostile;
 mod hostile_ledger;
 mod interrupted;
 mod killed;
+mod late_joiners;
 mod ledger;
 mod linting;
 mod locks;

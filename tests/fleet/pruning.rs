@@ -1,7 +1,10 @@
 //! `runs prune`: old runs leave the ledger, but none that another command needs.
 
+use sqlx::{Connection, Executor};
+
+use crate::crash_points::dies_at;
 use crate::dumps::{run, run_id};
-use crate::support::{Fleet, all, sql};
+use crate::support::{Fleet, all, block_on, mariadb_url, record, sql, wait};
 
 fn rows(fleet: &Fleet) -> Vec<String> {
     let ledger = format!("sqlite:{}", fleet.path("fleet-ledger.db").display());
@@ -57,4 +60,100 @@ fn a_rollback_and_the_run_that_it_takes_back_stay_together() {
         "nothing to remove",
     ]);
     assert_eq!(rows(&fleet), [moved, back, last]);
+}
+
+/// Each of them, once newer runs are there that settle nothing of it.
+#[track_caller]
+fn kept(fleet: &Fleet, run: &str, why: &str) {
+    let newer = run_id(&self::run(fleet, &["migrate", "--yes", "-t", "other-*", "--no-preflight"], 0));
+    let before = rows(fleet);
+    let pruned = fleet.run(&["runs", "prune", "--keep", "1", "--yes"]).exits(0);
+    pruned.shows(&[&format!("kept {run}: {why}")]);
+    assert!(rows(fleet).contains(&run.to_owned()) && rows(fleet).contains(&newer), "{before:?}");
+}
+
+/// A fleet with a tenant whose runs settle nobody else.
+fn and_another(mut fleet: Fleet) -> Fleet {
+    std::fs::write(fleet.path("other.db"), "").unwrap();
+    fleet.add("other-1", "sqlite:other.db");
+    fleet
+}
+
+#[test]
+fn a_run_that_paused_or_was_stopped_before_others_stays() {
+    let wave = "[fleet]\nattempts = 1\n[[wave]]\nname = \"canary\"\ntenants = [\"lite-000\"]\n[wave.gate]\n";
+    let select = ["migrate", "--yes", "-t", "lite-*"];
+    let paused = and_another(Fleet::new().head(&format!("{wave}then = \"pause\"\n")).sqlite(3));
+    let id = run_id(&run(&paused, &select, 5));
+    kept(&paused, &id, "2 of its tenants are not settled by a later run, the first lite-001");
+    // It waits no less than before.
+    paused.run(&["runs", "approve", &id, "--by", "Ann", "--yes"]).exits(0).shows(&["2 migrated"]);
+
+    let stopped = and_another(Fleet::new().head(&format!("{wave}command = [\"false\"]\n")).sqlite(3));
+    let id = run_id(&run(&stopped, &select, 101));
+    kept(&stopped, &id, "2 of its tenants are not settled by a later run, the first lite-001");
+    stopped.run(&["runs", "show", &id]).exits(0).shows(&["not started"]);
+}
+
+#[test]
+fn a_run_that_died_stays_until_another_one_has_gone_on() {
+    let fleet = and_another(Fleet::new().sqlite(3));
+    fleet.write();
+    assert!(dies_at(&fleet, &["migrate", "--yes", "-t", "lite-*"], "written:run_started"));
+    let id = fleet.run(&["runs", "list", "--format", "json"]).exits(0).json()["runs"][0]["run"].clone();
+    let id = id.as_str().unwrap();
+    kept(&fleet, id, "3 of its tenants are not settled by a later run, the first lite-000");
+    fleet.run(&["runs", "resume", id, "--yes"]).exits(0).shows(&["3 migrated"]);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    fleet.run(&["runs", "prune", "--keep", "1", "--yes"]).exits(0).shows(&["removed "]);
+    assert!(!rows(&fleet).contains(&id.to_owned()), "nobody needs it any more");
+}
+
+#[test]
+fn a_run_that_left_a_tenant_in_doubt_stays() {
+    let fleet = and_another(Fleet::new().mariadb(1));
+    fleet.run(&["migrate", "--to", "tenant_features", "--yes", "-t", "my-000"]).exits(0);
+    let mut holder = block_on(sqlx::MySqlConnection::connect(&fleet.tenant("my-000").url)).unwrap();
+    block_on(holder.execute("LOCK TABLES inventory_items READ")).unwrap();
+    let migrate = ["migrate", "--yes", "-t", "my-000", "--lock-timeout", "100s", "--format", "json"];
+    let child = fleet.program(&migrate).spawn().unwrap();
+    let name = fleet.tenant("my-000").url.rsplit('/').next().unwrap().to_owned();
+    let waiting = format!(
+        "SELECT CAST(id AS char) FROM information_schema.processlist WHERE db = '{name}' AND state LIKE '%metadata lock%'"
+    );
+    let begun = std::time::Instant::now();
+    let waiting = loop {
+        match sql(&mariadb_url(), &waiting).pop() {
+            Some(connection) => break connection,
+            None => assert!(begun.elapsed().as_secs() < 60, "the migration never came to the lock"),
+        }
+    };
+    sql(&mariadb_url(), &format!("KILL {waiting}"));
+    let report = wait(child).exits(100).json();
+    block_on(holder.close()).unwrap();
+    assert_eq!(record(&report, "my-000")["outcome"], "in_doubt", "{report:#}");
+    let id = run_id(&report);
+    kept(&fleet, &id, "1 of its tenants are not settled by a later run, the first my-000");
+    // Its cause is still told.
+    fleet.run(&["runs", "show", &id]).exits(0).shows(&["runs resolve my-000"]);
+}
+
+#[test]
+fn an_approval_that_is_not_used_yet_stays() {
+    let fleet = Fleet::new().head("[fleet]\nrequire_approval = true\n").sqlite(2);
+    for to in [&all()[0], &all()[1]] {
+        fleet.run(&["plan", "--to", to, "--save", "plan.json"]).exits(0);
+        fleet.run(&["plan", "approve", "plan.json", "--by", "Ann"]).exits(0);
+        fleet.run(&["migrate", "--plan", "plan.json", "--yes"]).exits(0);
+    }
+    fleet.run(&["plan", "--save", "next.json"]).exits(0);
+    fleet.run(&["plan", "approve", "next.json", "--by", "Bea"]).exits(0);
+    let approvals = || {
+        let ledger = format!("sqlite:{}", fleet.path("fleet-ledger.db").display());
+        sql(&ledger, "SELECT approver FROM fleet_approval ORDER BY at_ms")
+    };
+    assert_eq!(approvals(), ["Ann", "Ann", "Bea"]);
+    fleet.run(&["runs", "prune", "--keep", "1", "--yes"]).exits(0).shows(&["removed 1 run of 2"]);
+    assert_eq!(approvals(), ["Ann", "Bea"], "that of the run which is gone was used");
+    fleet.run(&["migrate", "--plan", "next.json", "--yes"]).exits(0).shows(&["2 migrated"]);
 }

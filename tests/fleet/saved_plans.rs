@@ -132,6 +132,22 @@ fn a_plan_that_does_not_hold_any_more_is_refused_with_each_difference() {
     fleet.run(&["migrate", "--plan", "plan.json", "--yes"]).exits(0).shows(&["4 migrated"]);
 }
 
+/// `plan -o` writes what is shown, in any form: no digest holds it.
+#[test]
+fn the_report_of_a_plan_is_none_that_can_be_carried_out() {
+    let fleet = fleet();
+    for format in ["table", "json"] {
+        fleet.run(&["plan", "--format", format, "-o", "shown.json"]).exits(0);
+        for words in
+            [&["migrate", "--plan", "shown.json", "--yes"][..], &["plan", "approve", "shown.json", "--by", "Ada"]]
+        {
+            let refused = fleet.run(words).exits(64);
+            refused.tells(&["shown.json", "it is no plan of", "small plan --save shown.json", "nothing was touched"]);
+        }
+    }
+    assert_eq!(fleet.history("lite-000").unwrap(), all()[..3]);
+}
+
 #[test]
 fn a_tenant_that_came_after_the_plan_is_told_and_never_taken_in_silence() {
     let mut fleet = fleet();

@@ -2,8 +2,10 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use sqlx::{Connection, Executor};
+
 use crate::dumps::{run, run_id};
-use crate::support::{Fleet, all, record};
+use crate::support::{Fleet, all, block_on, finish, json_file, record, wait, with};
 
 /// A window of an hour that opens in so many hours.
 fn window(in_hours: u64) -> String {
@@ -117,4 +119,89 @@ fn windows_that_are_never_open_together_are_refused_and_mistakes_are_told() {
     ]);
     fleet.head = "[[server]]\nservers = [\"nihgt-1\"]\nper_server = 2\n".to_owned();
     fleet.run(&["status"]).exits(0).tells(&["[[server]] names nihgt-1, and no tenant is on it; did you mean night-1?"]);
+}
+
+/// `[[wave]] window`: its tenants, and those behind it, are left for the next night.
+#[test]
+fn a_wave_outside_of_its_window_is_left_and_gone_on_with_when_it_is_open() {
+    let head = |window: &str| {
+        let canary = "[[wave]]\nname = \"canary\"\ntenants = [\"lite-000\"]\n";
+        format!(
+            "[fleet]\noutside_window = \"stop\"\n{canary}[[wave]]\nname = \"night\"\ntenants = [\"pg-000\"]\nwindow = \"{window}\"\n"
+        )
+    };
+    let closed = window(12);
+    let mut fleet = Fleet::new().head(&head(&closed)).sqlite(2).postgres(1);
+    let told = format!("window: {closed}, closed until ");
+    fleet.run(&["plan"]).exits(0).shows(&["Wave night (1 tenant)", &told]);
+    let plan = fleet.run(&["plan", "--format", "json"]).exits(0).json();
+    assert_eq!(plan["waves"][1]["window"], *closed, "{:#}", plan["waves"][1]);
+    assert!(plan["waves"][1]["opens_at_ms"].is_i64() && plan["waves"][0]["window"].is_null(), "{:#}", plan["waves"]);
+    // The flag is the fleet's window: that of a wave stays.
+    let ended = run(&fleet, &["migrate", "--yes", "--window", "always"], 5);
+    let told = ["lite-000", "pg-000", "lite-001"].map(|id| {
+        let of = record(&ended, id);
+        format!("{} {}", of["outcome"].as_str().unwrap(), of["reason"].as_str().unwrap_or("-"))
+    });
+    assert_eq!(told, ["migrated -", "not_started window", "not_started window"]);
+    assert_eq!((fleet.history("pg-000"), fleet.history("lite-001")), (None, None));
+    fleet.run(&["runs", "list", "--status", "stopped"]).exits(0).shows(&["1/3"]);
+
+    fleet.head = head(&window(0));
+    let resumed = run(&fleet, &["runs", "resume", &run_id(&ended), "--yes"], 0);
+    assert!(["pg-000", "lite-001"].iter().all(|id| record(&resumed, id)["outcome"] == "migrated"), "{resumed:#}");
+}
+
+#[test]
+fn the_window_of_the_fleet_is_lifted_by_a_flag() {
+    let head = format!("[fleet]\noutside_window = \"stop\"\nwindow = \"{}\"\n", window(12));
+    let fleet = Fleet::new().head(&head).sqlite(2);
+    let ended = run(&fleet, &["migrate", "--yes"], 5);
+    assert!(["lite-000", "lite-001"].iter().all(|id| record(&ended, id)["reason"] == "window"), "{ended:#}");
+    assert_eq!(fleet.history("lite-000"), None);
+    fleet.run(&["migrate", "--yes", "--window", "always"]).exits(0).shows(&["2 migrated"]);
+}
+
+/// It starts nothing new, and the tenant in flight comes to its end in its own time.
+#[test]
+fn a_deadline_that_passes_while_a_tenant_waits_for_a_lock_kills_nothing() {
+    let fleet = Fleet::new().head("[fleet]\nconcurrency = 1\nlock_timeout = \"100s\"").sqlite(3);
+    fleet.run(&["migrate", "--yes", "-q", "--to", &all()[0]]).exits(0);
+    let url = format!("sqlite:{}", fleet.path("lite-000.db").display());
+    let holder = block_on(async {
+        let mut holder = sqlx::SqliteConnection::connect(&url).await.unwrap();
+        holder.execute("BEGIN IMMEDIATE").await.unwrap();
+        holder
+    });
+    let begun = std::time::Instant::now();
+    let running =
+        fleet.program(&["migrate", "--yes", "--deadline", "2s", "--report", "json=report.json"]).spawn().unwrap();
+    // On a slow machine it has not begun by then; one in flight is in the ledger once it is older than a heartbeat.
+    let is_in_flight = || {
+        let shown = finish(&mut fleet.program(&["runs", "show", "last"]));
+        shown.out.contains("in flight") && shown.out.contains("lite-000 for ")
+    };
+    while !is_in_flight() {
+        assert!(begun.elapsed().as_secs() < 60, "it never was in flight");
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+    assert!(begun.elapsed().as_secs() >= 2, "the deadline is over, and it is still in flight");
+    block_on(holder.close()).unwrap();
+    wait(running).exits(5);
+    let report = json_file(&fleet.path("report.json"));
+    assert_eq!(record(&report, "lite-000")["outcome"], "migrated", "{report:#}");
+    for id in ["lite-001", "lite-002"] {
+        assert_eq!(record(&report, id)["reason"], "deadline", "{report:#}");
+        assert_eq!(fleet.history(id).unwrap(), all()[..1], "{id}");
+    }
+    fleet.run(&["runs", "resume", "last", "--yes"]).exits(0).shows(&["2 migrated"]);
+}
+
+/// The first of five starts at once, and each of the others half a second behind the one before.
+#[test]
+fn a_rate_spreads_the_starts() {
+    let fleet = Fleet::new().sqlite(5);
+    let report = run(&fleet, &["migrate", "--yes", "--rate", "2/s"], 0);
+    assert!(report["elapsed_ms"].as_u64().unwrap() >= 2_000, "{report:#}");
+    assert_eq!(with(&report, "migrated").len(), 5);
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use sqlx::{Connection, Executor};
 
-use crate::support::{Fleet, block_on, wait};
+use crate::support::{Fleet, all, block_on, wait};
 
 fn listed(fleet: &Fleet, arguments: &[&str]) -> Vec<Value> {
     let arguments: Vec<&str> = ["runs", "list", "--format", "json"].iter().chain(arguments).copied().collect();
@@ -56,14 +56,29 @@ fn a_run_is_followed_and_one_that_died_is_counted_and_tells_who_went_on_with_it(
     block_on(holder.close()).unwrap();
     fleet.run(&["runs", "resume", &id, "--yes"]).exits(0);
     let heir = listed(&fleet, &[])[0]["run"].as_str().unwrap().to_owned();
-    let told = fleet.run(&["runs", "show", &id, "--all"]).exits(0);
-    told.shows(&[
+    let told = fleet.run(&["runs", "show", &id, "--all", "--width", "200"]).exits(0);
+    let told = told.shows(&[
         "resumed by",
         &heir,
         "settled",
         &format!("1 tenant since then, by run {heir}"),
         "its end is not recorded",
     ]);
+    // Each tenant that has its outcome, with its version before and after, and its time.
+    let columns = ["TENANT", "BEFORE", "AFTER", "TOOK"];
+    let lines: Vec<&str> = told.out.lines().collect();
+    let head = lines.iter().position(|line| columns.iter().all(|column| line.contains(column)));
+    let head = head.unwrap_or_else(|| panic!("{}", told.out));
+    let rows: Vec<&&str> = lines[head + 1..].iter().take_while(|line| line.starts_with("lite-")).collect();
+    assert_eq!(rows.len(), 7, "{}", told.out);
+    let (before, after) = (all()[0].as_str(), all()[1].as_str());
+    for row in rows {
+        assert!(row.contains(before) && row.find(after) > row.find(before), "{row}");
+        assert!(
+            row.split_whitespace().any(|word| word.ends_with('s') && word.starts_with(|c: char| c.is_ascii_digit())),
+            "{row}"
+        );
+    }
     let story = fleet.run(&["runs", "show", &id, "--format", "json"]).exits(0).json();
     assert_eq!(
         (&story["resumed_by"][0], &story["settled_by"]["lite-003"]),
@@ -94,6 +109,53 @@ fn runs_are_listed_by_tenant_time_and_result() {
     fleet.run(&["runs", "list", "--since", "yesterday"]).exits(64).tells(&["write an age (2d, 12h) or a time in UTC"]);
     // A run that is over is shown as without --watch, and its exit code is the run's.
     fleet.run(&["runs", "show", "last", "--watch", "-q"]).exits(101).shows(&["budget exhausted"]);
+}
+
+#[test]
+fn runs_that_wait_for_a_person_or_left_tenants_behind_are_not_listed_as_ok() {
+    let gate = |gate: &str| {
+        let head = "[fleet]\nattempts = 1\n[[wave]]\nname = \"canary\"\ncount = 1\n[wave.gate]\n";
+        Fleet::new().head(&format!("{head}{gate}\n")).sqlite(3)
+    };
+    let by = |fleet: &Fleet, result: &str| -> Vec<String> {
+        let runs = listed(fleet, &["--status", result]);
+        runs.iter().map(|run| format!("{} {}", run["verdict"].as_str().unwrap(), run["at_target"])).collect()
+    };
+    let results = ["ok", "failed", "paused", "stopped", "outstanding", "alive", "dead"];
+    let only = |fleet: &Fleet, result: &str, run: &str| {
+        let found: Vec<_> = results.iter().map(|result| by(fleet, result)).collect();
+        let wanted: Vec<Vec<String>> =
+            results.iter().map(|one| if *one == result { vec![run.to_owned()] } else { Vec::new() }).collect();
+        assert_eq!(found, wanted, "{results:?}");
+        assert_eq!(listed(fleet, &[])[0]["result"], result);
+        let others = results.iter().filter(|one| **one != result).flat_map(|one| ["--status", *one]);
+        let rest = ["runs", "list"].into_iter().chain(others).collect::<Vec<_>>();
+        fleet.run(&rest).exits(0).shows(&["no runs yet"]);
+        fleet.run(&["runs", "list", "--status", result]).exits(0);
+    };
+
+    let by_gate = gate("then = \"pause\"");
+    by_gate.run(&["migrate", "--yes"]).exits(5);
+    only(&by_gate, "paused", "outstanding 1");
+    by_gate.run(&["runs", "list", "--status", "paused"]).exits(0).shows(&["  paused  ", "1/3"]);
+
+    let failed = gate("command = [\"false\"]\non_failure = \"pause\"");
+    failed.run(&["migrate", "--yes"]).exits(5);
+    only(&failed, "paused", "outstanding 1");
+
+    let late = Fleet::new().head("[fleet]\nconcurrency = 1\n[hooks]\nbefore_tenant = [\"sleep\", \"2\"]\n").sqlite(3);
+    late.run(&["migrate", "--yes", "--deadline", "1s"]).exits(5);
+    only(&late, "stopped", "outstanding 1");
+
+    let limited = Fleet::new().sqlite(3);
+    limited.run(&["migrate", "--yes", "--limit", "1"]).exits(5);
+    only(&limited, "outstanding", "outstanding 1");
+
+    // Nobody has to come for one that was gone on with.
+    by_gate.run(&["runs", "approve", "last", "--by", "Ann", "--yes"]).exits(0);
+    assert_eq!([by(&by_gate, "paused"), by(&by_gate, "stopped")], [vec![], vec!["outstanding 1".to_owned()]]);
+    assert_eq!(by(&by_gate, "ok"), ["all_at_target 2"]);
+    by_gate.run(&["runs", "list"]).exits(0).shows(&["paused, resumed later"]);
 }
 
 #[test]

@@ -59,7 +59,9 @@ fn a_second_run_over_the_same_tenants_is_refused_with_who_holds_them() {
     let run = until_running(&fleet, &[]);
     let by = &run["started_by"];
     let what = format!("run {} is at work on lite-00", run["run"].as_str().unwrap());
-    let on = format!("on {}, process {}, since ", by["host"].as_str().unwrap(), first.id());
+    let (user, host) = (by["user"].as_str().unwrap(), by["host"].as_str().unwrap());
+    assert!(!user.is_empty() && !host.is_empty(), "{run:#}");
+    let on = format!("{user} on {host}, process {}, since ", first.id());
     for words in [&["migrate"][..], &["rollback", "--all"], &["backup"], &["exec", "--write", "SELECT 1"]] {
         let mut words = words.to_vec();
         words.extend((words[0] != "backup").then_some("--yes"));

@@ -160,6 +160,7 @@ impl Fleet {
             starts: Default::default(),
             freezes: Default::default(),
             quarantined: Vec::new(),
+            uncovered: Vec::new(),
             header,
             catalog,
             tenants: tenants.to_vec(),

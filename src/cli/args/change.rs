@@ -41,9 +41,10 @@ pub(in crate::cli) struct Change {
     /// Carries out a plan that `plan --save` has written; refuses, and says what differs, where it does not hold any more
     #[arg(long, value_name = "FILE", conflicts_with_all = ["tenants", "tags", "servers", "exclude", "wave", "canary", "canary_percent", "limit", "partition", "failed_of"], conflicts_with = "native")]
     pub(in crate::cli) plan: Option<std::path::PathBuf>,
-    /// With --plan: tenants that came into the fleet after it: refuse, report (leave out), or migrate
-    #[arg(long, value_name = "WHAT", requires = "plan", default_value = "refuse", value_parser = late_joiners())]
-    pub(in crate::cli) late_joiners: LateJoiners,
+    /// Tenants that come into the fleet while the run goes on, or came after the plan of --plan: report (leave out), migrate,
+    /// or with --plan refuse [default: report; with --plan refuse]
+    #[arg(long, value_name = "WHAT", value_parser = late_joiners())]
+    pub(in crate::cli) late_joiners: Option<LateJoiners>,
     #[command(flatten)]
     _flags: ChangeFlags,
     #[command(flatten)]

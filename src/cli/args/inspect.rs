@@ -265,7 +265,8 @@ pub(in crate::cli) enum Runs {
         /// Only runs started since: an age (2d, 12h), or a time in UTC (2026-11-28, "2026-11-28 22:00:00")
         #[arg(long, value_name = "AGE|TIME", value_parser = since)]
         since: Option<SystemTime>,
-        /// Only runs with this result (repeatable): ok, failed, stopped (by a budget, a signal, a lost ledger), alive, dead
+        /// Only runs with this result (repeatable): ok, failed, paused (waits for a person), stopped (by a budget, a gate, a
+        /// hook, a deadline, a window, a signal, a lost ledger), outstanding (left tenants behind), alive, dead
         #[arg(long, value_name = "RESULT", value_parser = result())]
         status: Vec<RunResult>,
         #[command(flatten)]

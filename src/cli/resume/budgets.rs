@@ -41,10 +41,14 @@ pub(super) fn within_budgets<'a>(
         let is_left = |id: &TenantId| left.contains(id);
         let finished: Vec<&TenantId> = wave.tenants.iter().map(|tenant| &tenant.id).filter(|id| !is_left(id)).collect();
         let tally: Tally = finished.iter().map(|id| failure(id).unwrap_or(OutcomeKind::UpToDate)).collect();
-        let (behind, others): (Vec<&Wave>, Vec<&Wave>) = waves.waves[place..]
-            .iter()
-            .partition(|later| later.name == wave.name || !is_up || later.waits_for.contains(&wave.name));
-        let waiting = |of: &[&Wave]| of.iter().flat_map(|wave| &wave.tenants).filter(|t| is_left(&t.id)).count();
+        // One in front of it may have been left, too: behind a gate at which the run paused, while this one went on.
+        let is_behind = |(at, other): &(usize, &Wave)| {
+            *at == place || (*at > place && (!is_up || other.waits_for.contains(&wave.name)))
+        };
+        let (behind, others): (Vec<_>, Vec<_>) = waves.waves.iter().enumerate().partition(is_behind);
+        let waiting = |of: &[(usize, &Wave)]| {
+            of.iter().flat_map(|(_, wave)| &wave.tenants).filter(|tenant| is_left(&tenant.id)).count()
+        };
         let most = if keep_going { FailureBudget::UNLIMITED } else { wave.max_failures };
         if waiting(&behind) > 0 && most.is_exceeded(&tally, wave.tenants.len()) {
             if waiting(&others) > 0 {

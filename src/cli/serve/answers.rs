@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::super::args::{Engines, Selection as SelectionArgs};
 use super::super::exit::{CliError, run_error};
-use super::super::session::usual_pace;
+use super::super::pace::usual_pace;
 use super::super::setup::Program;
 use super::super::{backup, history, lint, metrics, refresh, runs, scratch, tenants, terminal};
 use super::changes;

@@ -2,7 +2,7 @@
 //!
 //! Every record is in them, in plan order.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -58,8 +58,9 @@ impl OutcomeView<'_> {
 
     /// The page without the times of anything.
     fn page(&self) -> String {
-        let (events, ended_at_ms, status) = (&[], &HashMap::new(), RunStatus::Finished);
-        Page { outcome: *self, events, ended_at_ms, status }.render()
+        let (events, ended_at_ms, approvers) = (&[], &HashMap::new(), &BTreeMap::new());
+        let status = RunStatus::Finished;
+        Page { outcome: *self, events, ended_at_ms, status, approvals: &[], heirs: &[], approvers }.render()
     }
 
     /// The JSON document as a value, without its version.

@@ -1,16 +1,22 @@
 //! The page for a browser.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use quick_xml::Reader;
 use quick_xml::escape::unescape;
 use quick_xml::events::{BytesStart, Event as Xml};
+use uuid::Uuid;
 
 use super::outcome::{failed, header, migrated, mixed, record, stats};
 use super::*;
+use crate::model::approval::Approval;
 use crate::model::event::Event;
+use crate::model::gate::{CheckAnswer, GateAction, GateEnd, GateRecord};
+use crate::model::hook::HookPoint;
 use crate::model::outcome::{NotStarted, Outcome, StoppedAt, TenantRecord};
-use crate::model::run_summary::RunStatus;
+use crate::model::run_summary::{RunStatus, RunSummary};
+use crate::model::started_by::StartedBy;
+use crate::model::tenant::TenantId;
 use crate::report::Format;
 use crate::report::outcome::{OutcomeView, Page};
 use crate::report::style::clean;
@@ -31,7 +37,8 @@ fn page(records: &[TenantRecord], events: &[(i64, Event)]) -> String {
         undo: None,
     };
     let ended_at_ms: HashMap<usize, i64> = (0..).zip((BEGAN_MS..).step_by(1_000)).take(records.len()).collect();
-    Page { outcome, events, ended_at_ms: &ended_at_ms, status: RunStatus::Finished }.render()
+    let (ended_at_ms, status) = (&ended_at_ms, RunStatus::Finished);
+    Page { outcome, events, ended_at_ms, status, approvals: &[], heirs: &[], approvers: &BTreeMap::new() }.render()
 }
 
 fn waves() -> Vec<(i64, Event)> {
@@ -43,8 +50,43 @@ fn waves() -> Vec<(i64, Event)> {
     };
     let finished = |wave: &str| Event::WaveFinished { wave: wave.to_owned(), stats: Default::default() };
     let draining = Event::Draining { reason: NotStarted::FailureBudget, in_flight: 2 };
-    let at = [started("canary"), finished("canary"), started("rest"), draining, finished("rest")];
+    let mut at = vec![started("canary"), finished("canary")];
+    at.extend(between());
+    at.extend([started("rest"), draining, finished("rest")]);
     (BEGAN_MS..).step_by(20_000).zip(at).collect()
+}
+
+/// The events that are recorded between the waves of a run.
+fn between() -> Vec<Event> {
+    let answer = CheckAnswer { check: "http https shop.example".to_owned(), holds: false, value: "503".to_owned() };
+    let wave = || "canary".to_owned();
+    vec![
+        Event::HookFinished {
+            hook: HookPoint::AfterWave,
+            wave: Some(wave()),
+            tenant: None,
+            took_ms: 1_500,
+            error: Some("it exited with 3".to_owned()),
+        },
+        Event::GateStarted { wave: wave(), soak_ms: 600_000, checks: vec!["http https shop.example".to_owned()] },
+        Event::GateFinished(GateRecord {
+            wave: wave(),
+            end: GateEnd::Failed,
+            then: GateAction::RollbackWave,
+            answers: vec![answer],
+            took_ms: 600_000,
+            by: None,
+        }),
+        Event::RollbackDue { wave: wave(), reason: NotStarted::GateFailed },
+        Event::OutsideWindow {
+            wave: "rest".to_owned(),
+            server: Some("db7".to_owned()),
+            window: "22:00-04:00 UTC".to_owned(),
+            opens_at_ms: BEGAN_MS,
+        },
+        Event::Uncovered { wave: wave(), kinds: vec!["server db9 (1 tenant, the first late-79)".to_owned()] },
+        Event::LateJoiners { tenants: vec![TenantId::from("newcomer")], are_taken: false },
+    ]
 }
 
 /// The texts of a page that is well formed and asks for nothing from elsewhere.
@@ -115,8 +157,64 @@ fn a_page_needs_nothing_and_has_everything() {
     ] {
         assert!(words == "41 of 80" || texts.contains(words), "no {words:?} in:\n{texts}");
     }
+    for words in [
+        "wave canary: hook after_wave of canary failed: it exited with 3",
+        "wave canary: gate",
+        "failed: http https shop.example: 503",
+        "rollback due",
+        "the gate of an earlier wave failed",
+        "outside window server db7 of wave rest waited for 22:00-04:00 UTC, which opens 2026-11-20T10:15:02Z",
+        "it has none of server db9",
+        "1 tenant came into the fleet during the run, not migrated: newcomer",
+    ] {
+        assert!(texts.contains(words), "no {words:?} in:\n{texts}");
+    }
     assert!(!page.contains("url(") && !page.contains("@import") && !page.contains("://"), "{page}");
     assert_eq!(page.matches("<i class=").count(), 80, "a square for each tenant");
+}
+
+#[test]
+fn a_page_says_who_approved_the_plan_and_who_went_on() {
+    let records = mixed();
+    let (mut header, stats) = (header(&records), stats(&records));
+    header.kind = header.kind.planned("0123456789abcdef".to_owned()).undoing(Some(Uuid::from_u128(9)));
+    let outcome = OutcomeView {
+        header: &header,
+        records: &records,
+        stats: &stats,
+        elapsed: None,
+        scripts: &[],
+        rerun: None,
+        ways: "",
+        cause: None,
+        undo: None,
+    };
+    let origin = StartedBy { user: "ci".to_owned(), host: "runner-7".to_owned(), ..StartedBy::default() };
+    let approval = Approval {
+        digest: "0123456789abcdef".to_owned(),
+        by: "Ann <b>".to_owned(),
+        origin: origin.clone(),
+        at_ms: BEGAN_MS,
+        plan: String::new(),
+    };
+    let heir = RunSummary { started_by: origin, ..super::tables::run(2, true) };
+    let (approvals, heirs) = (&[approval][..], &[heir][..]);
+    let (events, ended_at_ms, status) = (&[][..], &HashMap::new(), RunStatus::Finished);
+    let approvers = &BTreeMap::from([(heirs[0].run, "Bea".to_owned())]);
+    let page = Page { outcome, events, ended_at_ms, status, approvals, heirs, approvers };
+    let texts = texts(&page.render());
+    for words in [
+        "Plan",
+        "0123456789abcdef",
+        "Approved",
+        "by Ann <b>, recorded by ci on runner-7",
+        "Takes back",
+        "00000000-0000-0000-0000-000000000009",
+        "Resumed by",
+        ", by ci on runner-7, approved by Bea: failures",
+    ] {
+        assert!(texts.contains(words), "no {words:?} in:\n{texts}");
+    }
 }
 
 #[test]

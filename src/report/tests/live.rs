@@ -153,6 +153,31 @@ fn before_a_run_has_a_pace_of_its_own_that_of_the_last_one_counts() {
 }
 
 #[test]
+fn a_run_with_a_rate_takes_at_least_the_time_that_its_starts_need() {
+    let records = mixed();
+    let live = |usual: Option<u64>| {
+        let mut live = Live::new(ASCII).expecting(usual.map(Duration::from_secs)).paced(Some(Duration::from_secs(6)));
+        live.note(&Event::RunStarted(header(&records)), Duration::ZERO);
+        live
+    };
+    let one = Duration::from_secs(1);
+    assert_eq!(live(None).progress(one), "0/80  1.0s  about 8m left at its rate");
+    assert_eq!(live(Some(2)).progress(one), "0/80  1.0s  about 8m left at its rate");
+    assert_eq!(live(Some(60)).progress(one), "0/80  1.0s  about 1h 20m left, as the last run took");
+    // Those in flight have begun.
+    let mut begun = live(None);
+    begun.note(&Event::AttemptStarted { index: 7, tenant: "first".into(), attempt: 1 }, Duration::ZERO);
+    assert!(begun.progress(one).contains("about 7m 54s left at its rate"), "{}", begun.progress(one));
+    // The first ones were quick: 6 seconds for 3 would be 2m 34s for the others.
+    let mut quick = live(Some(2));
+    for r in records.iter().take(3) {
+        quick.note(&Event::TenantFinished(r.clone()), Duration::from_secs(6));
+    }
+    let said = quick.progress(Duration::from_secs(6));
+    assert!(said.ends_with("about 7m 42s left"), "{said}");
+}
+
+#[test]
 fn a_straggler_is_named_once_and_on_the_bar() {
     let mut live = Live::new(ASCII);
     live.note(&Event::RunStarted(header(&mixed())), Duration::ZERO);

@@ -137,6 +137,7 @@ fn lists_of_runs_and_tenants() {
             events: &[],
             ended_at_ms,
             heirs,
+            approvers: &BTreeMap::new(),
             settled,
             runners: &[],
             now_ms,

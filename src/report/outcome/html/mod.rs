@@ -7,20 +7,23 @@ mod durations;
 mod tenants;
 mod timeline;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use uuid::Uuid;
 
 use super::group::{self, Group};
 use super::view::{OutcomeView, took};
 use super::{now, text};
+use crate::model::approval::Approval;
 use crate::model::event::Event;
 use crate::model::outcome::{Standing, TenantRecord};
 use crate::model::program;
-use crate::model::run_summary::RunStatus;
+use crate::model::run_summary::{RunStatus, RunSummary};
 use crate::model::stats::Verdict;
 use crate::report::causes::group_by;
 use crate::report::label;
+use crate::report::runs;
 use crate::report::style::{Style, clean};
 use crate::report::summary::words;
 
@@ -39,6 +42,12 @@ pub(crate) struct Page<'a> {
     /// When each outcome was recorded, by the tenant's place in the plan, in milliseconds since 1970-01-01 UTC.
     pub(crate) ended_at_ms: &'a HashMap<usize, i64>,
     pub(crate) status: RunStatus,
+    /// The approvals of its plan.
+    pub(crate) approvals: &'a [Approval],
+    /// The runs that resumed it, oldest first.
+    pub(crate) heirs: &'a [RunSummary],
+    /// By these runs, who approved that they went on.
+    pub(crate) approvers: &'a BTreeMap<Uuid, String>,
 }
 
 impl Page<'_> {
@@ -145,7 +154,11 @@ impl Page<'_> {
                         dt { "Started by" } dd { (clean(&by.user)) " on " (clean(&by.host)) }
                         dt { "Command" } dd { code { (clean(&by.command)) } }
                     }
+                    @if let Some(plan) = header.kind.plan() { dt { "Plan" } dd { code { (clean(plan)) } } }
+                    @for approval in self.approvals { dt { "Approved" } dd { (clean(&runs::approved(approval))) } }
+                    @if let Some(run) = header.kind.undoes() { dt { "Takes back" } dd { code { (run) } } }
                     @if let Some(run) = header.resumes { dt { "Resumes" } dd { code { (run) } } }
+                    @for heir in self.heirs { dt { "Resumed by" } dd { (clean(&runs::heir(heir, self.approvers))) } }
                 }
             }
         }

@@ -13,7 +13,7 @@ use crate::report::outcome::{text, took};
 use crate::report::style::{Style, clean};
 use crate::report::summary::words;
 use crate::report::waves::{self, WaveRow};
-use crate::report::{json, label, live};
+use crate::report::{json, label, live, runs};
 
 /// Failures that have a mark of their own.
 const MARKS: usize = 500;
@@ -138,6 +138,9 @@ fn spans(events: &[(i64, Event)]) -> Vec<Span> {
                 Event::LeftOut { tenants } => {
                     Some(format!("in quarantine: {}", label::names(tenants.keys(), 200, &Style::FILE)))
                 }
+                Event::HookFinished { .. } | Event::OutsideWindow { .. } => Some(runs::moment_of_run(event).1),
+                Event::Uncovered { kinds, .. } => Some(format!("it has none of {}", kinds.join("; "))),
+                Event::LateJoiners { tenants, are_taken } => Some(live::late_joiners(tenants, *are_taken)),
                 Event::RollbackDue { reason, .. }
                 | Event::WaveClosed { reason, .. }
                 | Event::Draining { reason, .. } => Some(text::why_not_started(*reason, None)),
@@ -158,7 +161,7 @@ fn spans(events: &[(i64, Event)]) -> Vec<Span> {
         match open {
             Some(span) => (span.to_ms, span.detail) = (*at_ms, detail()),
             None => {
-                let name = words(name.strip_suffix("_started").unwrap_or(&name));
+                let name = words(name.strip_suffix("_started").or(name.strip_suffix("_finished")).unwrap_or(&name));
                 spans.push(Span { name, wave, from_ms: *at_ms, to_ms: *at_ms, detail: detail() });
             }
         }
