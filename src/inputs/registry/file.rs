@@ -26,7 +26,7 @@ use crate::model::text::suggestion;
 /// The name of the tenant file.
 pub(crate) const FILE_NAME: &str = "tenants.toml";
 
-const SECTIONS: [&str; 14] = [
+const SECTIONS: [&str; 15] = [
     "fleet",
     "defaults",
     "scratch",
