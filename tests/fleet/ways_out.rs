@@ -236,7 +236,8 @@ fn plant(fleet: &mut Fleet, state: Planted) -> (Vec<Held>, Vec<String>) {
 
 /// An operator takes the cause away, where there is one, and types what the program proposes.
 fn lead_out(fleet: &mut Fleet, state: Planted, (held, urls): (Vec<Held>, Vec<String>)) {
-    let first = fleet.run(&["migrate", "--yes", "--hold-wait", "0s"]);
+    // A look ahead would refuse the run where all tenants of a fleet can't be reached.
+    let first = fleet.run(&["migrate", "--yes", "--hold-wait", "0s", "--no-preflight"]);
     let typed = |fleet: &Fleet, text: &str, word: &str| fleet.run(&and_yes(proposed(text, word)));
     match state {
         Planted::Empty | Planted::Behind | Planted::AtTarget => drop(first.exits(0)),
@@ -271,13 +272,13 @@ fn lead_out(fleet: &mut Fleet, state: Planted, (held, urls): (Vec<Held>, Vec<Str
             held.into_iter().for_each(Held::release);
         }
         Planted::Unreachable => {
-            first.exits(75).tells(&["nothing was started", "see: small doctor"]);
+            let first = first.exits(100);
             fleet.run(&["doctor"]).exits(2).shows(&["not reached"]);
             for (tenant, url) in fleet.tenants.iter_mut().zip(urls) {
                 tenant.url = url;
             }
             fleet.run(&["doctor"]).exits(0);
-            fleet.run(&["migrate", "--yes"]).exits(0);
+            typed(fleet, &first.out, "migrate --failed-of").exits(0);
         }
     }
 }
