@@ -31,6 +31,7 @@ mod neighbours;
 mod new;
 mod next;
 mod notes;
+mod online_limits;
 mod origin;
 mod output;
 mod plan_files;
