@@ -13,6 +13,7 @@ use super::exit::CliError;
 use super::goals;
 use super::hold;
 use super::notes;
+use super::online_limits;
 use super::origin;
 use super::plan_files;
 use super::rollback_run::{self, Undo};
@@ -361,6 +362,7 @@ pub(super) async fn planned(planning: &Planning<'_>) -> Planned {
         refuse_unfit(row, tenant, &lazy, (catalog, goal.direction)).await;
     }
     tell_transactions(planning, &scripts, &mut waves);
+    online_limits::note(planning, &scripts, &mut waves).await;
     let mut aside: Vec<Script> = Vec::new();
     let all = waves.iter_mut().flat_map(|(_, rows)| rows).zip(&observations).zip(&tenants);
     for ((row, o), tenant) in all.filter(|((row, _), _)| !row.steps.is_empty()) {

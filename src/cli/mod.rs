@@ -32,6 +32,7 @@ mod neighbours;
 mod new;
 mod next;
 mod notes;
+mod online_limits;
 mod origin;
 mod output;
 mod pace;

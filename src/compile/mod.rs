@@ -39,6 +39,7 @@ use around::Repeatable;
 pub(crate) use around::Around;
 pub use entities::Entities;
 use folder::{SqlFolder, SqlScript};
+pub(crate) use online::refused_beside_full_text;
 use purity::Judgement;
 pub(crate) use recorder::{note_panic, panic_place, panic_text};
 pub(crate) use scripts::{LazyScripts, Scripts};

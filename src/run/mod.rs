@@ -8,6 +8,7 @@ mod attempts;
 mod cancel;
 mod decide;
 mod dispatcher;
+mod full_texts;
 mod gate;
 mod hooking;
 mod liveness;
@@ -48,6 +49,7 @@ use crate::seed::SeedRequest;
 
 pub(crate) use cancel::{Cancel, Level};
 pub(crate) use dispatcher::execute;
+pub(crate) use full_texts::observe_full_texts;
 pub(crate) use gate::{Gatekeeper, OpenGate, Question};
 pub(crate) use observe::{Pace, answers, estimate_rows, examine, observe, observe_applied, observe_refreshes, sizes};
 pub(crate) use pacing::Pacing;

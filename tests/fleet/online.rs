@@ -370,6 +370,16 @@ fn a_server_that_can_not_do_it_without_a_lock_refuses_it() {
     );
     fleet.run(&["migrate", "--yes"]).exits(0);
     write(&fleet, "0002_c.sql", "ALTER TABLE t ADD COLUMN c int;\nCREATE INDEX x ON t (c);\nDROP INDEX x ON t;\n");
+    // It is known before the run.
+    let notes = |more: &[&str]| -> Vec<String> {
+        let plan = fleet.run(&[&["plan", "--format", "json"][..], more].concat()).exits(0).json();
+        let rows = plan["waves"][0]["tenants"].as_array().unwrap().iter();
+        rows.map(|row| row["note"].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    let said = "the server will refuse statement 1 of 0002_c in its online form: t has the full-text index f; \
+                `online = false` in [migrations.\"0002_c\"] is the way on";
+    assert_eq!(notes(&["--online"]), [said; 2]);
+    assert_eq!(notes(&[]), [""; 2]);
     let ran = fleet.run(&["migrate", "--yes", "--online", "--format", "json"]).exits(100);
     let report = ran.json();
     let all: Vec<&str> = fleet.tenants.iter().map(|tenant| &*tenant.id).collect();
@@ -385,6 +395,7 @@ fn a_server_that_can_not_do_it_without_a_lock_refuses_it() {
         assert_eq!(fleet.ask(tenant, "SELECT migration FROM fleet_journal"), [""; 0], "{tenant}");
         fleet.ask(tenant, "ALTER TABLE t DROP INDEX f");
     }
+    assert_eq!(notes(&["--online"]), [""; 2]);
     fleet.run(&["migrate", "--yes", "--online"]).exits(0);
     fleet.run(&["status", "--exit-code"]).exits(0);
     for tenant in all {

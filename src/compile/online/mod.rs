@@ -34,6 +34,18 @@ type Rewriter = fn(Engine, &[String]) -> Vec<Rewritten>;
 static REWRITERS: EngineMap<Option<Rewriter>> =
     EngineMap { sqlite: None, postgres: Some(postgres::rewrite), mysql: Some(mysql::rewrite) };
 
+/// Statements that a server refuses on a table with a full-text index, by number from 1, each with its table.
+type Refused = fn(&[String]) -> Vec<(usize, String)>;
+
+static REFUSED: EngineMap<Option<Refused>> =
+    EngineMap { sqlite: None, postgres: None, mysql: Some(mysql::refused_beside_full_text) };
+
+/// The statements of an online form that the server refuses where the table has a full-text index, by number from 1, each with
+/// its table.
+pub(crate) fn refused_beside_full_text(script: &Script) -> Vec<(usize, String)> {
+    REFUSED[script.engine].filter(|_| script.is_online()).map(|of| of(&script.statements)).unwrap_or_default()
+}
+
 /// The verbs of statements that mean the same alone in a transaction as together with their neighbours.
 const ALONE: [&str; 9] = ["create", "alter", "drop", "comment", "insert", "update", "delete", "grant", "revoke"];
 

@@ -92,6 +92,26 @@ fn statement(
     }
 }
 
+/// Changes of columns and of the primary key with `LOCK=NONE`: beside a full-text index they are neither instant nor done in place
+/// while others write (<https://dev.mysql.com/doc/refman/8.4/en/innodb-online-ddl-limitations.html>).
+pub(super) fn refused_beside_full_text(statements: &[String]) -> Vec<(usize, String)> {
+    let is_refused = |op: &AlterTableOperation| {
+        matches!(
+            op,
+            AlterTableOperation::AddColumn { .. }
+                | AlterTableOperation::DropColumn { .. }
+                | AlterTableOperation::AddConstraint { constraint: TableConstraint::PrimaryKey(_), .. }
+        )
+    };
+    let of = |(at, sql): (usize, &String)| {
+        let parsed = Parser::parse_sql(&MySqlDialect {}, sql).ok()?;
+        let [Statement::AlterTable(AlterTable { name, operations, .. })] = parsed.as_slice() else { return None };
+        let has_lock = operations.iter().any(|op| matches!(op, AlterTableOperation::Lock { .. }));
+        (has_lock && operations.iter().any(is_refused)).then(|| (at + 1, last(name)))
+    };
+    statements.iter().enumerate().filter_map(of).collect()
+}
+
 /// A text with another one behind its code, before the comments at its end.
 fn appended(engine: Engine, sql: &str, text: &str) -> String {
     let code = lex::tokens(engine, sql).filter(|token| !matches!(token.kind, Kind::Space | Kind::Comment));

@@ -193,6 +193,16 @@ fn what_is_short_already_stays_without_a_word() {
     assert_eq!(reasons(Engine::Mysql, &["CREATE TABLE `t` (a int)", "CREATE INDEX i ON t (a)"]), "");
 }
 
+#[test]
+fn changes_of_columns_are_known_to_be_refused_beside_a_full_text() {
+    let all =
+        ["ALTER TABLE `s`.`T` ADD COLUMN a int", "CREATE INDEX i ON t (a)", "ALTER TABLE t DROP COLUMN b", "SELECT 1"];
+    let found = refused_beside_full_text(&online(&script(Engine::Mysql, &all)));
+    assert_eq!(found, [(1, "t".to_owned()), (3, "t".to_owned())]);
+    assert_eq!(refused_beside_full_text(&script(Engine::Mysql, &all)), [], "not in its online form");
+    assert_eq!(refused_beside_full_text(&online(&script(Engine::Postgres, &["CREATE INDEX i ON t (a)"]))), []);
+}
+
 /// `lint` says of what it finds that `--online` rewrites it: of its own example it is true.
 #[test]
 fn what_lint_says_of_online_is_true() {
