@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Fleet, Ran};
+use crate::support::{Fleet, Ran, mysql};
 
 const HEAD: &str = "[fleet]\nscripts = \"sql\"\n";
 
@@ -220,7 +220,7 @@ fn live_tenants_say_how_many_rows_there_are_and_who_still_runs_the_version_befor
 
 #[test]
 fn live_tenants_of_the_other_engines_are_asked_too() {
-    let fleet = Fleet::new().head(HEAD).sqlite(2).mariadb(2).mysql(2);
+    let fleet = Fleet::new().head(HEAD).sqlite(2).mariadb(2).mysql_where_there(2);
     std::fs::create_dir(fleet.path("sql")).unwrap();
     write(&fleet, "0001_t.sql", "CREATE TABLE t (i int PRIMARY KEY, c int);\nCREATE TABLE few (i int PRIMARY KEY);\n");
     fleet.run(&["migrate", "--yes"]).exits(0);
@@ -231,6 +231,9 @@ fn live_tenants_of_the_other_engines_are_asked_too() {
         ("mysql", "my-000", "my-001", "the largest about "),
         ("mysql", "mysql-000", "mysql-001", "the largest about "),
     ] {
+        if mysql::is_left_out(small) {
+            continue;
+        }
         fleet.run(&["migrate", "--yes", "--tenant", small]).exits(0);
         fleet.ask(large, &format!("INSERT INTO t VALUES {}", values(3_000)));
         if engine == "mysql" {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use sqlx::{Connection, Executor};
 
-use crate::support::{Fleet, block_on, database_of, postgres_url, record, sql, wait_for_end, with};
+use crate::support::{Fleet, block_on, database_of, mysql, postgres_url, record, sql, wait_for_end, with};
 
 const HEAD: &str = "[fleet]\nscripts = \"sql\"\nattempts = 1\nlock_timeout = \"60s\"\n";
 
@@ -472,14 +472,15 @@ fn rows_are_changed_in_batches_with_a_commit_each() {
 /// A backfill of 12,000 rows becomes batches by itself, and dies in the second.
 #[test]
 fn a_backfill_that_was_killed_in_its_second_batch_goes_on_with_the_rows_that_are_left() {
-    let fleet = Fleet::new().head(HEAD).postgres(1).mariadb(1).mysql(1);
+    let fleet = Fleet::new().head(HEAD).postgres(1).mariadb(1).mysql_where_there(1);
+    let tenants = || ["pg-000", "my-000", "mysql-000"].into_iter().filter(|tenant| !mysql::is_left_out(tenant));
     let values = (1..=12_000).map(|i| format!("({i})")).collect::<Vec<_>>().join(", ");
     write(&fleet, "0001_t.sql", &format!("CREATE TABLE t (i int PRIMARY KEY);\nINSERT INTO t VALUES {values};\n"));
     fleet.run(&["migrate", "--yes"]).exits(0);
     let fill = "ALTER TABLE t ADD COLUMN a int;\nUPDATE t SET a = i + 1 WHERE a IS NULL;\nCREATE INDEX x ON t (a);\n";
     write(&fleet, "0002_fill.sql", fill);
     fleet.run(&["plan", "--online", "--sql"]).exits(0).shows(&["AND (i + 1) IS NOT NULL LIMIT 5000"]);
-    for tenant in ["pg-000", "my-000", "mysql-000"] {
+    for tenant in tenants() {
         let url = fleet.tenant(tenant).url.clone();
         let is_postgres = tenant == "pg-000";
         // Row 7,000 takes two minutes.
@@ -510,7 +511,7 @@ fn a_backfill_that_was_killed_in_its_second_batch_goes_on_with_the_rows_that_are
     }
     fleet.run(&["status"]).exits(0).shows(&["partially applied"]);
     fleet.run(&["migrate", "--yes"]).exits(0);
-    for tenant in ["pg-000", "my-000", "mysql-000"] {
+    for tenant in tenants() {
         let asked = "SELECT CAST(count(*) AS char(9)) FROM t WHERE a = i + 1";
         assert_eq!(fleet.ask(tenant, asked)[0].trim(), "12000", "{tenant}");
         assert_eq!(fleet.ask(tenant, "SELECT migration FROM fleet_journal"), [""; 0], "{tenant}");

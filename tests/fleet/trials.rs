@@ -11,8 +11,6 @@ use serde_json::Value;
 use crate::dumps::{dump, run_id};
 use crate::support::{Fleet, finish, json_file, mariadb_url, record, signal, sql, wait_for_end};
 
-/// The PATH with MySQL's own tools first.
-
 fn plain_path() -> String {
     std::env::var("PATH").unwrap()
 }

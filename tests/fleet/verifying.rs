@@ -192,9 +192,11 @@ fn row_counts_are_compared_before_and_after() {
 /// A sum that a migration must not change, and one that it changes.
 #[test]
 fn sums_are_compared_before_and_after() {
-    let mut fleet = Fleet::new().sqlite(1).postgres(1).mariadb(1).mysql(1);
+    let mut fleet = Fleet::new().sqlite(1).postgres(1).mariadb(1).mysql_where_there(1);
+    let there = |id: &&str| !mysql::is_left_out(id);
+    let (tenants, changes) = if mysql::is_there() { (4, 4) } else { (3, 3) };
     fleet.run(&["migrate", "--yes"]).exits(0);
-    for id in ["lite-000", "pg-000", "my-000", "mysql-000"] {
+    for id in ["lite-000", "pg-000", "my-000", "mysql-000"].into_iter().filter(there) {
         fleet.ask(id, "INSERT INTO inventory_items (id, name, quantity) VALUES (1, 'a', 5), (2, 'b', 7)");
     }
     let measure = |name: &str, sql: &str| std::fs::write(fleet.path("verify").join(name), sql).unwrap();
@@ -204,32 +206,34 @@ fn sums_are_compared_before_and_after() {
     measure("stock.measure.sql", "SELECT sum(quantity) AS total, max(name) AS last FROM inventory_items; -- the end");
     measure("emails.measure.sqlite.sql", "SELECT max(email) AS last FROM users");
     fleet.head = "[[measure]]\nname = \"people\"\nsql = \"SELECT count(*) AS n FROM users\"\n".to_owned();
-    fleet.run(&save).exits(0).shows(&["4 tenants measured: no measure changed"]);
+    fleet.run(&save).exits(0).shows(&[&format!("{tenants} tenants measured: no measure changed")]);
     let against = ["verify", "--measures", "--against", "before.json"];
-    fleet.run(&against).exits(0).shows(&["4 tenants measured: no measure changed"]);
+    fleet.run(&against).exits(0).shows(&[&format!("{tenants} tenants measured: no measure changed")]);
     // Another order of the same rows is no change.
     fleet.ask("pg-000", "UPDATE inventory_items SET quantity = 12 - quantity");
     fleet.run(&against).exits(0);
-    for id in ["pg-000", "mysql-000"] {
+    for id in ["pg-000", "mysql-000"].into_iter().filter(there) {
         fleet.ask(id, "UPDATE inventory_items SET quantity = 6 WHERE id = 1");
     }
     fleet.ask("lite-000", "INSERT INTO users (id, email) VALUES (1, 'a@x')");
     let ran = fleet.run(&against).exits(2);
-    ran.shows(&["MEASURE", "stock.total", "NULL", "a@x", "people", "4 tenants measured: 4 measures changed"]);
+    ran.shows(&["MEASURE", "stock.total", "NULL", "a@x", "people"])
+        .shows(&[&format!("{tenants} tenants measured: {changes} measures changed")]);
     let json = fleet.run(&[&against[..], &["--format", "json"]].concat()).exits(2).json();
     let of = |tenant: &str, measure: &str| {
         let all = json["measures"].as_array().unwrap().iter();
         let one = all.clone().find(|row| row["tenant"] == tenant && row["measure"] == measure);
         one.map(|row| (row["before"].clone(), row["now"].clone()))
     };
-    assert_eq!(of("mysql-000", "stock.total"), Some(("12".into(), "13".into())), "{json:#}");
+    assert_eq!(of("mysql-000", "stock.total").is_some(), mysql::is_there(), "{json:#}");
+    assert_eq!(of("pg-000", "stock.total"), Some(("12".into(), "11".into())), "{json:#}");
     assert_eq!(of("lite-000", "emails"), Some((Value::Null, "a@x".into())), "{json:#}");
     assert_eq!(of("lite-000", "people"), Some(("0".into(), "1".into())), "{json:#}");
     assert_eq!((of("my-000", "stock.total"), of("pg-000", "stock.last")), (None, None), "{json:#}");
     // Rows are counted in the same file; one without measures is no base for them.
     fleet.run(&["verify", "--measures", "--row-counts", "--save", "both.json"]).exits(0);
     let both = ["verify", "--measures", "--row-counts", "--against", "both.json"];
-    fleet.run(&both).exits(0).shows(&["4 tenants counted: no count changed, no measure changed"]);
+    fleet.run(&both).exits(0).shows(&[&format!("{tenants} tenants counted: no count changed, no measure changed")]);
     fleet.ask("my-000", "INSERT INTO inventory_items (id, name, quantity) VALUES (3, 'c', 0)");
     fleet.run(&both).exits(2).shows(&[
         "TABLE OR MEASURE",
