@@ -157,6 +157,13 @@ fn backfill(engine: Engine, sql: &str, update: &Update) -> Result<String, &'stat
     batches::in_batches(engine, sql, ROWS)
 }
 
+/// Whether a text may stand for the present time: <https://www.postgresql.org/docs/current/datatype-datetime.html>, 8.5.1.4.
+fn is_of_the_clock(value: &Value) -> bool {
+    let Value::SingleQuotedString(text) = value else { return false };
+    let mut words = text.split(|c: char| !c.is_ascii_alphabetic());
+    words.any(|word| ["now", "today", "tomorrow", "yesterday"].iter().any(|clock| word.eq_ignore_ascii_case(clock)))
+}
+
 /// Whether a value follows from literals and the columns of the row alone, whenever it is asked for.
 fn is_of_the_row(value: &Expr) -> bool {
     let all = |values: &[&Expr]| values.iter().all(|value| is_of_the_row(value));
@@ -166,7 +173,8 @@ fn is_of_the_row(value: &Expr) -> bool {
             name.quote_style.is_some() || !(name.value.eq_ignore_ascii_case("default") || name.value.starts_with('@'))
         }
         Expr::CompoundIdentifier(names) => !names.iter().any(|name| name.value.starts_with('@')),
-        Expr::Value(_) | Expr::TypedString(_) => true,
+        Expr::Value(value) => !is_of_the_clock(&value.value),
+        Expr::TypedString(typed) => !is_of_the_clock(&typed.value.value),
         Expr::Nested(of)
         | Expr::UnaryOp { expr: of, .. }
         | Expr::Cast { expr: of, .. }
