@@ -320,15 +320,22 @@ fn without_javascript_a_run_is_followed_and_the_fleet_is_filtered() {
             assert!(begun.elapsed() < PATIENCE, "the form is not sent");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        let rows = browser.client.find_all(Locator::Css("#result tbody tr")).await.unwrap();
-        assert_eq!(rows.len(), 10);
+        while browser.client.find_all(Locator::Css("#result tbody tr")).await.unwrap().len() != 10 {
+            assert!(begun.elapsed() < PATIENCE, "the rows are not those that were asked for");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
 
         let (run, id) = begin(&fleet, &served);
         browser.go(&served, &format!("/runs/{id}")).await;
-        assert!(browser.client.source().await.unwrap().contains("http-equiv=\"refresh\""));
+        // Without JavaScript the driver may be at a page before its content is.
+        let begun = Instant::now();
+        while !browser.client.source().await.unwrap().contains("http-equiv=\"refresh\"") {
+            assert!(begun.elapsed() < PATIENCE, "the page of a run that goes on does not load itself again");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
         wait(run).exits(0);
         let begun = Instant::now();
-        while browser.client.source().await.unwrap().contains("http-equiv=\"refresh\"") {
+        while !browser.client.source().await.unwrap().contains("All done: ") {
             assert!(begun.elapsed() < PATIENCE, "the page does not load itself again");
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
