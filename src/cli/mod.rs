@@ -64,6 +64,7 @@ mod setup;
 mod shell;
 mod signals;
 mod since;
+mod sinks;
 mod sizes;
 mod sources;
 mod start;

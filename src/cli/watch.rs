@@ -8,8 +8,8 @@ use console::Term;
 
 use super::exit::{CliError, run_error};
 use super::pace::{Pace, usual_pace};
-use super::session::LiveView;
 use super::setup::Program;
+use super::sinks::LiveView;
 use super::terminal;
 use crate::ledger::{Followed, Ledger};
 use crate::model::clock::now_ms;

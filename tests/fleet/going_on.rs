@@ -1,5 +1,6 @@
 //! The commands that the program proposes next: they work, and are the same wherever they are shown.
 
+use serde_json::Value;
 use sqlx::{Connection, Executor};
 
 use crate::support::{Fleet, block_on, mariadb_url, record, sql, wait};
@@ -57,14 +58,13 @@ fn a_budget_stop_has_a_command_for_the_failures_and_one_for_the_rest() {
     }
 }
 
-/// MariaDB keeps no transaction around DDL: a server that drops the connection half way leaves a tenant in doubt.
-#[test]
-fn a_tenant_in_doubt_tells_its_cause_and_is_settled_forwards_only() {
-    let fleet = Fleet::new().mariadb(1);
-    fleet.run(&["migrate", "--to", "tenant_features", "--yes"]).exits(0);
+/// A server that drops the connection of `my-000` half way through a migration, which leaves the tenant in doubt; the report.
+pub(crate) fn left_in_doubt(fleet: &Fleet) -> Value {
+    fleet.run(&["migrate", "--to", "tenant_features", "--yes", "-t", "my-000"]).exits(0);
     let mut holder = block_on(sqlx::MySqlConnection::connect(&fleet.tenant("my-000").url)).unwrap();
     block_on(holder.execute("LOCK TABLES inventory_items READ")).unwrap();
-    let child = fleet.program(&["migrate", "--yes", "--lock-timeout", "100s", "--format", "json"]).spawn().unwrap();
+    let migrate = ["migrate", "--yes", "-t", "my-000", "--lock-timeout", "100s", "--format", "json"];
+    let child = fleet.program(&migrate).spawn().unwrap();
     let name = fleet.tenant("my-000").url.rsplit('/').next().unwrap().to_owned();
     let waiting = format!(
         "SELECT CAST(id AS char) FROM information_schema.processlist WHERE db = '{name}' AND state LIKE '%metadata lock%'"
@@ -79,6 +79,14 @@ fn a_tenant_in_doubt_tells_its_cause_and_is_settled_forwards_only() {
     sql(&mariadb_url(), &format!("KILL {waiting}"));
     let report = wait(child).exits(100).json();
     block_on(holder.close()).unwrap();
+    report
+}
+
+/// MariaDB keeps no transaction around DDL: a server that drops the connection half way leaves a tenant in doubt.
+#[test]
+fn a_tenant_in_doubt_tells_its_cause_and_is_settled_forwards_only() {
+    let fleet = Fleet::new().mariadb(1);
+    let report = left_in_doubt(&fleet);
     let found = record(&report, "my-000");
     assert_eq!(found["outcome"], "in_doubt", "{found:#}");
     assert_eq!(found["error"]["class"], "connection_lost", "{found:#}");

@@ -1,9 +1,22 @@
 //! Time limits as they are configured and planned, and tenants that stopped.
 
+use serde_json::Value;
 use sqlx::{Connection, Executor};
 
 use crate::killed::read_until;
 use crate::support::{Fleet, all, block_on, mariadb_url, postgres_url, record, signal, sql, wait_for_end};
+
+/// What `locks` lists, once somebody holds a lock and somebody waits for it.
+fn holder_and_waiter(fleet: &Fleet) -> Vec<Value> {
+    let begun = std::time::Instant::now();
+    loop {
+        let json = fleet.run(&["locks", "--format", "json"]).exits(0).json();
+        let rows = json["locks"].as_array().unwrap().clone();
+        if rows.len() == 2 || begun.elapsed().as_secs() > 30 {
+            return rows;
+        }
+    }
+}
 
 #[test]
 fn the_plan_says_which_time_limits_are_not_the_fleets() {
@@ -117,14 +130,7 @@ mod mysql {
             sqlx::Row::get::<u64, _>(&row, 0)
         });
         let waiting = std::thread::spawn(move || sql(&url, "UPDATE orders SET n = 2 WHERE id = 1"));
-        let begun = std::time::Instant::now();
-        let rows = loop {
-            let json = fleet.run(&["locks", "--format", "json"]).exits(0).json();
-            let rows = json["locks"].as_array().unwrap().clone();
-            if rows.len() == 2 || begun.elapsed().as_secs() > 30 {
-                break rows;
-            }
-        };
+        let rows = holder_and_waiter(&fleet);
         fleet.run(&["locks", "--exit-code"]).exits(2).shows(&["holds", "waits for", "2 sessions: 1 waiting"]);
         block_on(holder.close()).unwrap();
         waiting.join().unwrap();
@@ -155,14 +161,7 @@ fn sessions_that_are_hidden_from_the_user_are_listed_at_their_locks() {
     let open = fleet.run(&["locks", "--exit-code"]).exits(0);
     open.shows(&["open", "hidden from this user, who lacks pg_read_all_stats", "1 in open transactions"]);
     let waiting = std::thread::spawn(move || sql(&url, "SELECT id::text FROM orders"));
-    let begun = std::time::Instant::now();
-    let rows = loop {
-        let json = fleet.run(&["locks", "--format", "json"]).exits(0).json();
-        let rows = json["locks"].as_array().unwrap().clone();
-        if rows.len() == 2 || begun.elapsed().as_secs() > 30 {
-            break rows;
-        }
-    };
+    let rows = holder_and_waiter(&fleet);
     fleet.run(&["locks", "--exit-code"]).exits(2).shows(&["holds", "waits for", "2 sessions: 1 waiting"]);
     block_on(holder.close()).unwrap();
     waiting.join().unwrap();

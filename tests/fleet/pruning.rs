@@ -1,10 +1,9 @@
 //! `runs prune`: old runs leave the ledger, but none that another command needs.
 
-use sqlx::{Connection, Executor};
-
 use crate::crash_points::dies_at;
 use crate::dumps::{run, run_id};
-use crate::support::{Fleet, all, block_on, mariadb_url, record, sql, wait};
+use crate::going_on::left_in_doubt;
+use crate::support::{Fleet, all, record, sql};
 
 fn rows(fleet: &Fleet) -> Vec<String> {
     let ledger = format!("sqlite:{}", fleet.path("fleet-ledger.db").display());
@@ -112,25 +111,7 @@ fn a_run_that_died_stays_until_another_one_has_gone_on() {
 #[test]
 fn a_run_that_left_a_tenant_in_doubt_stays() {
     let fleet = and_another(Fleet::new().mariadb(1));
-    fleet.run(&["migrate", "--to", "tenant_features", "--yes", "-t", "my-000"]).exits(0);
-    let mut holder = block_on(sqlx::MySqlConnection::connect(&fleet.tenant("my-000").url)).unwrap();
-    block_on(holder.execute("LOCK TABLES inventory_items READ")).unwrap();
-    let migrate = ["migrate", "--yes", "-t", "my-000", "--lock-timeout", "100s", "--format", "json"];
-    let child = fleet.program(&migrate).spawn().unwrap();
-    let name = fleet.tenant("my-000").url.rsplit('/').next().unwrap().to_owned();
-    let waiting = format!(
-        "SELECT CAST(id AS char) FROM information_schema.processlist WHERE db = '{name}' AND state LIKE '%metadata lock%'"
-    );
-    let begun = std::time::Instant::now();
-    let waiting = loop {
-        match sql(&mariadb_url(), &waiting).pop() {
-            Some(connection) => break connection,
-            None => assert!(begun.elapsed().as_secs() < 60, "the migration never came to the lock"),
-        }
-    };
-    sql(&mariadb_url(), &format!("KILL {waiting}"));
-    let report = wait(child).exits(100).json();
-    block_on(holder.close()).unwrap();
+    let report = left_in_doubt(&fleet);
     assert_eq!(record(&report, "my-000")["outcome"], "in_doubt", "{report:#}");
     let id = run_id(&report);
     kept(&fleet, &id, "1 of its tenants are not settled by a later run, the first my-000");

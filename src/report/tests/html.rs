@@ -7,7 +7,7 @@ use quick_xml::escape::unescape;
 use quick_xml::events::{BytesStart, Event as Xml};
 use uuid::Uuid;
 
-use super::outcome::{failed, header, migrated, mixed, record, stats};
+use super::outcome::{bare, failed, header, migrated, mixed, record, stats};
 use super::*;
 use crate::model::approval::Approval;
 use crate::model::event::Event;
@@ -26,15 +26,9 @@ const BEGAN_MS: i64 = 1_795_169_702_000;
 fn page(records: &[TenantRecord], events: &[(i64, Event)]) -> String {
     let (header, stats) = (header(records), stats(records));
     let outcome = OutcomeView {
-        header: &header,
-        records,
-        stats: &stats,
         elapsed: Some(std::time::Duration::from_secs(90)),
-        scripts: &[],
         rerun: Some("fleet migrate --failed-of 'x'"),
-        ways: "",
-        cause: None,
-        undo: None,
+        ..bare(&header, records, &stats)
     };
     let ended_at_ms: HashMap<usize, i64> = (0..).zip((BEGAN_MS..).step_by(1_000)).take(records.len()).collect();
     let (ended_at_ms, status) = (&ended_at_ms, RunStatus::Finished);
@@ -178,17 +172,7 @@ fn a_page_says_who_approved_the_plan_and_who_went_on() {
     let records = mixed();
     let (mut header, stats) = (header(&records), stats(&records));
     header.kind = header.kind.planned("0123456789abcdef".to_owned()).undoing(Some(Uuid::from_u128(9)));
-    let outcome = OutcomeView {
-        header: &header,
-        records: &records,
-        stats: &stats,
-        elapsed: None,
-        scripts: &[],
-        rerun: None,
-        ways: "",
-        cause: None,
-        undo: None,
-    };
+    let outcome = bare(&header, &records, &stats);
     let origin = StartedBy { user: "ci".to_owned(), host: "runner-7".to_owned(), ..StartedBy::default() };
     let approval = Approval {
         digest: "0123456789abcdef".to_owned(),
@@ -263,17 +247,7 @@ fn ten_thousand_tenants_fit() {
 fn a_run_without_times_or_tenants_has_a_page() {
     let records = [record(0, "acme", Outcome::UpToDate)];
     let (header, stats) = (header(&records), stats(&records));
-    let outcome = OutcomeView {
-        header: &header,
-        records: &records,
-        stats: &stats,
-        elapsed: None,
-        scripts: &[],
-        rerun: None,
-        ways: "",
-        cause: None,
-        undo: None,
-    };
+    let outcome = bare(&header, &records, &stats);
     let text = texts(&outcome.render(Format::Html, &NARROW));
     assert!(text.contains("All done: 1 tenant at the target") && !text.contains("Timeline"), "{text}");
     texts(&page(&[], &[]));

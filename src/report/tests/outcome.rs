@@ -95,6 +95,11 @@ pub(super) fn failed(index: usize, tenant: &str, class: FaultClass, code: &str, 
     r
 }
 
+/// A view of a run and of nothing around it.
+pub(super) fn bare<'a>(header: &'a RunHeader, records: &'a [TenantRecord], stats: &'a RunStats) -> OutcomeView<'a> {
+    OutcomeView { header, records, stats, elapsed: None, scripts: &[], rerun: None, ways: "", cause: None, undo: None }
+}
+
 pub(super) fn stats(records: &[TenantRecord]) -> RunStats {
     let mut stats = RunStats { selected: records.len(), ..RunStats::default() };
     for r in records {
@@ -237,17 +242,7 @@ fn junit_has_a_suite_a_wave_and_a_case_a_tenant() {
     records.drain(4..66);
     records.push(failed(90, HOSTILE[0], FaultClass::Other, HOSTILE[3], HOSTILE[1]));
     let (stats, header) = (stats(&records), header(&records));
-    let view = OutcomeView {
-        header: &header,
-        records: &records,
-        stats: &stats,
-        elapsed: None,
-        scripts: &[],
-        rerun: None,
-        ways: "",
-        cause: None,
-        undo: None,
-    };
+    let view = bare(&header, &records, &stats);
     insta::assert_snapshot!("outcome_junit", view.render(Format::Junit, &NARROW));
 }
 
@@ -257,17 +252,7 @@ fn a_good_run_is_short() {
     let (mut stats, header) = (stats(&records), header(&records));
     stats.held_back = 2;
     let elapsed = Some(Duration::from_millis(1_234));
-    let view = OutcomeView {
-        header: &header,
-        records: &records,
-        stats: &stats,
-        elapsed,
-        scripts: &[],
-        rerun: None,
-        ways: "",
-        cause: None,
-        undo: None,
-    };
+    let view = OutcomeView { elapsed, ..bare(&header, &records, &stats) };
     insta::assert_snapshot!(view.render(Format::Table, &NARROW), @r"
     migrated    1  empty → inventory_tracking (3)
     up to date  1
@@ -284,17 +269,7 @@ fn of_a_tenant_that_was_brought_back_nothing_has_stayed() {
     r.brought_back = true;
     let records = [r];
     let (stats, header) = (stats(&records), header(&records));
-    let view = OutcomeView {
-        header: &header,
-        records: &records,
-        stats: &stats,
-        elapsed: None,
-        scripts: &[],
-        rerun: None,
-        ways: "",
-        cause: None,
-        undo: None,
-    };
+    let view = bare(&header, &records, &stats);
     let text = view.render(Format::Table, &WIDE);
     assert!(text.contains("; as it was before this run, from its backup; nothing of the run has stayed"), "{text}");
     assert!(!text.contains("may have stayed") && !text.contains("not completed"), "{text}");
@@ -306,17 +281,7 @@ fn what_is_not_known_is_not_claimed() {
     (r.version, r.version_known) = (None, false);
     let records = [r];
     let (stats, header) = (RunStats { selected: 2, ..stats(&records) }, header(&records));
-    let view = OutcomeView {
-        header: &header,
-        records: &records,
-        stats: &stats,
-        elapsed: None,
-        scripts: &[],
-        rerun: None,
-        ways: "",
-        cause: None,
-        undo: None,
-    };
+    let view = bare(&header, &records, &stats);
     let text = view.render(Format::Table, &WIDE);
     assert!(text.contains("now at   not known; m20240215_000001_tenant_features was not completed"), "{text}");
     assert!(!text.contains("rolled back"), "no script, no claim: {text}");

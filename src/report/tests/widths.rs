@@ -8,7 +8,7 @@ use sea_orm_migration::{MigrationTrait, MigratorTraitSelf};
 use uuid::Uuid;
 
 use super::matrix::forty;
-use super::outcome::{failed, header, mixed, render, stats};
+use super::outcome::{bare, failed, header, mixed, render, stats};
 use super::*;
 use crate::check::{doctor, prove};
 use crate::compile::{MigrationSet, folder};
@@ -20,7 +20,6 @@ use crate::report::backups::{self, BackupRow};
 use crate::report::entities::{EngineFindings, EntitiesView};
 use crate::report::locks;
 use crate::report::matrix::MatrixView;
-use crate::report::outcome::OutcomeView;
 use crate::report::prove::ProofView;
 use crate::report::refreshes::{self, TenantRefreshes};
 use crate::report::runs::{self, RunView};
@@ -116,17 +115,7 @@ fn lists_of_runs_and_tenants() {
     let attempts = [attempt(1), attempt(2)];
     at_widths("run", |format, style| {
         let (run, records) = (&rows[0], &records[..3]);
-        let outcome = OutcomeView {
-            header: &header,
-            records,
-            stats: &stats,
-            elapsed: None,
-            scripts: &[],
-            rerun: None,
-            ways: "",
-            cause: None,
-            undo: None,
-        };
+        let outcome = bare(&header, records, &stats);
         let (ended_at_ms, settled) = (&HashMap::new(), &BTreeMap::new());
         let (heirs, now_ms) = (&rows[..1], 1_795_169_764_000);
         RunView {
