@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from process import ROOT, WORK, die, measure, median, prepare, program, run, say
-from report import at_most, versions
+from report import at_most, load, versions
 from server import Servers, sql, url_of
 
 
@@ -143,6 +143,8 @@ def sqlite(number, rounds):
 def main(given):
     options = arguments(given)
     prepare(options)
+    # Taken before anything is measured.
+    found = [*versions(), load()]
     WORK.mkdir(parents=True, exist_ok=True)
     tables = []
     if options.postgres:
@@ -159,8 +161,8 @@ def main(given):
         f"Written by `scripts/bench drift`; do not edit by hand. {'DEBUG BUILD: ' if options.debug else ''}whole processes, wall",
         f"time, the median of {options.rounds}. The catalog query is the one that fleet sends; 16 connections at once.",
         "",
-        f"- Date: {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC; load before: {os.getloadavg()[0]:.1f}",
-        *[f"- {line}" for line in versions()],
+        f"- Date: {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC",
+        *[f"- {line}" for line in found],
         "",
         "\n\n".join(tables),
         "",

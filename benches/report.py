@@ -47,3 +47,10 @@ def versions():
         f"{first_line('rustc', '--version')}",
         f"{first_line('psql', '--version')}; {first_line('mariadb', '--version')}",
     ]
+
+
+def load():
+    """How busy the machine is before anything is measured: with other work on it the figures say less."""
+    before = os.getloadavg()[0]
+    idle = "" if before < 0.5 else ": **not idle**, so that single waits may be the machine's"
+    return f"Load of the last minute before the first measurement: {before:.1f}{idle}"

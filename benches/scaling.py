@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from process import ROOT, WORK, build, die, measure, program, run, say
-from report import TITLES, versions
+from report import TITLES, load, versions
 from server import Servers, sql, url_of
 
 # A row of the large script, 210 bytes long.
@@ -164,7 +164,7 @@ def main(given):
         die("the sqlite3 shell is missing (Debian: apt-get install sqlite3)")
     if not options.no_build:
         build()
-    found = versions()
+    found = [*versions(), load()]
     WORK.mkdir(parents=True, exist_ok=True)
     head = "| {} | fleet | peak memory | client | fleet / client |\n|---|---|---|---|---|"
     tables = []
@@ -197,7 +197,7 @@ def main(given):
         "run of each. client: sqlite3, psql and mariadb in a loop, a process a script (the large script: one process). SeaORM: its",
         "`Migrator::up` in one process.",
         "",
-        f"- Date: {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC; load before: {os.getloadavg()[0]:.1f}",
+        f"- Date: {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC",
         *[f"- {line}" for line in found],
         "",
         "\n\n".join(tables),

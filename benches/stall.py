@@ -13,7 +13,6 @@ import argparse
 import datetime
 import itertools
 import json
-import os
 import re
 import shlex
 import statistics
@@ -22,7 +21,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from process import ROOT, WORK, build, die, hide, program, run, say
-from report import TITLES, at_least, versions
+from report import TITLES, at_least, load, versions
 from server import Relay, Servers
 from tenant import CASES, Tenant
 
@@ -274,13 +273,6 @@ def cases(options):
 def table(heading, rows):
     columns = heading.split("|")
     return [f"| {heading} |", "|" + "---|" * len(columns), *("| " + " | ".join(row) + " |" for row in rows)]
-
-
-def load():
-    """How busy the machine is before anything is measured: with other work on it the figures say less."""
-    before = os.getloadavg()[0]
-    idle = "" if before < 0.5 else ": **not idle**, so that single waits may be the machine's"
-    return f"Load of the last minute before the first measurement: {before:.1f}{idle}"
 
 
 # --- the story ------------------------------------------------------------------------------------------------------

@@ -431,17 +431,22 @@ pub(super) fn command(planning: &Planning<'_>) -> String {
     let Planning { program, set, goal, native, .. } = planning;
     let mut words = vec!["plan".to_owned()];
     words.extend((goal.direction == Direction::Down && planning.undoes.is_none()).then(|| "--down".to_owned()));
-    words.extend(match goal.target {
-        // The flag is one of the selection.
-        _ if planning.undoes.is_some() => None,
+    // The way back of a run is one of the flags of the selection.
+    let goal = Goal { target: if planning.undoes.is_some() { Target::End } else { goal.target }, ..**goal };
+    words.extend(goal_words(set, &goal, *native));
+    words.extend(origin::selection().iter().map(|flag| quoted(flag)));
+    program.command(&words.join(" "))
+}
+
+/// The flags that say how far a plan or a run goes, and how.
+pub(super) fn goal_words(set: &MigrationSet, goal: &Goal, native: bool) -> Vec<String> {
+    let target = match goal.target {
         Target::End => None,
         Target::Steps(n) => Some(format!("--steps {n}")),
         Target::Migration(to) => Some(format!("--to {}", quoted(&set.catalog().migrations[to]))),
-    });
-    words.extend(goal.out_of_order.then(|| "--out-of-order".to_owned()));
-    words.extend(native.then(|| "--native".to_owned()));
-    words.extend(origin::selection().iter().map(|flag| quoted(flag)));
-    program.command(&words.join(" "))
+    };
+    let out_of_order = goal.out_of_order.then(|| "--out-of-order".to_owned());
+    target.into_iter().chain(out_of_order).chain(native.then(|| "--native".to_owned())).collect()
 }
 
 /// Says of tenants whose steps share transactions how many there are: with more than one, a failure keeps what those

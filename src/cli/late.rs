@@ -23,7 +23,7 @@ use crate::compile::MigrationSet;
 use crate::inputs::select::{self, Filter, Selection};
 use crate::model::event::Event;
 use crate::model::outcome::NotStarted;
-use crate::model::plan::{Goal, Target};
+use crate::model::plan::Goal;
 use crate::model::schema::Direction;
 use crate::model::stats::{RunStats, Verdict};
 use crate::model::tenant::TenantId;
@@ -112,7 +112,7 @@ impl Late {
         let is_whole = stats.stopped.is_none() && stats.failures() == 0 && stats.outstanding() == 0;
         let are_taken = self.are_taken && is_whole;
         let joined = Joined { fleet, selection, late: self, are_taken };
-        joined.tell(program);
+        joined.tell(program, set);
         Some(joined)
     }
 
@@ -145,7 +145,7 @@ impl Late {
 }
 
 impl Joined {
-    fn tell(&self, program: &Program) {
+    fn tell(&self, program: &Program, set: &MigrationSet) {
         let ids = self.ids();
         let who = format!("{} came into the fleet while the run went on", count(ids.len(), "tenant"));
         let names = program.terminal.names(&ids);
@@ -153,21 +153,15 @@ impl Joined {
             return program.terminal.warn(&format!("{who}, migrated now by a run of its own: {names}"));
         }
         let why = if self.late.are_taken { ", because the run did not bring all its tenants to its goal" } else { "" };
-        let command = self.command(program, &ids);
+        let command = self.command(program, set, &ids);
         program.terminal.warn(&format!("{who}, not migrated{why}: {names}\nto migrate: {command}"));
     }
 
     /// The command that migrates them. Where there are many, it is the one for all: those that are done are left alone.
-    fn command(&self, program: &Program, ids: &BTreeSet<TenantId>) -> String {
+    fn command(&self, program: &Program, set: &MigrationSet, ids: &BTreeSet<TenantId>) -> String {
         let needs_plan = program.settings().require_approval;
         let mut words = vec![if needs_plan { "plan" } else { "migrate" }.to_owned()];
-        match self.late.goal.target {
-            Target::End => {}
-            Target::Steps(n) => words.push(format!("--steps {n}")),
-            Target::Migration(place) => words.push(format!("--to {place}")),
-        }
-        words.extend(self.late.goal.out_of_order.then(|| "--out-of-order".to_owned()));
-        words.extend(self.late.native.then(|| "--native".to_owned()));
+        words.extend(inspect::goal_words(set, &self.late.goal, self.late.native));
         words.extend(self.late.backup.is_some().then(|| "--backup".to_owned()).filter(|_| !needs_plan));
         match ids.len() {
             0..=NAMED => words.extend(ids.iter().map(|id| format!("--tenant {}", quoted(id.as_str())))),

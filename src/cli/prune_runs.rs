@@ -17,9 +17,9 @@ pub(super) async fn prune(program: &Program, args: &PruneRuns) -> Result<u8, Cli
         args.older_than.map(|age| now_ms().saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX)));
     let keep = args.keep.map_or(0, |keep| usize::try_from(keep).unwrap_or(usize::MAX));
     let none = || CliError::Usage("no run has been recorded yet: there is no ledger".to_owned());
-    if Ledger::open_existing(&program.settings().ledger).await.map_err(CliError::Ledger)?.is_none() {
-        return Err(none());
-    }
+    // One that is not there is not made.
+    let existing = Ledger::open_existing(&program.settings().ledger).await.map_err(CliError::Ledger)?;
+    existing.ok_or_else(none)?.close().await;
     let ledger = Ledger::open(&program.settings().ledger).await.map_err(CliError::Ledger)?;
     let done = forget(program, &ledger, (args, Retention { keep, since_ms })).await;
     ledger.close().await;

@@ -207,35 +207,30 @@ pub(super) async fn conduct(
     let mut to_ledger = &recorder;
     // The ledger comes first: what is shown has been handed to it.
     let mut sinks = FanOut::default().and(&mut to_ledger).and(&mut records).and(stream).and(&mut view);
-    let end = deliver(receiver, &mut sinks, &recorder, &cancel).await;
-    let joined = match (stage.late.take(), &end) {
-        (Some(late), Some(stats)) => late.look(program, set, (stats, &cancel)).await,
-        _ => None,
+    deliver(receiver, &mut sinks, &recorder, &cancel).await;
+    let (elapsed, ended_ms) = (begun.elapsed(), now_ms());
+    let stats = running.await.map_err(|e| CliError::CanNotStart(format!("the run ended unexpectedly: {e}")))?;
+    // Whoever came meanwhile is looked for in time of its own, which is not the run's.
+    let joined = match stage.late.take() {
+        Some(late) => late.look(program, set, (&stats, &cancel)).await,
+        None => None,
     };
+    // Those that are left count as such.
     let left = joined.as_ref().map_or(0, Joined::left);
-    let told =
-        joined.iter().map(Joined::event).chain(end.map(|stats| Event::RunFinished { stats: with_left(stats, left) }));
-    for event in told {
+    let stats = RunStats { held_back: stats.held_back + left, ..stats };
+    for event in joined.iter().map(Joined::event).chain([Event::RunFinished { stats }]) {
         // A ledger that is lost by now is told behind the run.
-        let _ = sinks.take(&event, now_ms()).await;
+        let _ = sinks.take(&event, ended_ms).await;
     }
     drop(sinks);
     drop(view);
     let Records { events, ended_at_ms, gate, .. } = &mut records;
     let (events, ended_at_ms, gate) = (std::mem::take(events), std::mem::take(ended_at_ms), gate.take());
     let records = records.in_plan_order();
-    let elapsed = begun.elapsed();
-    let stats = running.await.map_err(|e| CliError::CanNotStart(format!("the run ended unexpectedly: {e}")))?;
-    let stats = with_left(stats, left);
     let lost = recorder.finish().await.err();
     ledger.close().await;
     let terminated = signals.terminated();
     Ok(Ended { plan, records, events, ended_at_ms, gate, stats, elapsed, lost, terminated, joined })
-}
-
-/// The counts of a run that has left tenants out which came while it went on.
-fn with_left(stats: RunStats, left: usize) -> RunStats {
-    RunStats { held_back: stats.held_back + left, ..stats }
 }
 
 /// The words on a run that has come to its end.
@@ -331,14 +326,9 @@ async fn needed_scripts(plan: &RunPlan, records: &[TenantRecord]) -> Vec<Script>
     scripts
 }
 
-/// Hands the events of a run to the sinks until the dispatcher is done, all but the last: its counts are returned.
-async fn deliver(
-    mut events: mpsc::Receiver<Event>,
-    sinks: &mut FanOut<'_>,
-    recorder: &Recorder,
-    cancel: &Cancel,
-) -> Option<RunStats> {
-    let (lost, mut end) = (recorder.lost(), None);
+/// Hands the events of a run to the sinks until the dispatcher is done, all but the last: its counts are not whole yet.
+async fn deliver(mut events: mpsc::Receiver<Event>, sinks: &mut FanOut<'_>, recorder: &Recorder, cancel: &Cancel) {
+    let lost = recorder.lost();
     let mut tick = tokio::time::interval(REDRAW);
     tick.tick().await;
     loop {
@@ -354,12 +344,8 @@ async fn deliver(
                 continue;
             }
         };
-        let Some(event) = event else { return end };
-        if let Event::RunFinished { stats } = event {
-            end = Some(stats);
-            continue;
-        }
-        if sinks.take(&event, now_ms()).await.is_err() {
+        let Some(event) = event else { return };
+        if !matches!(event, Event::RunFinished { .. }) && sinks.take(&event, now_ms()).await.is_err() {
             cancel.drain(NotStarted::Ledger);
         }
     }

@@ -121,7 +121,7 @@ impl Terminal {
     }
 }
 
-/// Prints an error where there is no terminal to know of: of a command line that could not be read, or of a server.
+/// Prints the error of a command line that could not be read, before there is a terminal to know of.
 pub(super) fn refuse(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "error: {}", clean_lines(text));
 }

@@ -49,7 +49,7 @@ impl Run for Verify {
 impl Verify {
     /// Counts the rows of all tables and asks for the measures, as wanted; saves the values, or compares them with saved ones.
     async fn compare(&self, program: &Program) -> Result<u8, CliError> {
-        let before = self.against.as_deref().map(|path| saved(path, self.measures)).transpose()?;
+        let before = self.against.as_deref().map(|path| saved(path, (self.row_counts, self.measures))).transpose()?;
         let measures: Arc<[Assertion]> = if self.measures { measures(program)?.into() } else { Arc::default() };
         let (set, selection) = (program.set().await?, program.select(&self.read.selection).await?);
         let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
@@ -135,15 +135,19 @@ pub(super) fn limit(program: &Program, statements: usize) -> Option<Duration> {
 }
 
 /// The values that `--save` wrote.
-fn saved(path: &Path, with_measures: bool) -> Result<RowCounts, CliError> {
+fn saved(path: &Path, (with_counts, with_measures): (bool, bool)) -> Result<RowCounts, CliError> {
     let read = |error: String| CliError::Usage(format!("can't read {}: {error}; nothing was asked", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| read(error.to_string()))?;
     let saved = serde_json::from_str(&text);
     let saved: RowCounts =
         saved.map_err(|error| read(format!("{error}; write it with --row-counts or --measures and --save FILE")))?;
-    if with_measures && saved.measures.is_empty() {
+    let parts = [
+        ("row counts", "--row-counts", with_counts && saved.tenants.is_empty()),
+        ("measures", "--measures", with_measures && saved.measures.is_empty()),
+    ];
+    if let Some((what, flag, _)) = parts.into_iter().find(|(.., is_missing)| *is_missing) {
         return Err(CliError::Usage(format!(
-            "{} has no measures, and nothing was asked: write it before a run with --measures --save FILE",
+            "{} has no {what}, and nothing was asked: write it before a run with {flag} --save FILE",
             path.display()
         )));
     }

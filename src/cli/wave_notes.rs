@@ -48,8 +48,9 @@ pub(super) async fn tell_uncovered(program: &Program, set: &Arc<MigrationSet>, i
     let Some(goal) = intent.kind.goal().filter(|goal| goal.direction == Direction::Up) else { return };
     let is_stratified =
         |name: &str| program.registry.waves.iter().any(|rule| rule.name == name && rule.members.stratified);
-    // One that is resumed has the waves of its run, which told it.
-    if intent.resumes.is_some() || intent.selection.waves.iter().all(|wave| !is_stratified(&wave.name)) {
+    // The last wave has nobody behind it to stand for. One that is resumed has the waves of its run, which told it.
+    let before_others = intent.selection.waves.split_last().map_or(&[][..], |(_, before)| before);
+    if intent.resumes.is_some() || before_others.iter().all(|wave| !is_stratified(&wave.name)) {
         return;
     }
     strata::read(program, set, intent).await;

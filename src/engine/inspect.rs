@@ -48,6 +48,15 @@ pub(crate) trait Inspect: Send {
     /// A [`Fault`] when the statistics can't be read.
     async fn row_estimates(&mut self, tables: &[String]) -> Result<Vec<(String, u64)>, Fault>;
 
+    /// The tables of the tenant's own namespace with a full-text index, each with the name of one; none where an engine has no
+    /// such index. Read-only: one round trip.
+    ///
+    /// # Errors
+    /// A [`Fault`] when they can't be read.
+    async fn full_text_indexes(&mut self) -> Result<Vec<(String, String)>, Fault> {
+        Ok(Vec::new())
+    }
+
     /// The last refresh time of each view, in seconds since 1970-01-01 UTC; empty if none was ever refreshed.
     ///
     /// # Errors

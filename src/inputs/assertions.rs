@@ -3,7 +3,7 @@
 //! It comes from the file only; the text of a query is judged where all assertions are together.
 
 use super::Diagnostics;
-use super::document::{Document, Reader, article};
+use super::document::{Document, Reader};
 use crate::model::engine::Engine;
 
 /// The name of an assertion or a measure, the engine that it is for alone, and its query.
@@ -13,15 +13,8 @@ const KEYS: [&str; 3] = ["name", "sql", "engine"];
 
 /// Reads all of this kind.
 pub(super) fn read(document: &Document<'_>, kind: &str, drafts: &mut Diagnostics) -> Vec<InFile> {
-    let Some(item) = document.root.get(kind) else { return Vec::new() };
-    let title = format!("[[{kind}]]");
-    let Some(list) = item.get_ref().as_array() else {
-        let draft = drafts.at(item.span(), format!("`{kind}` must be a list, not {}", article(item)));
-        draft.help(format!("write {title} above its keys"));
-        return Vec::new();
-    };
-    let mut all = Vec::new();
-    for item in list.iter() {
+    let (title, mut all) = (format!("[[{kind}]]"), Vec::new());
+    for item in document.tables(kind, drafts) {
         let Some(reader) = Reader::of(item, &title, &KEYS, drafts) else { continue };
         let engine = reader.text("engine", drafts).map(|text| (Engine::named(text), text));
         if let Some((None, text)) = engine {

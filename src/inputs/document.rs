@@ -96,7 +96,7 @@ fn mend(text: &mut String, at: usize) -> bool {
     true
 }
 
-impl Document<'_> {
+impl<'d> Document<'d> {
     /// Expands the variables in `text`, which is the value of `item`, and records those that can't be expanded.
     pub(crate) fn expand(
         &self,
@@ -109,6 +109,17 @@ impl Document<'_> {
             drafts.at(self.within(item, part), problem.message).help(problem.help);
         };
         expand(text, variables).map_err(|problems| problems.into_iter().for_each(note)).ok()
+    }
+
+    /// The tables of a list, `[[kind]]`; anything else in its place is noted.
+    pub(crate) fn tables(&self, kind: &str, drafts: &mut Diagnostics) -> &[Item<'d>] {
+        let Some(item) = self.root.get(kind) else { return &[] };
+        let Some(list) = item.get_ref().as_array() else {
+            let help = format!("write [[{kind}]], with two brackets");
+            drafts.at(item.span(), format!("`{kind}` must be a list of tables")).help(help);
+            return &[];
+        };
+        list
     }
 
     /// The place of `part` inside the text of a string value; the whole value where its spelling hides that place.

@@ -10,7 +10,6 @@ use uuid::Uuid;
 
 use super::entity::{approval, attempt, claim, event, outcome, progress, run, runner, shared_run, tenant, version};
 use super::error::LedgerError;
-use super::migrations::version_of_approvals;
 use super::open::Ledger;
 use super::reader::newest_first;
 use crate::model::retention::Candidate;
@@ -58,7 +57,7 @@ impl Ledger {
             tx.rollback().await.map_err(explain())?;
             return Ok(false);
         }
-        for of in runs.iter().filter(|_| store.version >= version_of_approvals()) {
+        for of in runs {
             let Some(digest) = of.kind.plan() else { continue };
             let of_it = approval::Entity::delete_many().filter(approval::Column::Digest.eq(digest));
             let used = of_it.filter(approval::Column::AtMs.lte(of.started_at_ms));

@@ -15,15 +15,5 @@ pub(crate) async fn observe_full_texts(
     database: &Arc<dyn Database>,
     pace: Pace<'_>,
 ) -> Vec<Result<Vec<(String, String)>, Fault>> {
-    ask_each(tenants, database, pace, |_, session| {
-        Box::pin(async move {
-            let tables = session.shape().await?.tables.into_iter();
-            let index = |text: &String| {
-                let (name, kind) = text.split_once(": ")?;
-                kind.starts_with("fulltext").then(|| name.to_owned())
-            };
-            Ok(tables.filter_map(|table| Some((table.name, table.indexes.iter().find_map(index)?))).collect())
-        })
-    })
-    .await
+    ask_each(tenants, database, pace, |_, session| session.full_text_indexes()).await
 }

@@ -118,3 +118,13 @@ pub(crate) enum Refused {
     /// The fleet can't be read at this moment.
     Unavailable(String),
 }
+
+impl Refused {
+    pub(crate) fn text(&self) -> &str {
+        match self {
+            Refused::NotFound(text) | Refused::Wrong(text) | Refused::Conflict(text) | Refused::Unavailable(text) => {
+                text
+            }
+        }
+    }
+}

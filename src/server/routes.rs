@@ -329,12 +329,13 @@ fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Refused> {
 }
 
 fn refused(form: Form, why: Refused) -> Response {
-    let (status, text) = match why {
-        Refused::NotFound(text) => (StatusCode::NOT_FOUND, text),
-        Refused::Wrong(text) => (StatusCode::BAD_REQUEST, text),
-        Refused::Conflict(text) => (StatusCode::CONFLICT, text),
-        Refused::Unavailable(text) => (StatusCode::SERVICE_UNAVAILABLE, text),
+    let status = match why {
+        Refused::NotFound(_) => StatusCode::NOT_FOUND,
+        Refused::Wrong(_) => StatusCode::BAD_REQUEST,
+        Refused::Conflict(_) => StatusCode::CONFLICT,
+        Refused::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
+    let text = why.text().to_owned();
     let mut response = match form {
         Form::Json => refusal(status, text),
         Form::Page => {

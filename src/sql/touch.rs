@@ -110,26 +110,23 @@ pub(crate) fn made(engine: Engine, sql: &str) -> Vec<Made> {
 
 /// Adds all names and words that a text mentions, in lower case, also those in its bodies and strings.
 pub(crate) fn mentions(engine: Engine, sql: &str, all: &mut HashSet<String>) {
-    let mut flat = Vec::new();
-    flatten(engine, sql, 0, &mut flat);
-    all.extend(flat.into_iter().filter_map(|part| match part {
-        Part::Word(text) => Some(text.to_lowercase()),
-        Part::Name { name, .. } => Some(name.to_lowercase()),
-        Part::Symbol(_) => None,
-    }));
+    add_words(engine, sql, 0, all);
 }
 
 /// Adds the names and words of a text outside of its strings, in lower case: those that the engine itself reads when the text
 /// makes a routine.
 pub(crate) fn mentions_outside_texts(engine: Engine, sql: &str, all: &mut HashSet<String>) {
-    for token in code(engine, sql) {
-        let text = &sql[token.start..token.end];
-        match (token.kind, unquoted(text)) {
-            (Kind::Word, _) => all.extend([text.to_lowercase()]),
-            (Kind::Quote, Some(name)) => all.extend([name.to_lowercase()]),
-            _ => {}
-        }
-    }
+    add_words(engine, sql, DEEPEST, all);
+}
+
+fn add_words(engine: Engine, sql: &str, depth: u8, all: &mut HashSet<String>) {
+    let mut flat = Vec::new();
+    flatten(engine, sql, depth, &mut flat);
+    all.extend(flat.into_iter().filter_map(|part| match part {
+        Part::Word(text) => Some(text.to_lowercase()),
+        Part::Name { name, .. } => Some(name.to_lowercase()),
+        Part::Symbol(_) => None,
+    }));
 }
 
 /// Whether a text reads all columns of something: `*` behind `SELECT`, a dot or a comma.

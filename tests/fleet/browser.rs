@@ -197,13 +197,13 @@ fn every_page_fits_a_desk_and_a_phone_and_needs_no_other_host() {
             let pages = [
                 ("/".to_owned(), "53 tenants", "matrix"),
                 ("/?group=tenant".to_owned(), "53 tenants", ""),
-                ("/runs".to_owned(), "", ""),
+                ("/runs".to_owned(), "Runs", ""),
                 (format!("/runs/{run}"), "7 tenants", ""),
                 ("/tenants/my-000".to_owned(), "my-000", "tenant"),
                 ("/tenants/lite-020".to_owned(), "lite-020", ""),
                 ("/views".to_owned(), "0 views", ""),
                 ("/tenants/nobody".to_owned(), "nobody", ""),
-                ("/catalog".to_owned(), "", ""),
+                ("/catalog".to_owned(), "6 migrations", ""),
                 (format!("/catalog/{}", all()[0]), &all()[0], ""),
                 ("/tenants/none-of-these".to_owned(), "Not there", ""),
             ];
@@ -264,10 +264,17 @@ fn begin(fleet: &Fleet, served: &Served) -> (Child, String) {
     let before = newest();
     let run = fleet.program(&["migrate", "--yes", "-q", "--exclude", "nobody", "--rate", "6/s"]).spawn().unwrap();
     let begun = Instant::now();
-    while newest() == before && begun.elapsed() < PATIENCE {
+    let id = loop {
+        let now = newest();
+        if now != before {
+            break now.as_str().unwrap().to_owned();
+        }
+        if begun.elapsed() > PATIENCE {
+            panic!("the run does not begin: {:?}", wait(run));
+        }
         std::thread::sleep(Duration::from_millis(50));
-    }
-    (run, newest().as_str().unwrap().to_owned())
+    };
+    (run, id)
 }
 
 #[test]

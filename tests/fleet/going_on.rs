@@ -1,5 +1,7 @@
 //! The commands that the program proposes next: they work, and are the same wherever they are shown.
 
+use std::process::Child;
+
 use serde_json::Value;
 use sqlx::{Connection, Executor};
 
@@ -58,24 +60,30 @@ fn a_budget_stop_has_a_command_for_the_failures_and_one_for_the_rest() {
     }
 }
 
-/// A server that drops the connection of `my-000` half way through a migration, which leaves the tenant in doubt; the report.
-pub(crate) fn left_in_doubt(fleet: &Fleet) -> Value {
-    fleet.run(&["migrate", "--to", "tenant_features", "--yes", "-t", "my-000"]).exits(0);
+/// A migration of `my-000` that waits for a table, with the one who holds it, and the id of the waiting connection.
+pub(crate) fn waiting_for_a_table(fleet: &Fleet, migrate: &[&str]) -> (Child, sqlx::MySqlConnection, String) {
+    fleet.run(&["migrate", "--to", "tenant_features", "--yes", "-t", "my-*"]).exits(0);
     let mut holder = block_on(sqlx::MySqlConnection::connect(&fleet.tenant("my-000").url)).unwrap();
     block_on(holder.execute("LOCK TABLES inventory_items READ")).unwrap();
-    let migrate = ["migrate", "--yes", "-t", "my-000", "--lock-timeout", "100s", "--format", "json"];
-    let child = fleet.program(&migrate).spawn().unwrap();
+    let child = fleet.program(&[migrate, &["--yes", "--lock-timeout", "100s"]].concat()).spawn().unwrap();
     let name = fleet.tenant("my-000").url.rsplit('/').next().unwrap().to_owned();
     let waiting = format!(
         "SELECT CAST(id AS char) FROM information_schema.processlist WHERE db = '{name}' AND state LIKE '%metadata lock%'"
     );
     let begun = std::time::Instant::now();
-    let waiting = loop {
+    loop {
         match sql(&mariadb_url(), &waiting).pop() {
-            Some(connection) => break connection,
+            Some(connection) => return (child, holder, connection),
             None => assert!(begun.elapsed().as_secs() < 60, "the migration never came to the lock"),
         }
-    };
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
+/// A server that drops the connection of `my-000` half way through a migration, which leaves the tenant in doubt; the report.
+pub(crate) fn left_in_doubt(fleet: &Fleet) -> Value {
+    let migrate = ["migrate", "-t", "my-000", "--format", "json"];
+    let (child, holder, waiting) = waiting_for_a_table(fleet, &migrate);
     sql(&mariadb_url(), &format!("KILL {waiting}"));
     let report = wait(child).exits(100).json();
     block_on(holder.close()).unwrap();

@@ -6,8 +6,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use sqlx::{Connection, Executor};
+use sqlx::Connection;
 
+use crate::going_on::waiting_for_a_table;
 use crate::support::{Fleet, all, block_on, count, json_file, mariadb_url, sql, up_to, wait_for_end, with};
 
 /// Waits for a line on stderr for which `fits` holds; goes on reading in the background, so that the program never
@@ -147,21 +148,8 @@ fn failures_that_left_the_file_are_named_and_do_not_end_as_if_all_was_well() {
 #[test]
 fn a_tenant_whose_server_forgot_it_too_is_in_doubt_until_it_is_settled() {
     let fleet = Fleet::new().mariadb(2);
-    fleet.run(&["migrate", "--to", "tenant_features", "--yes"]).exits(0);
-    let mut holder = block_on(sqlx::MySqlConnection::connect(&fleet.tenant("my-000").url)).unwrap();
-    block_on(holder.execute("LOCK TABLES inventory_items READ")).unwrap();
-    let mut child = fleet.program(&["migrate", "--yes", "--lock-timeout", "100s"]).spawn().unwrap();
-    let name = fleet.tenant("my-000").url.rsplit('/').next().unwrap().to_owned();
-    let waiting = format!(
-        "SELECT CAST(id AS char) FROM information_schema.processlist WHERE db = '{name}' AND state LIKE '%metadata lock%'"
-    );
+    let (mut child, holder, waiting) = waiting_for_a_table(&fleet, &["migrate"]);
     let begun = Instant::now();
-    let waiting = loop {
-        match sql(&mariadb_url(), &waiting).pop() {
-            Some(connection) => break connection,
-            None => assert!(begun.elapsed() < Duration::from_secs(60), "the migration never came to the lock"),
-        }
-    };
     while fleet.history("my-001").unwrap() != all() {
         assert!(begun.elapsed() < Duration::from_secs(60), "the neighbour never came to its end");
     }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use crate::support::{Fleet, all, sql};
+use crate::support::{Fleet, all, json_file, sql};
 
 /// Adds `late.toml` to the tenant file while the first tenant is at work, as a provisioning program would.
 const JOIN: &str = "[hooks]\nbefore_tenant = [\"sh\", \"-c\", \"if mv late.toml joined.toml; then cat joined.toml >> tenants.toml; fi 2> /dev/null; true\"]\n";
@@ -60,7 +60,15 @@ fn a_tenant_that_came_during_a_run_is_told_and_left() {
     assert_eq!((&told["tenants"][0], &told["are_taken"]), (&"late".into(), &false.into()));
     assert_eq!(runs(&fleet)[0]["result"], "outstanding");
 
+    // A goal is named as a person names it.
+    let to = all()[2].clone();
+    fleet.run(&["rollback", "--yes", "--steps", "9", "-t", "lite-000"]).exits(0);
+    late_file(&fleet, &["third"]);
+    let ran = fleet.run(&["migrate", "--yes", "--to", &to]).exits(5);
+    ran.tells(&[&format!("to migrate: small migrate --to {to} --tenant third")]);
+
     // Also where it is said, and in a stream.
+    fleet.run(&["migrate", "--yes"]).exits(0);
     late_file(&fleet, &["later"]);
     let streamed = ["migrate", "--yes", "--late-joiners", "report", "--format", "jsonl"];
     let ran = fleet.run(&streamed).exits(5);
@@ -79,6 +87,24 @@ fn a_tenant_that_came_during_a_run_is_migrated_behind_it() {
     assert_eq!(selected, [(1, &"ok".into()), (2, &"ok".into())]);
     let first = runs[1]["run"].as_str().unwrap();
     fleet.run(&["runs", "show", first]).exits(0).shows(&["migrated behind it by a run of its own: late"]);
+
+    // Those that join during the second run are told, and the reports have the first alone.
+    let again = "if [ $FLEET_TENANT = next ]; then printf '\\n[[tenant]]\\nid = \"last\"\\nurl = \"sqlite:last.db\"\\n' >> tenants.toml; fi";
+    let script = fleet.path("hook.sh");
+    std::fs::write(
+        &script,
+        format!("if mv late.toml joined.toml; then cat joined.toml >> tenants.toml; fi 2> /dev/null\n{again}\n"),
+    )
+    .unwrap();
+    let head = "[fleet]\nattempts = 1\nconcurrency = 1\n[hooks]\nbefore_tenant = [\"sh\", \"hook.sh\"]\n";
+    let chain = Fleet::new().head(head).sqlite(1);
+    late_file(&chain, &["next"]);
+    std::fs::copy(&script, chain.path("hook.sh")).unwrap();
+    std::fs::write(chain.path("last.db"), "").unwrap();
+    let ran = chain.run(&["migrate", "--yes", "--late-joiners", "migrate", "--report", "json=report.json"]).exits(5);
+    ran.tells(&["migrated now by a run of its own: next", "not migrated: last"]);
+    let report = json_file(&chain.path("report.json"));
+    assert_eq!(report["tenants"].as_array().unwrap().len(), 1, "{report:#}");
 
     // In a stream both are whole.
     late_file(&fleet, &["later"]);

@@ -3,6 +3,7 @@
 use sqlx::{Connection, Executor};
 
 use crate::dumps::{run, run_id};
+use crate::interrupted::Held;
 use crate::support::{Fleet, all, block_on, finish, program};
 
 #[test]
@@ -111,12 +112,7 @@ fn a_run_that_paused_or_died_on_one_machine_goes_on_from_another() {
 fn a_run_that_lives_is_told_and_not_resumed_and_one_that_was_killed_is() {
     let fleet = Fleet::new().head("[fleet]\nlock_timeout = \"60s\"").sqlite(2);
     fleet.run(&["migrate", "--yes", "--steps", "1"]).exits(0);
-    let url = format!("sqlite:{}", fleet.path("lite-000.db").display());
-    let holder = block_on(async {
-        let mut holder = sqlx::SqliteConnection::connect(&url).await.unwrap();
-        holder.execute("BEGIN IMMEDIATE").await.unwrap();
-        holder
-    });
+    let holder = Held::on(&fleet, "lite-000");
     let mut alive = fleet.program(&["migrate", "--yes", "--steps", "1", "--tenant=lite-000"]).spawn().unwrap();
     let newest = || fleet.run(&["runs", "list", "--format", "json"]).exits(0).json()["runs"][0].clone();
     let until = std::time::Instant::now() + std::time::Duration::from_secs(30);
@@ -137,7 +133,7 @@ fn a_run_that_lives_is_told_and_not_resumed_and_one_that_was_killed_is() {
     alive.wait().unwrap();
     assert_eq!(newest()["status"], "died");
     fleet.run(&["runs", "show", id]).exits(0).shows(&["died", &format!("runs resume {id}")]);
-    block_on(holder.close()).unwrap();
+    holder.release();
     fleet.run(&["runs", "resume", id, "--yes"]).exits(0);
     assert_eq!(fleet.history("lite-000").unwrap(), all()[..2]);
 }

@@ -1,25 +1,13 @@
 //! The whole program on MySQL itself, with its own tools.
 
-use std::process::Command;
-
 use crate::doctoring::{as_user, one};
+use crate::dumps::dump;
 use crate::support::{Fleet, Ran, block_on, finish, mysql, record, sql};
 
 /// The program with MySQL's tools first in PATH.
 fn with_tools(fleet: &Fleet, arguments: &[&str]) -> Ran {
     fleet.write();
     finish(fleet.program(arguments).env("PATH", mysql::path()))
-}
-
-fn dump(fleet: &Fleet) -> String {
-    let url = url::Url::parse(&fleet.tenant("mysql-000").url).unwrap();
-    let mut command = Command::new(mysql::program("mysqldump"));
-    command.env("MYSQL_PWD", url.password().unwrap());
-    command.args(["--no-defaults", "--skip-comments", "--set-gtid-purged=OFF", "--routines", "--triggers", "--events"]);
-    command.args(["--user=root", "--host=127.0.0.1", &format!("--port={}", url.port().unwrap()), &url.path()[1..]]);
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-    String::from_utf8(output.stdout).unwrap()
 }
 
 /// MariaDB's tool would write what MySQL does not load again.
@@ -33,7 +21,7 @@ fn a_backup_by_mysql_s_own_tool_comes_back() {
     ] {
         fleet.ask("mysql-000", sql);
     }
-    let before = dump(&fleet);
+    let before = dump(&fleet, "mysql-000");
     // The machine's own `mysqldump` is MariaDB's.
     let refused = fleet.run(&["backup", "--yes"]).exits(100);
     refused.shows(&["the server is MySQL 9.", "mysqldump in PATH is MariaDB's"]);
@@ -45,7 +33,7 @@ fn a_backup_by_mysql_s_own_tool_comes_back() {
     let refused = fleet.run(&["restore", "--run", "last", "--yes"]).exits(100);
     refused.shows(&["mysql in PATH is MariaDB's"]);
     with_tools(&fleet, &["restore", "--run", "last", "--yes"]).exits(0);
-    assert_eq!(dump(&fleet), before);
+    assert_eq!(dump(&fleet, "mysql-000"), before);
     let libraries = "SELECT library_name FROM information_schema.libraries WHERE library_schema = DATABASE()";
     assert_eq!(fleet.ask("mysql-000", libraries), [""; 0]);
     assert_eq!(fleet.ask("mysql-000", "SELECT @@character_set_database"), ["utf8mb4"]);

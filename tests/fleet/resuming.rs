@@ -1,10 +1,9 @@
 //! `runs resume` of every kind of run: exactly the tenants that it did not get to, with the same work, and nothing that
 //! a later run has settled.
 
-use sqlx::{Connection, Executor};
-
 use crate::dumps::{run, run_id};
-use crate::support::{Fleet, all, block_on, finish, record, sql, wait};
+use crate::interrupted::Held;
+use crate::support::{Fleet, all, finish, record, sql, wait};
 
 /// Makes of a finished run one that died when the first tenants, in plan order, had their outcome.
 fn die_after(fleet: &Fleet, run: &str, finished: usize) {
@@ -113,12 +112,7 @@ fn a_run_that_is_being_resumed_is_not_resumed_once_more() {
     let dead = run_id(&run(&fleet, &["migrate", "--yes", "--to", &all()[1]], 0));
     die_after(&fleet, &dead, 0);
     fleet.run(&["rollback", "--yes", "--to", &all()[0], "--tenant", "lite-000", "--ledger", "other.db"]).exits(0);
-    let url = format!("sqlite:{}", fleet.path("lite-000.db").display());
-    let holder = block_on(async {
-        let mut holder = sqlx::SqliteConnection::connect(&url).await.unwrap();
-        holder.execute("BEGIN IMMEDIATE").await.unwrap();
-        holder
-    });
+    let holder = Held::on(&fleet, "lite-000");
     let heir = fleet.program(&["runs", "resume", &dead, "--yes"]).spawn().unwrap();
     // The tenant file is not written again while the other program may be reading it.
     let list = || finish(&mut fleet.program(&["runs", "list", "--format", "json"])).exits(0).json();
@@ -131,7 +125,7 @@ fn a_run_that_is_being_resumed_is_not_resumed_once_more() {
     fleet.run(&["runs", "resume", &dead, "--yes"]).exits(75).tells(&[&words, "nothing was started"]);
     let shown = fleet.run(&["runs", "show", &dead]).exits(0);
     assert!(!shown.out.contains("runs resume"), "{}", shown.out);
-    block_on(holder.close()).unwrap();
+    holder.release();
     wait(heir).exits(0);
 }
 

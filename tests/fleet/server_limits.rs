@@ -2,10 +2,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use sqlx::{Connection, Executor};
-
 use crate::dumps::{run, run_id};
-use crate::support::{Fleet, all, block_on, finish, json_file, record, wait, with};
+use crate::interrupted::Held;
+use crate::support::{Fleet, all, finish, json_file, record, wait, with};
 
 /// A window of an hour that opens in so many hours.
 fn window(in_hours: u64) -> String {
@@ -167,12 +166,7 @@ fn the_window_of_the_fleet_is_lifted_by_a_flag() {
 fn a_deadline_that_passes_while_a_tenant_waits_for_a_lock_kills_nothing() {
     let fleet = Fleet::new().head("[fleet]\nconcurrency = 1\nlock_timeout = \"100s\"").sqlite(3);
     fleet.run(&["migrate", "--yes", "-q", "--to", &all()[0]]).exits(0);
-    let url = format!("sqlite:{}", fleet.path("lite-000.db").display());
-    let holder = block_on(async {
-        let mut holder = sqlx::SqliteConnection::connect(&url).await.unwrap();
-        holder.execute("BEGIN IMMEDIATE").await.unwrap();
-        holder
-    });
+    let holder = Held::on(&fleet, "lite-000");
     let begun = std::time::Instant::now();
     let running =
         fleet.program(&["migrate", "--yes", "--deadline", "2s", "--report", "json=report.json"]).spawn().unwrap();
@@ -186,7 +180,7 @@ fn a_deadline_that_passes_while_a_tenant_waits_for_a_lock_kills_nothing() {
         std::thread::sleep(std::time::Duration::from_millis(200));
     }
     assert!(begun.elapsed().as_secs() >= 2, "the deadline is over, and it is still in flight");
-    block_on(holder.close()).unwrap();
+    holder.release();
     wait(running).exits(5);
     let report = json_file(&fleet.path("report.json"));
     assert_eq!(record(&report, "lite-000")["outcome"], "migrated", "{report:#}");

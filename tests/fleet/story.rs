@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use sqlx::{Connection, Executor};
 
-use crate::support::{Fleet, all, block_on, wait};
+use crate::interrupted::Held;
+use crate::support::{Fleet, all, wait};
 
 fn listed(fleet: &Fleet, arguments: &[&str]) -> Vec<Value> {
     let arguments: Vec<&str> = ["runs", "list", "--format", "json"].iter().chain(arguments).copied().collect();
@@ -24,12 +24,7 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 fn a_run_is_followed_and_one_that_died_is_counted_and_tells_who_went_on_with_it() {
     let fleet = Fleet::new().head("[fleet]\nlock_timeout = \"60s\"").sqlite(8);
     fleet.run(&["migrate", "--yes", "--steps", "1"]).exits(0);
-    let url = format!("sqlite:{}", fleet.path("lite-003.db").display());
-    let holder = block_on(async {
-        let mut holder = sqlx::SqliteConnection::connect(&url).await.unwrap();
-        holder.execute("BEGIN IMMEDIATE").await.unwrap();
-        holder
-    });
+    let holder = Held::on(&fleet, "lite-003");
     let mut alive = fleet.program(&["migrate", "--yes", "--steps", "1"]).spawn().unwrap();
     until("seven are done", || listed(&fleet, &["--status", "alive"]).first().is_some_and(|run| run["at_target"] == 7));
     let id = listed(&fleet, &[])[0]["run"].as_str().unwrap().to_owned();
@@ -53,7 +48,7 @@ fn a_run_is_followed_and_one_that_died_is_counted_and_tells_who_went_on_with_it(
     let counts = ["run", "at_target", "failures", "outstanding"].map(|key| &died[key]);
     assert_eq!(counts, [&Value::from(id.as_str()), &7.into(), &0.into(), &1.into()], "{died:#}");
     fleet.run(&["runs", "list"]).exits(0).shows(&["died", "7/8"]);
-    block_on(holder.close()).unwrap();
+    holder.release();
     fleet.run(&["runs", "resume", &id, "--yes"]).exits(0);
     let heir = listed(&fleet, &[])[0]["run"].as_str().unwrap().to_owned();
     let told = fleet.run(&["runs", "show", &id, "--all", "--width", "200"]).exits(0);

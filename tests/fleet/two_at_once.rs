@@ -3,9 +3,8 @@
 
 use serde_json::Value;
 
-use sqlx::{Connection, Executor};
-
-use crate::support::{Fleet, all, block_on, count, finish, json_file, record, sql, wait};
+use crate::interrupted::Held;
+use crate::support::{Fleet, all, count, finish, json_file, record, sql, wait};
 
 /// Every migration of every tenant was committed by exactly one run. Where a lock lasts for one migration a run may
 /// find that another one has continued after its first migration; then both have migrated the tenant, by different
@@ -28,16 +27,6 @@ fn assert_each_once(fleet: &Fleet, reports: &[Value]) {
     }
 }
 
-/// Holds an SQLite tenant, so that a run of it waits.
-fn hold(fleet: &Fleet, id: &str) -> sqlx::SqliteConnection {
-    let url = format!("sqlite:{}", fleet.path(&format!("{id}.db")).display());
-    block_on(async {
-        let mut holder = sqlx::SqliteConnection::connect(&url).await.unwrap();
-        holder.execute("BEGIN IMMEDIATE").await.unwrap();
-        holder
-    })
-}
-
 fn until_running(fleet: &Fleet, more: &[&str]) -> Value {
     let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
     loop {
@@ -54,7 +43,7 @@ fn until_running(fleet: &Fleet, more: &[&str]) -> Value {
 fn a_second_run_over_the_same_tenants_is_refused_with_who_holds_them() {
     let fleet = Fleet::new().head("[fleet]\nlock_timeout = \"60s\"").sqlite(4);
     fleet.run(&["migrate", "--yes", "-q", "--to", &all()[0]]).exits(0);
-    let holder = hold(&fleet, "lite-000");
+    let holder = Held::on(&fleet, "lite-000");
     let first = fleet.program(&["migrate", "--yes", "-t", "lite-000", "-t", "lite-001"]).spawn().unwrap();
     let run = until_running(&fleet, &[]);
     let by = &run["started_by"];
@@ -74,7 +63,7 @@ fn a_second_run_over_the_same_tenants_is_refused_with_who_holds_them() {
     fleet.run(&["migrate", "--dry-run", "-t", "lite-001"]).exits(0);
     fleet.run(&["migrate", "--yes", "-t", "lite-002"]).exits(0);
     fleet.run(&["migrate", "--yes", "-t", "lite-003", "-t", "lite-001", "--ledger", "other.db"]).exits(0);
-    block_on(holder.close()).unwrap();
+    holder.release();
     wait(first).exits(0);
     fleet.run(&["migrate", "--yes"]).exits(0);
 }
@@ -83,12 +72,12 @@ fn a_second_run_over_the_same_tenants_is_refused_with_who_holds_them() {
 fn a_run_whose_process_is_gone_or_whose_heartbeat_is_old_holds_nothing() {
     let fleet = Fleet::new().head("[fleet]\nlock_timeout = \"60s\"").sqlite(2);
     fleet.run(&["migrate", "--yes", "-q", "--to", &all()[0]]).exits(0);
-    let holder = hold(&fleet, "lite-000");
+    let holder = Held::on(&fleet, "lite-000");
     let mut first = fleet.program(&["migrate", "--yes"]).spawn().unwrap();
     until_running(&fleet, &[]);
     first.kill().unwrap();
     first.wait().unwrap();
-    block_on(holder.close()).unwrap();
+    holder.release();
     // As another machine sees it: only the heartbeat tells.
     let ledger = format!("sqlite:{}", fleet.path("fleet-ledger.db").display());
     let age = |seconds: u32| {

@@ -244,6 +244,9 @@ fn sums_are_compared_before_and_after() {
     fleet.run(&["verify", "--row-counts", "--save", "counts.json"]).exits(0);
     let none = ["verify", "--measures", "--against", "counts.json"];
     fleet.run(&none).exits(64).tells(&["counts.json has no measures", "--measures --save FILE"]);
+    fleet.run(&["verify", "--measures", "--save", "sums.json"]).exits(0);
+    let none = ["verify", "--row-counts", "--against", "sums.json"];
+    fleet.run(&none).exits(64).tells(&["sums.json has no row counts", "--row-counts --save FILE"]);
     // A measure is one row, and the engine keeps it from writing.
     let measure = |name: &str, sql: &str| std::fs::write(fleet.path("verify").join(name), sql).unwrap();
     measure("many.measure.sql", "SELECT id FROM inventory_items");

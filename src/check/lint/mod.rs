@@ -12,7 +12,7 @@ mod statement;
 mod suppression;
 mod types;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -22,7 +22,7 @@ use super::doctor::Severity;
 use crate::model::engine::{Engine, EngineMap};
 use crate::model::schema::{Direction, Execution, Script};
 use crate::sql::guard::guards;
-use crate::sql::{How, made, touched};
+use crate::sql::{MadeKind, made};
 use known::Known;
 pub(crate) use locks::locks;
 pub(crate) use rules::Rule;
@@ -156,13 +156,14 @@ impl Step<'_> {
         self.statements.iter().filter_map(|s| look(s).map(|what| (Some(s.number), what))).collect()
     }
 
-    /// Whether later statements make all views again that a statement drops, so that readers wait and miss none.
-    fn is_made_again(&self, number: usize) -> bool {
-        let later = self.statements[number + 1..].iter().flat_map(|s| made(self.engine, s.sql));
-        let views: Vec<String> = later.filter(|made| made.kind.is_view_or_trigger()).map(|made| made.name).collect();
-        let gone = touched(self.engine, self.statements[number].sql).into_iter();
-        let mut gone = gone.filter(|touch| matches!(touch.how, How::Drops | How::DropsIfThere)).peekable();
-        gone.peek().is_some() && gone.all(|touch| views.contains(&touch.name))
+    /// The names that a `DROP` gives from a place on, without those that another statement makes: readers wait for them, or
+    /// never had them.
+    fn lost(&self, s: &Statement<'_>, from: usize, is_kind: impl Fn(MadeKind) -> bool) -> Vec<String> {
+        let others = self.statements.iter().filter(|other| other.number != s.number);
+        let made = others.flat_map(|other| made(self.engine, other.sql)).filter(|made| is_kind(made.kind));
+        let made: HashSet<String> = made.map(|made| made.name).collect();
+        let names = s.names_behind(s.skip(from, &["if", "exists"])).into_iter();
+        names.filter(|name| !made.contains(name.rsplit('.').next().unwrap_or(name))).collect()
     }
 
     /// Whether a repeatable script makes a table again that it drops: its rows are derived, and it fills them each time.

@@ -202,6 +202,7 @@ fn each_way_to_lose_rows_or_to_hold_a_table_is_told() {
         (my, "DELETE FROM users WHERE 1", "unbatched-change"),
         (pg, "UPDATE users SET a = lower(b), \"C\" = 1 WHERE \"C\" IS NULL AND b > 2", "unbatched-change"),
         (my, "UPDATE `users` SET `a` = 1 WHERE (a IS NULL)", "unbatched-change"),
+        (pg, "UPDATE users SET a = 1 WHERE a IS NULL AND born >= '2020-01-01'", "unbatched-change"),
         (lite, "UPDATE users SET a = 1", "unbatched-change"),
         (pg, "INSERT INTO s.users SELECT * FROM ONLY \"Old\" ON CONFLICT DO NOTHING", "unbatched-copy"),
         (my, "REPLACE INTO users (id) SELECT o.id FROM shop.orders o JOIN items i ON i.o = o.id", "unbatched-copy"),
@@ -217,6 +218,8 @@ fn each_way_to_lose_rows_or_to_hold_a_table_is_told() {
         (my, "WITH d AS (SELECT 1) DELETE FROM users WHERE id IN (SELECT * FROM d)"),
         (pg, "UPDATE users SET a = 1 WHERE b IS NULL"),
         (pg, "UPDATE users SET a = 1 WHERE a IS NULL AND id = 3"),
+        (pg, "UPDATE users SET a = 1 WHERE ((a IS NULL AND id = 3))"),
+        (pg, "UPDATE users SET a = 1 WHERE a IS NULL OR b > 3"),
         (my, "UPDATE users SET a = 1 WHERE a IS NULL LIMIT 100"),
         (pg, "INSERT INTO users VALUES (1)"),
         (pg, "INSERT INTO users SELECT 1, 'from'"),
@@ -292,6 +295,8 @@ fn what_readers_of_the_version_before_miss_is_told_on_each_engine() {
         }
         let several = found(engine, &["DROP VIEW totals, users_of;\nCREATE VIEW totals AS SELECT 1 AS n"]);
         assert!(several.contains(&"ban-drop-view"), "{engine}: one of the two is missed: {several:?}");
+        let crossed = "DROP VIEW totals;\nCREATE TABLE totals (id int)";
+        assert!(found(engine, &[crossed]).contains(&"ban-drop-view"), "{engine}: a table is no view");
     }
     assert!(found(pg, &["DROP MATERIALIZED VIEW totals"]).contains(&"ban-drop-view"));
     for (engine, text) in [
@@ -304,6 +309,8 @@ fn what_readers_of_the_version_before_miss_is_told_on_each_engine() {
     }
     let again = "DROP FUNCTION IF EXISTS total;\nCREATE FUNCTION total() RETURNS int DETERMINISTIC RETURN 1";
     assert!(!found(my, &[again]).contains(&"ban-drop-function"));
+    let called = "DROP FUNCTION total;\nCREATE TRIGGER t AFTER INSERT ON users EXECUTE FUNCTION total()";
+    assert!(found(pg, &[called]).contains(&"ban-drop-function"), "a trigger that calls it does not make it");
     let made = "CREATE TABLE users (id bigint, name varchar(200), born datetime, note text, n int);";
     for (change, is_narrower) in [
         ("MODIFY id int", true),

@@ -125,6 +125,7 @@ pub(crate) fn values(name: &str, answer: FirstRows) -> Result<Values, String> {
 
 /// The rows of each table and the values of each measure, by tenant.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct RowCounts {
     #[serde(default)]
     pub(crate) tenants: BTreeMap<String, BTreeMap<String, u64>>,

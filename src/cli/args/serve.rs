@@ -20,7 +20,7 @@ pub(in crate::cli) struct Serve {
     #[arg(long, value_name = "NAME")]
     pub(in crate::cli) host: Vec<String>,
     /// Refresh the views of each group at its times, in UTC: at the full hour, at midnight, on Monday, on the first of the
-    /// month. Each refresh is a run of its own
+    /// month. Those of one time are one run
     #[arg(long)]
     pub(in crate::cli) schedule: bool,
     #[command(flatten)]

@@ -14,7 +14,7 @@ use super::super::args::{Engines, Selection as SelectionArgs};
 use super::super::exit::{CliError, run_error};
 use super::super::pace::usual_pace;
 use super::super::setup::Program;
-use super::super::{backup, history, lint, metrics, refresh, runs, scratch, tenants, terminal};
+use super::super::{backup, history, lint, metrics, refresh, runs, scratch, tenants};
 use super::changes;
 use super::kept::Kept;
 use super::schedule;
@@ -102,7 +102,7 @@ impl Answers {
     /// Answers until `stopped` completes, many at once.
     pub(super) async fn until(&self, mut asked: mpsc::Receiver<Asked>, stopped: impl Future<Output = ()>) {
         let (mut working, mut stopped) = (FuturesUnordered::new(), std::pin::pin!(stopped));
-        let mut schedule = std::pin::pin!(schedule::keep(now_ms, async |group| self.refresh(group).await));
+        let mut schedule = std::pin::pin!(schedule::keep(now_ms, async |groups| self.refresh(groups).await));
         loop {
             tokio::select! {
                 () = &mut stopped => return,
@@ -161,24 +161,25 @@ impl Answers {
         }
     }
 
-    /// Refreshes the views of a group on all tenants, if there are any.
-    async fn refresh(&self, group: RefreshGroup) {
+    /// Refreshes the views of these groups on all tenants by one run, if there are any.
+    async fn refresh(&self, groups: Vec<RefreshGroup>) {
         let refreshed = async {
             let program = self.again().await.map_err(refused)?;
             let set = program.set().await.map_err(refused)?;
-            if !set.views().iter().any(|view| view.group == group) {
+            let has_views = |group: &&RefreshGroup| set.views().iter().any(|view| view.group == **group);
+            let groups: Vec<String> = groups.iter().filter(has_views).map(|group| group.name().to_owned()).collect();
+            if groups.is_empty() {
                 return Ok(());
             }
-            let groups = vec![group.name().to_owned()];
             let change = Change::Refresh { views: Vec::new(), groups, tenants: Vec::new() };
             let made = changes::make(&program, change).await;
             self.views.forget().await;
             made.map(drop)
         };
-        if let Err(error) = refreshed.await {
-            let (Refused::NotFound(why) | Refused::Wrong(why) | Refused::Conflict(why) | Refused::Unavailable(why)) =
-                error;
-            terminal::refuse(&format!("the {group} views were not refreshed: {why}"));
+        if let Err(why) = refreshed.await {
+            let groups: Vec<&str> = groups.iter().map(|group| group.name()).collect();
+            let text = format!("the {} views were not refreshed: {}", groups.join(", "), why.text());
+            self.program().terminal.error(&text);
         }
     }
 

@@ -10,9 +10,10 @@ use crate::policy::RefreshGroup;
 /// The longest sleep: the clock may be set meanwhile.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
-/// Calls `refresh` for each group at its times, one after the other, for ever. `now_ms` is the clock, in milliseconds since
+/// Calls `refresh` with the groups whose time has come, for ever: all of one moment together, because a second run over the
+/// same tenants is refused while the first goes on. `now_ms` is the clock, in milliseconds since
 /// 1970-01-01 UTC.
-pub(super) async fn keep(now_ms: impl Fn() -> i64, refresh: impl AsyncFn(RefreshGroup)) {
+pub(super) async fn keep(now_ms: impl Fn() -> i64, refresh: impl AsyncFn(Vec<RefreshGroup>)) {
     let mut seen_ms = now_ms();
     loop {
         let next_ms = RefreshGroup::ALL.iter().map(|group| group.next_ms(seen_ms)).min().unwrap_or(i64::MAX);
@@ -25,9 +26,7 @@ pub(super) async fn keep(now_ms: impl Fn() -> i64, refresh: impl AsyncFn(Refresh
         let due: Vec<RefreshGroup> =
             RefreshGroup::ALL.into_iter().filter(|group| group.next_ms(seen_ms) <= now).collect();
         seen_ms = now;
-        for group in due {
-            refresh(group).await;
-        }
+        refresh(due).await;
     }
 }
 
@@ -43,14 +42,14 @@ mod tests {
         let (begin_ms, begun) = (1_795_987_800_000_i64, tokio::time::Instant::now());
         let now_ms = || begin_ms + i64::try_from(begun.elapsed().as_millis()).unwrap();
         let called = RefCell::new(Vec::new());
-        let refresh = async |group: RefreshGroup| {
-            // A refresh that takes a while makes no other late, and is not done twice.
+        let refresh = async |groups: Vec<RefreshGroup>| {
+            called.borrow_mut().push((begun.elapsed().as_secs() / 60, groups));
+            // One that takes a while makes no other late, and is not done twice.
             tokio::time::sleep(Duration::from_secs(90)).await;
-            called.borrow_mut().push((begun.elapsed().as_secs() / 60, group.name()));
         };
         let _ = tokio::time::timeout(Duration::from_secs(4 * 3_600), keep(now_ms, refresh)).await;
-        let hourly = |minute: u64| (minute, "hourly");
-        let midnight = [hourly(151), (153, "daily"), (154, "weekly")];
-        assert_eq!(*called.borrow(), [&[hourly(31), hourly(91)][..], &midnight, &[hourly(211)]].concat());
+        let hourly = |minute: u64| (minute, vec![RefreshGroup::Hourly]);
+        let midnight = (150, vec![RefreshGroup::Hourly, RefreshGroup::Daily, RefreshGroup::Weekly]);
+        assert_eq!(*called.borrow(), [hourly(30), hourly(90), midnight, hourly(210)]);
     }
 }

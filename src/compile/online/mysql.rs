@@ -22,10 +22,10 @@ pub(super) fn rewrite(engine: Engine, statements: &[String]) -> Vec<Rewritten> {
     let mut one = |sql: &String| {
         let changes_schema =
             first_words(engine, sql).next().is_some_and(|verb| ["create", "alter", "drop"].contains(&&*verb));
+        if !changes_schema {
+            return rows::of_all_rows(engine, sql, |name| new.contains(name)).unwrap_or(Rewritten::Same);
+        }
         match Parser::parse_sql(&MySqlDialect {}, sql) {
-            _ if !changes_schema => {
-                rows::of_all_rows(engine, sql, |name| new.contains(name)).unwrap_or(Rewritten::Same)
-            }
             Err(_) => unread(engine, sql),
             Ok(parsed) => match parsed.as_slice() {
                 [Statement::CreateTable(table)] => {

@@ -37,6 +37,9 @@ const PLAIN: [&str; 16] = [
     "upper",
 ];
 
+/// Words that stand for themselves: no value, and the clock of MySQL.
+const NO_COLUMNS: [&str; 4] = ["default", "utc_date", "utc_time", "utc_timestamp"];
+
 /// An `UPDATE` or `DELETE` of all rows; `None` for any other statement, for one of some rows, and for a table that
 /// `is_new`, by its name as the engine folds it.
 pub(super) fn of_all_rows(engine: Engine, sql: &str, is_new: impl Fn(&str) -> bool) -> Option<Rewritten> {
@@ -159,7 +162,7 @@ fn backfill(engine: Engine, sql: &str, update: &Update) -> Result<String, &'stat
 
 /// Whether a text may stand for the present time: <https://www.postgresql.org/docs/current/datatype-datetime.html>, 8.5.1.4.
 fn is_of_the_clock(value: &Value) -> bool {
-    let Value::SingleQuotedString(text) = value else { return false };
+    let Some(text) = value.clone().into_string() else { return false };
     let mut words = text.split(|c: char| !c.is_ascii_alphabetic());
     words.any(|word| ["now", "today", "tomorrow", "yesterday"].iter().any(|clock| word.eq_ignore_ascii_case(clock)))
 }
@@ -168,9 +171,10 @@ fn is_of_the_clock(value: &Value) -> bool {
 fn is_of_the_row(value: &Expr) -> bool {
     let all = |values: &[&Expr]| values.iter().all(|value| is_of_the_row(value));
     match value {
-        // DEFAULT is no value, and an @ is a variable of the session.
+        // An @ is a variable of the session.
         Expr::Identifier(name) => {
-            name.quote_style.is_some() || !(name.value.eq_ignore_ascii_case("default") || name.value.starts_with('@'))
+            name.quote_style.is_some()
+                || !(NO_COLUMNS.contains(&&*name.value.to_lowercase()) || name.value.starts_with('@'))
         }
         Expr::CompoundIdentifier(names) => !names.iter().any(|name| name.value.starts_with('@')),
         Expr::Value(value) => !is_of_the_clock(&value.value),

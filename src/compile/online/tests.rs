@@ -318,6 +318,8 @@ fn a_change_of_all_rows_that_might_not_end_or_leave_rows_out_stays_and_says_so()
         ("UPDATE t SET a = now() WHERE a IS NULL", "may differ between two batches"),
         ("UPDATE t SET a = 'now' WHERE a IS NULL", "may differ between two batches"),
         ("UPDATE t SET a = CAST('Today' AS date) WHERE a IS NULL", "may differ between two batches"),
+        ("UPDATE t SET a = N'now' WHERE a IS NULL", "may differ between two batches"),
+        ("UPDATE t SET a = UTC_TIMESTAMP WHERE a IS NULL", "may differ between two batches"),
         ("UPDATE t SET a = DEFAULT WHERE a IS NULL", "may differ between two batches"),
         ("UPDATE t SET a = 1 WHERE a IS NULL AND EXISTS (SELECT 1 FROM u WHERE u.t = t.id)", "may differ"),
         ("UPDATE t SET a = lower(b), c = 1 WHERE a IS NULL", "a row is left out"),

@@ -96,6 +96,13 @@ impl Inspect for MysqlSession {
         Ok(estimated(&self.rows(query).await?))
     }
 
+    async fn full_text_indexes(&mut self) -> Result<Vec<(String, String)>, Fault> {
+        let query = "SELECT table_name, MIN(index_name) FROM information_schema.statistics WHERE table_schema = DATABASE() AND \
+                     index_type = 'FULLTEXT' GROUP BY table_name";
+        let rows = self.rows(query.to_owned()).await?;
+        Ok(rows.iter().filter_map(|row| Some((row.text(0)?, row.text(1)?))).collect())
+    }
+
     async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault> {
         Ok(refreshed(self.table_rows(self.door.books().read_refreshes()).await?.unwrap_or_default()))
     }

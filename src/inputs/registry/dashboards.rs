@@ -17,14 +17,8 @@ pub(crate) struct Dashboard {
 
 /// Reads all `[[dashboard]]` tables.
 pub(super) fn read(document: &Document<'_>, drafts: &mut Diagnostics) -> Vec<Dashboard> {
-    let Some(item) = document.root.get("dashboard") else { return Vec::new() };
-    let Some(list) = item.get_ref().as_array() else {
-        let help = "write [[dashboard]], with two brackets";
-        drafts.at(item.span(), "`dashboard` must be a list of tables").help(help);
-        return Vec::new();
-    };
     let mut read: Vec<Dashboard> = Vec::new();
-    for item in list {
+    for item in document.tables("dashboard", drafts) {
         let Some(reader) = Reader::of(item, "[[dashboard]]", &KEYS, drafts) else { continue };
         let Some(dashboard) = dashboard(&reader, drafts) else { continue };
         if read.iter().any(|other| other.name == dashboard.name) {

@@ -32,11 +32,7 @@ pub(crate) fn rule_of<'r>(rules: &'r [ServerRule], server: &str) -> Option<&'r S
 
 /// Reads all `[[server]]` tables.
 pub(super) fn read(document: &Document<'_>, drafts: &mut Diagnostics) -> Vec<ServerRule> {
-    let Some(item) = document.root.get("server") else { return Vec::new() };
-    let Some(list) = item.get_ref().as_array() else {
-        drafts.at(item.span(), "`server` must be a list of tables").help("write [[server]], with two brackets");
-        return Vec::new();
-    };
+    let list = document.tables("server", drafts);
     let readers: Vec<Reader<'_, '_>> =
         list.iter().filter_map(|item| Reader::of(item, "[[server]]", &KEYS, drafts)).collect();
     readers.iter().map(|reader| rule(reader, drafts)).collect()

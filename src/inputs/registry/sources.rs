@@ -196,13 +196,8 @@ pub(super) fn read<'a, 'd>(
     drafts: &mut Diagnostics,
 ) -> Declared<'a, 'd> {
     let mut declared = Declared::default();
-    let Some(item) = document.root.get("source") else { return declared };
-    let Some(list) = item.get_ref().as_array() else {
-        drafts.at(item.span(), "`source` must be a list of tables").help("write [[source]], with two brackets");
-        return declared;
-    };
     let mut names = HashSet::new();
-    for item in list.iter() {
+    for item in document.tables("source", drafts) {
         let Some(reader) = Reader::of(item, "[[source]]", &KEYS, drafts) else { continue };
         let mut parser = SourceParser { document, sources, reader, drafts, literal_password: false };
         let source = parser.source(&mut names);

@@ -179,14 +179,9 @@ fn lacking(tags: &[(String, String)], tenants: &[Arc<Tenant>]) -> Option<String>
 
 /// Reads all `[[wave]]` tables.
 pub(crate) fn read(document: &Document<'_>, variables: &Variables, drafts: &mut Diagnostics) -> Vec<WaveRule> {
-    let Some(item) = document.root.get("wave") else { return Vec::new() };
-    let Some(list) = item.get_ref().as_array() else {
-        drafts.at(item.span(), "`wave` must be a list of tables").help("write [[wave]], with two brackets");
-        return Vec::new();
-    };
     let mut waves = Vec::new();
     let mut names = std::collections::HashMap::new();
-    for item in list.iter() {
+    for item in document.tables("wave", drafts) {
         let Some(reader) = Reader::of(item, "[[wave]]", &KEYS, drafts) else { continue };
         let name = name(&reader, drafts);
         if let (Some(name), Some(at)) = (&name, reader.item("name").map(Item::span))

@@ -1,9 +1,9 @@
 //! A function or procedure is dropped that the program of later waves still calls.
 
-use super::super::Statement;
 use super::{By, Rule, Step};
 use crate::check::doctor::Severity;
 use crate::model::engine::EngineMap;
+use crate::sql::MadeKind;
 
 pub(super) const RULE: Rule = Rule {
     id: "ban-drop-function",
@@ -24,19 +24,9 @@ fn look(step: &Step<'_>) -> Vec<(Option<usize>, String)> {
         if !step.is_up() || !is_drop {
             return None;
         }
-        let names = s.names_behind(s.skip(2, &["if", "exists"]));
-        let others = step.statements.iter().filter(|other| other.number != s.number);
-        let made: Vec<String> = others.filter_map(made).collect();
-        let lost: Vec<String> = names.into_iter().filter(|name| !made.contains(name)).collect();
+        let lost = step.lost(s, 2, MadeKind::is_routine);
         let kind = s.words.word(1);
         (!lost.is_empty())
             .then(|| format!("drops the {kind} {}, which a program that still runs may call", lost.join(", ")))
     })
-}
-
-/// The function that a statement makes.
-fn made(s: &Statement<'_>) -> Option<String> {
-    let kind = (1..s.words.len().min(14)).find(|&at| KINDS.iter().any(|kind| s.words.is(at, kind)))?;
-    let names = s.names_behind(s.skip(kind + 1, &["if", "not", "exists"]));
-    names.into_iter().next().filter(|_| s.words.is(0, "create"))
 }

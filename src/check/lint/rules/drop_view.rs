@@ -2,6 +2,7 @@
 
 use super::{ALL, By, Rule, Step};
 use crate::check::doctor::Severity;
+use crate::sql::MadeKind;
 
 pub(super) const RULE: Rule = Rule {
     id: "ban-drop-view",
@@ -17,12 +18,10 @@ pub(super) const RULE: Rule = Rule {
 fn look(step: &Step<'_>) -> Vec<(Option<usize>, String)> {
     step.each(|s| {
         let at = s.skip(1, &["materialized"]);
-        if !step.is_up() || !s.words.is(0, "drop") || !s.words.is(at, "view") || step.is_made_again(s.number) {
+        if !step.is_up() || !s.words.is(0, "drop") || !s.words.is(at, "view") {
             return None;
         }
-        let names = s.names_behind(s.skip(at + 1, &["if", "exists"]));
-        let made: Vec<String> = step.statements[..s.number].iter().filter_map(|before| before.made_view()).collect();
-        let lost: Vec<String> = names.into_iter().filter(|name| !made.contains(name)).collect();
+        let lost = step.lost(s, at + 1, |kind| matches!(kind, MadeKind::View | MadeKind::Materialized));
         (!lost.is_empty())
             .then(|| format!("drops the view {}, which a program that still runs may read", lost.join(", ")))
     })

@@ -51,13 +51,20 @@ fn is_backfill(s: &Statement<'_>, (update, condition): (usize, usize), end: usiz
     if !words.is(update, "update") || !words.is(condition, "where") || s.has_in(&(condition..end), &["limit"]) {
         return false;
     }
-    let asks_for = |at: usize| words.is_symbol(at, b'=') || words.is(at, "in") || words.is(at, "exists");
+    let (mut from, mut to) = (condition + 1, end);
+    while words.is_symbol(from, b'(') && s.closing(from) + 1 == to {
+        (from, to) = (from + 1, to - 1);
+    }
+    // A limit of a value is no value: all rows may be beyond it.
+    let compares = |at: usize| [b'<', b'>', b'!'].iter().any(|part| words.is_symbol(at, *part));
+    let is_equal = |at: usize| words.is_symbol(at, b'=') && !compares(at - 1) && !compares(at + 1);
+    let asks_for = |at: usize| is_equal(at) || ["in", "exists", "or"].iter().any(|word| words.is(at, word));
     let sets = |column: &str| {
         let is_set = |at: usize| words.is_symbol(at + 1, b'=') && words.name(at).as_deref() == Some(column);
         s.outside(update..condition).any(is_set)
     };
     let is_empty = |at: usize| words.are(at + 1, &["is", "null"]) && words.name(at).is_some_and(|column| sets(&column));
-    !s.outside(condition..end).any(asks_for) && (condition..end).any(is_empty)
+    !s.outside(from..to).any(asks_for) && s.outside(from..to).any(is_empty)
 }
 
 /// Whether a condition holds for every row: `true`, `1`, `1 = 1`.
