@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use secrecy::ExposeSecret as _;
 
-use crate::external::http;
 use crate::external::program::Program;
+use crate::external::{Secrets, http};
 use crate::inputs::{HookAction, HookTable};
 use crate::model::hook::{HookCall, HookPoint, Hooks};
 
@@ -17,6 +17,8 @@ pub(crate) struct Callers {
     pub(crate) hooks: HookTable,
     /// The folder of the tenant file, where programs are started.
     pub(crate) folder: PathBuf,
+    /// The passwords of the tenants.
+    pub(crate) secrets: Secrets,
 }
 
 #[async_trait]
@@ -31,7 +33,8 @@ impl Hooks for Callers {
         match &hook.action {
             HookAction::Command(words) => {
                 let (folder, variables) = (self.folder.as_path(), variables(call));
-                let ended = Program { words, folder, variables, input: document, timeout }.run().await;
+                let (input, secrets) = (document, &self.secrets);
+                let ended = Program { words, folder, variables, input, timeout, secrets }.run().await;
                 let name = words.first().map_or("", String::as_str);
                 ended.map_err(|why| format!("`{name}` {why}"))
             }

@@ -5,16 +5,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::args::{Backup, BackupList, Backups, Prune, Restore, RunArgs, RunOutput};
 use super::command::Run;
 use super::exit::{CliError, run_error};
 use super::previous_run::retained;
-use super::setup::Program;
+use super::setup::{Program, quoted, tenant_flag};
 use super::start::{Intent, Task, start};
 use super::terminal;
-use crate::backup::{BackupFolder, RunBackups};
+use crate::backup::{BackupFolder, Manifest, RunBackups};
 use crate::compile::MigrationSet;
+use crate::engine::database_name;
 use crate::inputs::select::{Filter, Selection};
 use crate::ledger::Ledger;
 use crate::model::clock::now_ms;
@@ -22,10 +24,14 @@ use crate::model::event::PlannedTenant;
 use crate::model::outcome::{Outcome, Standing, TenantRecord};
 use crate::model::run_kind::RunKind;
 use crate::model::run_summary::{RunStatus, RunSummary};
-use crate::model::tenant::TenantId;
+use crate::model::tenant::{Tenant, TenantId};
+use crate::policy::format_duration;
 use crate::report::backups::{self, BackupRow};
-use crate::report::{clean, count};
+use crate::report::{clean, count, moment};
 use crate::run::{BackupPlan, RestorePlan};
+
+/// The most tenants that a question before a restore has a line for.
+const MOST_TOLD: usize = 10;
 
 /// The backups that a run is to make, by the settings.
 pub(super) fn plan(program: &Program) -> BackupPlan {
@@ -92,13 +98,37 @@ pub(super) fn backing_up(program: &Program, selection: Selection) -> Intent {
     Intent { backup, ..Intent::task(task, selection) }
 }
 
+/// The tenants that a restore would replace, with their databases and the ages of their backups; a line for each of the first.
+fn backups_of(program: &Program, found: &RunBackups, selection: &Selection) -> String {
+    let line = |tenant: &Arc<Tenant>| {
+        let (id, place) = (clean(tenant.id.as_str()), clean(&program.place_of(tenant)));
+        let Some(backup) = found.manifests.iter().find(|backup| backup.tenant == tenant.id) else {
+            return format!("{id} ({place}): no whole backup\n");
+        };
+        let age = u64::try_from(now_ms().saturating_sub(backup.at_ms) / 1000).unwrap_or_default();
+        let age = Duration::from_secs(age.max(1));
+        let at = backup.history.iter().rfind(|name| !name.starts_with("R__")).map_or("no version", String::as_str);
+        format!("{id} ({place}): as of {}, {} ago, at {}\n", moment(backup.at_ms), format_duration(age), clean(at))
+    };
+    let mut lines: String = selection.tenants().take(MOST_TOLD).map(line).collect();
+    let more = selection.tenants().count().saturating_sub(MOST_TOLD);
+    if more > 0 {
+        lines.push_str(&format!("and {}\n", count(more, "more tenant")));
+    }
+    lines
+}
+
 /// A restore of these tenants.
 pub(super) fn restoring(program: &Program, found: &RunBackups, selection: Selection) -> Intent {
     let folder = BackupFolder::of_run(found.path.parent().unwrap_or(&found.path), &found.run);
     let task = Task {
         kind: RunKind::Restore { run: found.run.clone() },
         command: format!("restore --run {}", found.run),
-        question: format!("Replace the content by the backups of run {} on", found.run),
+        question: format!(
+            "{}What came since is lost. Replace the content by the backups of run {} on",
+            backups_of(program, found, &selection),
+            found.run
+        ),
     };
     let restore = Some(RestorePlan { run: found.run.clone(), folder, trial: program.settings().restore_trial() });
     Intent { restore, ..Intent::task(task, selection) }
@@ -129,15 +159,19 @@ async fn latest(program: &Program, set: &Arc<MigrationSet>, on: &RunArgs) -> Res
         run.manifests.iter().for_each(|m| _ = newest.entry(&m.tenant).or_insert(place));
     }
     let mut wanted: BTreeMap<usize, BTreeSet<TenantId>> = BTreeMap::new();
-    let mut without = BTreeSet::new();
+    let (mut without, mut renamed) = (BTreeSet::new(), Vec::new());
     for tenant in program.select(&on.selection).await?.tenants() {
         match newest.get(&tenant.id) {
             Some(place) => _ = wanted.entry(*place).or_default().insert(tenant.id.clone()),
-            None => _ = without.insert(tenant.id.clone()),
+            None => {
+                without.insert(tenant.id.clone());
+                renamed.extend(under_another_id(program, &runs, tenant));
+            }
         }
     }
     if !without.is_empty() {
         program.terminal.warn(&format!("without a backup, left out: {}", program.terminal.names(&without)));
+        renamed.iter().for_each(|line| program.terminal.warn(line));
     }
     if wanted.is_empty() {
         return Err(CliError::NothingMatched("none of these tenants has a whole backup".to_owned()));
@@ -148,6 +182,27 @@ async fn latest(program: &Program, set: &Arc<MigrationSet>, on: &RunArgs) -> Res
         code = code.max(start(program, set, restoring(program, &runs[place], selection), &on.output).await?);
     }
     Ok(if code == 0 && !without.is_empty() { 5 } else { code })
+}
+
+/// The newest backup of a tenant's database under an id that it had before, and the way to restore it, in words.
+fn under_another_id(program: &Program, runs: &[RunBackups], tenant: &Tenant) -> Option<String> {
+    let is_of_it = |backup: &&Manifest| {
+        backup.engine == tenant.engine
+            && *backup.server == *tenant.server
+            && backup.database == database_name(tenant)
+            && backup.schema == tenant.schema
+    };
+    let (run, backup) = runs.iter().find_map(|run| Some((run, run.manifests.iter().find(is_of_it)?)))?;
+    let (now, then) = (quoted(tenant.id.as_str()), quoted(backup.tenant.as_str()));
+    Some(format!(
+        "run {} has a backup of the database of {} under the id {}; to restore it: {}, then {}, then {}",
+        run.run,
+        clean(tenant.id.as_str()),
+        clean(backup.tenant.as_str()),
+        program.command(&format!("tenants rename {now} {then}")),
+        program.command(&format!("restore --run {} {}", run.run, tenant_flag(&backup.tenant))),
+        program.command(&format!("tenants rename {then} {now}"))
+    ))
 }
 
 /// The runs that have backups, the newest first.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::args::Doctor;
+use super::cautions;
 use super::command::Run;
 use super::exit::CliError;
 use super::goals;
@@ -59,6 +60,11 @@ impl Run for Doctor {
         let busy: HashSet<&TenantId> = rows.iter().filter(|r| !r.is_done()).map(|r| &r.tenant).collect();
         let mut findings = doctor::judge(&examined, &limits, &needs, |id| busy.contains(id));
         findings.extend(doctor::refused(refusals(program, &planned, &examined, &limits)).into_iter().map(with_tenants));
+        findings.extend(planned.with_tables.iter().filter_map(|(id, tables)| {
+            let tenant = &examined.iter().find(|(tenant, _)| tenant.id == *id)?.0;
+            let fix = cautions::adoption(program, &format!(" {}", tenant_flag(id)));
+            Some(doctor::without_history(tenant, *tables, fix))
+        }));
         findings.extend(planned.observations.iter().filter_map(|seen| {
             let (resolve, flag) = (resolve_words(&seen.tenant, ""), tenant_flag(&seen.tenant));
             doctor::unfinished(seen, &resolve, &flag, |words| program.command(words))
@@ -255,6 +261,17 @@ pub(super) async fn preflight(
         return Err(CliError::Outage { text, next: program.command("doctor") });
     }
     // An unreachable tenant is an outcome of the run.
+    let gone: BTreeSet<TenantId> =
+        probes.iter().flat_map(|probe| &probe.unreachable).map(|(id, _)| id.clone()).collect();
+    if let Some((id, fault)) = probes.iter().flat_map(|probe| &probe.unreachable).next() {
+        program.terminal.warn(&format!(
+            "not reached, of those asked before the run: {} ({}: {}); see: {}",
+            program.terminal.names(&gone),
+            report::clean(id.as_str()),
+            report::clean(&fault.to_string()),
+            program.command("doctor")
+        ));
+    }
     let reached: Examined = examined.into_iter().flatten().filter(|(_, seen)| seen.is_ok()).collect();
     let check = program.command("tenants check");
     let mut findings = doctor::judge(&reached, &limits(program, &check), &needs, |_| true);

@@ -5,10 +5,11 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::exit::CliError;
+use super::plan_settings::SETTINGS as PLANNED;
 use super::session::held_or;
 use super::setup::Program;
 use super::start::Intent;
-use super::{files, saved_plan, session};
+use super::{files, session};
 use crate::ledger::{Ledger, Queue};
 use crate::model::engine::Variant;
 use crate::model::gate::{GateAction, GateRecord};
@@ -16,11 +17,12 @@ use crate::model::program;
 use crate::model::saved_plan::{hash, short};
 use crate::model::schema::Direction;
 use crate::model::shared::{SharedRun, Terms};
+use crate::policy::LoadLimits;
 use crate::report::count;
 use crate::run::{OpenGate, RunPlan};
 
 /// The settings that runners have to agree on besides those that a saved plan holds for.
-const SETTINGS: [&str; 3] = ["freeze_at", "longest_pause", "retry_pause"];
+const SETTINGS: [&str; 5] = ["freeze_at", "longest_pause", "retry_pause", "load_interval", "load_wait"];
 
 /// Refuses what runners can't share, before anything is asked or read.
 pub(super) fn refuse(program: &Program, intent: &Intent) -> Result<(), CliError> {
@@ -109,7 +111,8 @@ pub(super) async fn terms(program: &Program, plan: &RunPlan) -> Terms {
     limits.sort();
     terms.insert("limits of migrations".to_owned(), digest(&limits.concat()));
     for (key, value, _) in &program.settings().origins {
-        if SETTINGS.contains(&key.as_str()) || saved_plan::SETTINGS.contains(&key.as_str()) {
+        let mut of_load = LoadLimits::keys();
+        if SETTINGS.contains(&key.as_str()) || PLANNED.contains(&key.as_str()) || of_load.any(|limit| limit == key) {
             terms.insert(key.clone(), value.clone());
         }
     }

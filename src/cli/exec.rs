@@ -32,17 +32,17 @@ const MOST_REPEATED: usize = 500;
 impl Run for Exec {
     async fn run(self, program: &Program) -> Result<u8, CliError> {
         let sql: Arc<str> = self.text()?.into();
-        let set = program.set().await?;
         if self.write {
-            return self.change(program, &set, sql).await;
+            return self.change(program, &program.set().await?, sql).await;
         }
+        let set = program.set_or_code().await?;
         let selection = program.select(&self.selection).await?;
         let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
         for engine in tenants.iter().map(|tenant| tenant.engine).collect::<BTreeSet<_>>() {
             if let Some(words) = escapes_read_only(engine, &sql) {
                 return Err(CliError::Usage(format!(
-                    "{words} ({engine}) would leave the read-only transaction, or reach beyond the database; nothing was sent. \
-                     With --write an operator's SQL is a run of its own"
+                    "{words} ({engine}) would end the read-only transaction in which fleet sends the text, or reach beyond the database; nothing was \
+                     sent. Leave it out; with --write an operator's SQL is a run of its own"
                 )));
             }
         }

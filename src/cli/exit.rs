@@ -19,7 +19,7 @@ pub(super) const MEANINGS: [(u8, &str); 12] = [
     (4, "no tenant matched"),
     (
         5,
-        "what ran passed, work is outstanding (a pause at a gate, --limit, --canary, --partition, a deadline, a maintenance window)",
+        "what ran passed, work is outstanding (a pause at a gate, --limit, --canary, --partition, a deadline, a maintenance window, a server beyond its limits)",
     ),
     (64, "usage: the command line can't be understood"),
     (

@@ -11,6 +11,8 @@ use super::exit::CliError;
 use super::setup::{Program, quoted};
 use super::verify::{limit, written};
 use crate::compile::MigrationSet;
+use crate::engine;
+use crate::external::Secrets;
 use crate::gates::Checks;
 use crate::inputs::folder_of;
 use crate::inputs::registry::{REST, places};
@@ -48,7 +50,14 @@ pub(super) fn keeper(
         concurrency: settings.concurrency(),
         timeouts: settings.timeouts(),
         lock_wait_limit: settings.retry().lock_wait_limit,
+        secrets: secrets(&plan.tenants),
     })))
+}
+
+/// The passwords of these tenants, which the programs of gates and hooks may print.
+pub(super) fn secrets(tenants: &[Arc<Tenant>]) -> Secrets {
+    let addresses = |tenant: &Arc<Tenant>| [Some(tenant.address.clone()), tenant.migration_address.clone()];
+    Secrets::new(tenants.iter().flat_map(addresses).flatten().flat_map(|address| engine::secrets(&address)))
 }
 
 /// The gates of a selection, each with its wave.

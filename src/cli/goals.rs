@@ -129,7 +129,7 @@ pub(super) fn row(catalog: &Catalog, observation: &Observation, goal: &Goal) -> 
             row.refusal = Some(edited_text(unfinished));
         }
         State::InDoubt(unfinished) => {
-            row.refusal = Some(format!("{} was begun and not finished", unfinished.migration));
+            row.refusal = Some(format!("{} was begun and not finished{}", unfinished.migration, unfinished.way_back()));
         }
         _ => match plan::decide(catalog, observation.variant(), &observation.history, goal) {
             Decision::Nothing => {}
@@ -144,7 +144,7 @@ pub(super) fn row(catalog: &Catalog, observation: &Observation, goal: &Goal) -> 
                 ));
             }
             // The journal is read below, the ledger was read with the tenant, and a plan is made for what was read.
-            Decision::Refuse(Refusal::PartiallyApplied(_) | Refusal::Lost(_) | Refusal::Moved { .. }) => {}
+            Decision::Refuse(Refusal::PartiallyApplied(_) | Refusal::Lost(..) | Refusal::Moved { .. }) => {}
             Decision::Refuse(Refusal::OtherPart(scripts)) => row.refusal = Some(plan::other_part(&scripts)),
             Decision::Refuse(Refusal::Edited(scripts)) => {
                 row.refusal =
@@ -156,7 +156,12 @@ pub(super) fn row(catalog: &Catalog, observation: &Observation, goal: &Goal) -> 
         && row.refusal.is_none()
     {
         // The journal has to be closed before anything else can be done.
-        let is_next = row.steps.first() == Some(&unfinished.migration) && unfinished.direction == goal.direction;
+        let is_next = match (unfinished.may_begin_again(), goal.direction) {
+            // It begins again when its turn comes, and a rollback does not wait for that.
+            (true, Direction::Up) => row.steps.contains(&unfinished.migration),
+            (true, Direction::Down) => true,
+            (false, direction) => row.steps.first() == Some(&unfinished.migration) && unfinished.direction == direction,
+        };
         if is_next {
             row.note = Some(unfinished.in_words());
         } else {

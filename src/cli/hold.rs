@@ -135,20 +135,29 @@ pub(super) fn freezes(program: &Program, catalog: &Catalog, tenants: &[Arc<Tenan
     tenants.iter().filter_map(place).collect()
 }
 
-/// Refuses to freeze at a migration that does not exist: nothing would be frozen.
+/// Refuses to freeze at a migration that does not exist, or at a repeatable, which has no place: nothing would be frozen.
 pub(super) fn check_freezes(program: &Program, catalog: &Catalog) -> Result<(), CliError> {
     let fleet = program.settings().freeze_at.iter().map(|name| ("[fleet]".to_owned(), name));
     let own =
         program.registry.tenants.iter().filter_map(|tenant| {
             Some((format!("tenant {}", clean(tenant.id.as_str())), tenant.hold.freeze_at.as_ref()?))
         });
-    let unknown = fleet.chain(own).find(|(_, name)| catalog.position(name).is_none());
-    let Some((of, name)) = unknown else { return Ok(()) };
-    let near = crate::model::text::suggestion(name, catalog.migrations.iter().map(|name| &**name));
-    let near = near.map(|near| format!("; did you mean \"{near}\"?")).unwrap_or_default();
-    let path = program.registry.path.display();
-    let name = clean(name);
-    Err(CliError::Settings(format!("{path}: freeze_at = \"{name}\" of {of} names no migration of this program{near}")))
+    let wrong = |name: &str| match catalog.position(name) {
+        None => {
+            let near = crate::model::text::suggestion(name, catalog.migrations.iter().map(|name| &**name));
+            let near = near.map(|near| format!("; did you mean \"{near}\"?")).unwrap_or_default();
+            Some(format!("no migration of this program{near}"))
+        }
+        Some(place) if catalog.is_repeatable(place) => {
+            Some("a repeatable script, which comes behind all migrations; name a migration".to_owned())
+        }
+        Some(_) => None,
+    };
+    let Some((of, name, wrong)) = fleet.chain(own).find_map(|(of, name)| Some((of, name, wrong(name)?))) else {
+        return Ok(());
+    };
+    let (path, name) = (program.registry.path.display(), clean(name));
+    Err(CliError::Settings(format!("{path}: freeze_at = \"{name}\" of {of} names {wrong}")))
 }
 
 /// Notes which of these tenants are in quarantine, and which are where they are frozen.

@@ -46,6 +46,12 @@ impl Init {
             create(file, text)?;
         }
         let name = program::name();
+        if program::is_sample() {
+            terminal.warn(&format!(
+                "this program, {name}, holds the migrations of fleet's own sample, and its `migrate` makes the sample's tables: \
+                 migrate your tenants with a program of your own"
+            ));
+        }
         terminal::print(&match self.from {
             Some(_) => format!(
                 "next: {name} tenants check\nwhere a database has tables and no history: {name} baseline VERSION"

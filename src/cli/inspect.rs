@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use uuid::Uuid;
 
 use super::args::{Matrix, Plan, Plans, Selection as SelectionArgs, Status};
+use super::cautions;
 use super::command::Run;
 use super::exit::CliError;
 use super::goals;
@@ -68,6 +69,7 @@ impl Status {
         }
         let (observations, text) = self.text(program, &set).await?;
         self.read.output.deliver(&text)?;
+        cautions::tell_last_run(program).await;
         Ok(code(&observations))
     }
 
@@ -124,8 +126,10 @@ impl Matrix {
 
 impl Run for Plan {
     async fn run(self, program: &Program) -> Result<u8, CliError> {
-        if let Some(Plans::Approve(approve)) = &self.what {
-            return saved_plan::approve(program, approve).await;
+        match &self.what {
+            Some(Plans::Approve(approve)) => return saved_plan::approve(program, approve).await,
+            Some(Plans::Show(show)) => return saved_plan::show(program, show),
+            None => {}
         }
         let set = program.set().await?;
         let wanted = program.of_migrations(&self.read.selection).await?;
@@ -147,7 +151,7 @@ impl Run for Plan {
             program.terminal.warn(&format!("a run would be refused: {why}"));
         }
         let planning = Planning { native: self.native, ..intent.planning(program, &set, &goal) };
-        let planned = self::planned(&planning).await;
+        let mut planned = self::planned(&planning).await;
         let detail = match (self.sql, self.list_scripts) {
             (true, _) => Detail::Sql,
             (false, true) => Detail::Scripts,
@@ -166,6 +170,7 @@ impl Run for Plan {
         }
         let locks = if self.sql { plan_files::script_locks(program, planned.scripts()) } else { Vec::new() };
         let wires = if self.wire { plan_files::wires(&planning, false).await?.groups } else { Vec::new() };
+        online_limits::note(&planning, &mut planned).await;
         let view = PlanView { locks: &locks, wires: &wires, ..planned.view(&set, &goal, detail) };
         output.deliver(&view.render(output.format, &output.style(program)))?;
         Ok(self.code(program, &planned))
@@ -205,6 +210,10 @@ impl Plan {
 pub(super) struct Planned {
     pub(super) waves: Vec<(String, Vec<PlanRow>)>,
     pub(super) observations: Vec<Observation>,
+    /// The tenants that lost their databases and get new ones, without their rows.
+    pub(super) recreated: BTreeSet<TenantId>,
+    /// The tenants without a history that have tables, with their number.
+    pub(super) with_tables: Vec<(TenantId, usize)>,
     notes: Vec<WaveNote>,
     servers: Vec<ServerNote>,
     scripts: Vec<Script>,
@@ -226,6 +235,11 @@ impl Planned {
     /// The scripts of a tenant's steps.
     pub(super) fn scripts_of<'a>(&'a self, row: &'a PlanRow) -> impl Iterator<Item = &'a Script> {
         self.scripts.iter().filter(|script| row.is_sent(script, &self.scripts))
+    }
+
+    /// The scripts and the rows, for notes.
+    pub(super) fn parts(&mut self) -> (&[Script], &mut [(String, Vec<PlanRow>)]) {
+        (&self.scripts, &mut self.waves)
     }
 
     /// The scripts that would run, for each engine.
@@ -307,13 +321,20 @@ pub(super) async fn planned(planning: &Planning<'_>) -> Planned {
     let known: Option<Vec<Observation>> = tenants.iter().map(|tenant| seen.get(&tenant.id).cloned()).collect();
     let mut observations = match known {
         Some(known) => known,
-        None => program.observe(set, &tenants).await,
+        None => program.observe_to_plan(set, &tenants).await,
     };
-    observations.iter_mut().filter(|o| recreate && o.is_lost()).for_each(|o| o.error = None);
+    let mut recreated = BTreeSet::new();
+    for o in observations.iter_mut().filter(|o| recreate && o.is_lost()) {
+        o.error = None;
+        recreated.insert(o.tenant.clone());
+    }
     let catalog = set.catalog();
-    for o in observations.iter_mut().filter(|_| goal.direction == Direction::Down) {
+    for o in &mut observations {
         if let State::Stopped(unfinished) = &o.state {
-            o.history = catalog.before_way_down(o.history.to_vec(), unfinished, o.variant()).into();
+            o.history = match goal.direction {
+                Direction::Up => Catalog::before_way_up(&o.history, Some(unfinished)).into(),
+                Direction::Down => catalog.before_way_down(o.history.to_vec(), unfinished, o.variant()).into(),
+            };
         }
     }
     let mut left = observations.iter();
@@ -330,6 +351,7 @@ pub(super) async fn planned(planning: &Planning<'_>) -> Planned {
         })
         .collect();
     hold_back(planning, &tenants, &mut waves);
+    let with_tables = cautions::with_tables(program, goal, &mut waves, &observations);
     let rows: Vec<&PlanRow> = waves.iter().flat_map(|(_, rows)| rows).collect();
     let wanted: BTreeSet<&String> = rows.iter().flat_map(|row| &row.steps).collect();
     let lazy = LazyScripts::new(set.clone(), goal.direction, goals::range(catalog, &rows), native);
@@ -362,7 +384,6 @@ pub(super) async fn planned(planning: &Planning<'_>) -> Planned {
         refuse_unfit(row, tenant, &lazy, (catalog, goal.direction)).await;
     }
     tell_transactions(planning, &scripts, &mut waves);
-    online_limits::note(planning, &scripts, &mut waves).await;
     let mut aside: Vec<Script> = Vec::new();
     let all = waves.iter_mut().flat_map(|(_, rows)| rows).zip(&observations).zip(&tenants);
     for ((row, o), tenant) in all.filter(|((row, _), _)| !row.steps.is_empty()) {
@@ -393,6 +414,8 @@ pub(super) async fn planned(planning: &Planning<'_>) -> Planned {
         servers: servers::notes(program, &tenants),
         waves,
         observations,
+        recreated,
+        with_tables,
         scripts,
         aside,
         limits,

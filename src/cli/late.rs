@@ -110,7 +110,8 @@ impl Late {
             }
         };
         let is_whole = stats.stopped.is_none() && stats.failures() == 0 && stats.outstanding() == 0;
-        let are_taken = self.are_taken && is_whole;
+        // A request to pause may come when there is nobody left to start.
+        let are_taken = self.are_taken && is_whole && by_request.is_none();
         let joined = Joined { fleet, selection, late: self, are_taken };
         joined.tell(program, set);
         Some(joined)

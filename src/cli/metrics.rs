@@ -1,11 +1,13 @@
 //! The metrics of the fleet and of its runs: for `/metrics`, and for the file of `--metrics-file`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::exit::CliError;
 use super::files;
 use super::setup::Program;
 use crate::ledger::Ledger;
+use crate::model::event::Event;
 use crate::model::outcome::TenantRecord;
 use crate::model::run_summary::{RunFilter, RunStatus, RunSummary};
 use crate::model::stats::Verdict;
@@ -22,9 +24,19 @@ pub(super) async fn text(program: &Program, reading: Option<FleetReading<'_>>) -
             Some(run) => ledger.records(run.run).await.map_err(CliError::Ledger)?,
             None => Vec::new(),
         };
-        Ok((newest, records.into_iter().filter_map(|(_, record)| record).collect::<Vec<TenantRecord>>()))
+        let mut loads = BTreeMap::new();
+        if let Some(run) = newest.first().filter(|run| run.status() == RunStatus::Running) {
+            let mut events = ledger.events(run.run).await.map_err(CliError::Ledger)?;
+            events.sort_by_key(|(at_ms, _)| *at_ms);
+            loads.extend(events.into_iter().filter_map(|(_, event)| match event {
+                Event::ServerLoad { server, load, .. } => Some((server, load)),
+                _ => None,
+            }));
+        }
+        let records = records.into_iter().filter_map(|(_, record)| record).collect::<Vec<TenantRecord>>();
+        Ok((newest, records, loads))
     };
-    let (newest, records) = program.read_ledger_if_any(read).await?.unwrap_or_default();
+    let (newest, records, loads) = program.read_ledger_if_any(read).await?.unwrap_or_default();
     let is_good =
         |run: &&RunSummary| run.status() == RunStatus::Finished && run.counts.verdict() == Verdict::AllAtTarget;
     let view = MetricsView {
@@ -32,6 +44,7 @@ pub(super) async fn text(program: &Program, reading: Option<FleetReading<'_>>) -
         last: newest.first().map(|run| (run, &*records)),
         last_good_ms: newest.iter().find(is_good).and_then(|run| run.finished_at_ms),
         running: newest.iter().filter(|run| run.status() == RunStatus::Running).count(),
+        loads: &loads,
     };
     Ok(view.render())
 }

@@ -118,7 +118,7 @@ pub(super) async fn selected(
         }
         let failed = previous.failed();
         if failed.is_empty() {
-            return Err(CliError::NothingMatched(format!("run {} has no failures", previous.header.run)));
+            return Err(CliError::NothingMatched(program.no_failures(&previous.header).await?));
         }
         let (present, gone) = retained(program, previous.header.run, failed);
         (filter.only, missing) = (Some(present), gone);

@@ -5,6 +5,7 @@
 mod adopt;
 mod args;
 mod backup;
+mod cautions;
 mod check;
 mod code;
 mod command;
@@ -36,7 +37,9 @@ mod online_limits;
 mod origin;
 mod output;
 mod pace;
+mod pause;
 mod plan_files;
+mod plan_settings;
 mod previous_run;
 mod probe;
 mod prove;
@@ -114,6 +117,12 @@ pub fn set_version(version: &str) {
     program::set_version(version);
 }
 
+/// Says that the migrations of the program are those of fleet's own sample.
+#[doc(hidden)]
+pub fn set_sample() {
+    program::set_sample();
+}
+
 /// As [`main`], with the program's entities, for `fleet check --entities`: any function that registers them with
 /// SeaORM's schema builder; see [`Entities`].
 pub fn main_with<M: Migrator + 'static>(migrator: M, entities: impl Into<Entities>) -> ExitCode {
@@ -152,6 +161,8 @@ fn start(code: Code) -> ExitCode {
     let flags = Flags { overrides: args::overrides(&given), files: args::output_files(&given) };
     let command = AssertUnwindSafe(run(cli, flags, code, terminal)).catch_unwind();
     let result = runtime.block_on(command);
+    #[cfg(feature = "otel")]
+    log::end(terminal);
     // Blocking work that hangs (a name look-up) must not keep the program from ending.
     runtime.shutdown_background();
     match result {

@@ -11,6 +11,7 @@ use super::setup::{Program, quoted, tenant_flag};
 use super::{hold, origin};
 use crate::model::event::RunHeader;
 use crate::model::fault::FaultClass::{self, ChecksumMismatch, DatabaseLost, HasHistory, OutOfOrder};
+use crate::model::gate::GateRecord;
 use crate::model::outcome::{InDoubt, MIGRATE_FIRST, Outcome, Standing, StoppedAt, TenantRecord};
 use crate::model::plan::{Goal, Target};
 use crate::model::run_kind::RunKind;
@@ -30,6 +31,16 @@ pub(super) struct Next {
     pub(super) rest: String,
 }
 
+/// Why a run started nothing more, as far as whoever goes on with it has to know.
+#[derive(Default)]
+pub(super) struct Stop<'a> {
+    pub(super) cause: Option<&'a StopCause>,
+    /// The gate at which a person is waited for, whatever else stopped it.
+    pub(super) paused: Option<&'a GateRecord>,
+    /// The runs that it resumed in which tenants failed that still do: they have used up its budgets.
+    pub(super) earlier: &'a [RunHeader],
+}
+
 /// A run that is over, however long ago.
 pub(super) struct Over<'a> {
     /// With the tenants that no later run has settled.
@@ -38,7 +49,7 @@ pub(super) struct Over<'a> {
     pub(super) open: &'a [TenantRecord],
     /// All outcomes.
     pub(super) records: &'a [TenantRecord],
-    pub(super) cause: Option<&'a StopCause>,
+    pub(super) stop: Stop<'a>,
     /// Whether a failure budget was used up, whatever else stopped the run.
     pub(super) is_used_up: bool,
     /// The waves that are taken back by themselves, and the runs that took back what it had moved.
@@ -49,12 +60,14 @@ pub(super) struct Over<'a> {
 
 /// Everything to type next after a run: the same at its end and in every later look at it.
 pub(super) fn of(program: &Program, over: &Over<'_>) -> Next {
-    let Over { header, open, records, cause, is_used_up, undoing, left_out } = over;
-    let mut next = match undoing.due.is_empty() {
-        true => after(program, header, open, *cause),
+    let Over { header, open, records, stop, is_used_up, undoing, left_out } = over;
+    let stands = *undoing == Undoing::default();
+    let mut next = match stands {
+        true => after(program, header, open, stop),
         false => after_undo(program, header, records, undoing),
     };
-    if *is_used_up && *undoing == Undoing::default() {
+    let is_stopped = *is_used_up || stop.cause.is_some_and(StopCause::is_failed_gate);
+    if is_stopped && stands {
         next.rest.push_str(&way_back(program, header, records));
     }
     next.rest.push_str(&hold::lines(program, left_out));
@@ -62,12 +75,8 @@ pub(super) fn of(program: &Program, over: &Over<'_>) -> Next {
 }
 
 /// The commands to type next after a run with these outcomes; a tenant of the header without one was not reached.
-pub(super) fn after(
-    program: &Program,
-    header: &RunHeader,
-    records: &[TenantRecord],
-    cause: Option<&StopCause>,
-) -> Next {
+pub(super) fn after(program: &Program, header: &RunHeader, records: &[TenantRecord], stop: &Stop<'_>) -> Next {
+    let cause = stop.cause;
     if matches!(header.kind, RunKind::Exec { .. }) {
         return after_exec(program, header, records);
     }
@@ -78,23 +87,30 @@ pub(super) fn after(
         r.outcome.standing() == Standing::Failed
             && !matches!(r.outcome, Outcome::InDoubt(_) | Outcome::Ahead { .. })
             && !is_partially_applied(r)
+            && !is_of_another_schema(header, r)
             && !matches!(class_of(r), Some(HasHistory | DatabaseLost | OutOfOrder | ChecksumMismatch))
     };
     let failed = records.iter().filter(is_own).count();
     let lost = count(|o| matches!(o, Outcome::InDoubt(InDoubt::Unanswered)));
     let left = header.tenants.len().saturating_sub(records.len()) + count(is_outstanding);
-    let again = (failed > 0).then(|| program.command(&again(header)));
+    // Nothing is resumed past failures that have used up a budget, whichever run of the rollout they are of.
+    let is_stopped = count(is_stop) > 0;
+    let earlier = if is_stopped { stop.earlier } else { &[] };
+    let mut failures = (failed > 0).then_some(header).into_iter().chain(earlier).map(|of| program.command(&again(of)));
+    let again = failures.next();
     let go_on = (left > 0).then(|| program.command(&resume(header)));
     let or_lost = if lost > 0 { ", or whose end it did not learn" } else { "" };
     let once = cause.map(|of| format!(", {}", of.condition())).unwrap_or_default();
     let others = |command: &str| format!("the {left} that the run did not get to{or_lost}{once}: {command}\n");
-    let (doubt, is_stopped) =
-        (past(program, header, records) + &others_first(program, header, records), count(is_stop) > 0);
-    let approve = cause.and_then(StopCause::pause).filter(|_| left > 0).map(|gate| {
+    let doubt = past(program, header, records) + &others_first(program, header, records);
+    let doubt = failures.map(|command| format!("those that failed before: {command}\n")).collect::<String>() + &doubt;
+    let approve = stop.paused.filter(|_| left > 0).map(|gate| {
         let how = if gate.is_passed() { "with a name in the ledger" } else { "in spite of its gate" };
-        format!("{how}: {}\n", program.command(&approve(header)))
+        let once = if matches!(cause, Some(StopCause::Budget(_))) { once.as_str() } else { "" };
+        format!("{how}{once}: {}\n", program.command(&approve(header)))
     });
     let approve = approve.unwrap_or_default();
+    let others = |command: &str| look_at_gate(program, cause) + &others(command);
     match (again, go_on) {
         (Some(again), go_on) => {
             let go_on = go_on.map(|command| others(&command)).unwrap_or_default() + &approve;
@@ -109,7 +125,20 @@ pub(super) fn after(
     }
 }
 
-/// The commands to type next after a run of which a wave was to be taken back by itself.
+/// The line for a gate whose assertions did not hold.
+fn look_at_gate(program: &Program, cause: Option<&StopCause>) -> String {
+    let gate = cause.filter(|cause| cause.is_failed_gate()).and_then(StopCause::gate);
+    let Some(gate) = gate.filter(|gate| gate.answers.iter().any(|of| !of.holds && of.check.starts_with("verify")))
+    else {
+        return String::new();
+    };
+    format!(
+        "the rows that its assertions find: {}\n",
+        program.command(&format!("verify --wave {}", quoted(&gate.wave)))
+    )
+}
+
+/// The commands to type next after a run that was taken back, or of which a wave was to be taken back by itself.
 fn after_undo(program: &Program, header: &RunHeader, records: &[TenantRecord], undo: &Undoing) -> Next {
     let run = header.run;
     let mut rest = others_first(program, header, records);
@@ -136,10 +165,15 @@ fn after_undo(program: &Program, header: &RunHeader, records: &[TenantRecord], u
 }
 
 /// The arguments that begin a migration again, to the same goal and for the same tenants.
-fn from_the_beginning(header: &RunHeader) -> String {
+pub(super) fn from_the_beginning(header: &RunHeader) -> String {
     if header.kind.plan().is_some() {
         return "migrate --plan FILE".to_owned();
     }
+    to_its_goal(header, &header.selection)
+}
+
+/// The arguments of a migration to the goal of this one, with its flags, of what these flags select.
+pub(super) fn to_its_goal(header: &RunHeader, selection: &[String]) -> String {
     let mut flags: Vec<String> = Vec::new();
     if let Some(goal) = header.kind.goal() {
         match goal.target {
@@ -150,7 +184,7 @@ fn from_the_beginning(header: &RunHeader) -> String {
         flags.extend(goal.out_of_order.then(|| "--out-of-order".to_owned()));
     }
     flags.extend(header.kind.backups().map(|_| "--backup".to_owned()));
-    flags.extend(header.selection.iter().map(|flag| quoted(flag)));
+    flags.extend(selection.iter().map(|flag| quoted(flag)));
     flags.extend(origin::kept(&header.started_by.command, &["migrate"]));
     with("migrate".to_owned(), &flags)
 }
@@ -205,12 +239,11 @@ fn after_exec(program: &Program, header: &RunHeader, records: &[TenantRecord]) -
     let failed = of(&|outcome| outcome.standing() == Standing::Failed && !matches!(outcome, Outcome::InDoubt(_)));
     let doubt: BTreeSet<TenantId> =
         of(&|outcome| matches!(outcome, Outcome::InDoubt(_))).into_iter().cloned().collect();
-    let mut left = of(&|outcome| outcome.standing() == Standing::Outstanding);
+    let left = of(&|outcome| outcome.standing() == Standing::Outstanding);
     let recorded: BTreeSet<&TenantId> = records.iter().map(|r| &r.tenant).collect();
     // Those of a run that died: one of them may have been in flight.
     let unrecorded: BTreeSet<TenantId> =
         header.tenants.iter().map(|p| &p.tenant).filter(|id| !recorded.contains(id)).cloned().collect();
-    left.truncate(NAMED);
     let first = match failed.len() {
         0 => None,
         n if n > NAMED => Some(program.command(&format!("{} --failed-of {}", header.goal, header.run))),
@@ -218,7 +251,7 @@ fn after_exec(program: &Program, header: &RunHeader, records: &[TenantRecord]) -
     };
     let mut rest = String::new();
     if !left.is_empty() {
-        rest.push_str(&format!("not started: {}\n", program.command(&only(&header.goal, left))));
+        rest.push_str(&format!("not started: {}\n", first_of(program, &header.goal, left)));
     }
     for ids in [doubt, unrecorded].iter().filter(|ids| !ids.is_empty()) {
         rest.push_str(&look_first(program, header, ids));
@@ -229,12 +262,12 @@ fn after_exec(program: &Program, header: &RunHeader, records: &[TenantRecord]) -
 
 /// The line for tenants on which an operator's SQL may have been committed.
 pub(super) fn look_first(program: &Program, header: &RunHeader, ids: &BTreeSet<TenantId>) -> String {
-    let look = program.command(&only("exec 'SELECT ...'", ids.iter().take(NAMED)));
+    let look = first_of(program, "exec 'SELECT ...'", ids);
     format!(
         "run {} may have been committed on {}: look with {look}; where it was not, give it again: {}",
         header.run,
         program.terminal.names(ids),
-        program.command(&only(&header.goal, ids.iter().take(NAMED)))
+        first_of(program, &header.goal, ids)
     )
 }
 
@@ -245,6 +278,17 @@ pub(super) fn only<'a>(command: &str, tenants: impl IntoIterator<Item = &'a Tena
 
 /// The most tenants that a proposed command names.
 const NAMED: usize = 10;
+
+/// A command for these tenants, or for the first of them where they are many, which it says.
+pub(super) fn first_of<'a>(program: &Program, command: &str, ids: impl IntoIterator<Item = &'a TenantId>) -> String {
+    let ids: Vec<&TenantId> = ids.into_iter().collect();
+    let line = program.command(&only(command, ids.iter().copied().take(NAMED)));
+    match ids.len() > NAMED {
+        // A shell takes it for a comment.
+        true => format!("{line} # the first {NAMED} of {}", ids.len()),
+        false => line,
+    }
+}
 
 /// The lines for tenants that something else has to be done for, before this command can help.
 fn others_first(program: &Program, header: &RunHeader, records: &[TenantRecord]) -> String {
@@ -263,13 +307,18 @@ fn others_first(program: &Program, header: &RunHeader, records: &[TenantRecord])
         many => lines.push_str(&format!("in doubt: look at them with {}\n", command("runs resolve", many))),
     }
     let stopped = of(&is_partially_applied);
-    if let [first, ..] = stopped.as_slice() {
-        // A run of this direction was refused, so the other one goes on.
-        let verb = if header.direction == Direction::Up { "rollback --steps 1" } else { "migrate" };
-        let some = stopped.iter().copied().take(NAMED);
+    // The step in which a tenant stopped says which way goes on there: a stamp, or either direction, may have been refused.
+    let goes_back = |id: &&TenantId| {
+        let mut of_it = records.iter().filter(|r| is_partially_applied(r) && r.tenant == **id);
+        let words = "the next rollback goes on there";
+        of_it.any(|r| r.error.as_ref().is_some_and(|error| error.message.contains(words)))
+    };
+    let (back, on): (Vec<&TenantId>, Vec<&TenantId>) = stopped.into_iter().partition(goes_back);
+    for (verb, ids) in [("migrate", on), ("rollback --steps 1", back)] {
+        let [first, ..] = ids.as_slice() else { continue };
         lines.push_str(&format!(
             "partially applied: when what the engine refused is corrected, go on with {}; or see {}\n",
-            program.command(&only(verb, some)),
+            first_of(program, verb, ids.iter().copied()),
             program.resolve_command(first, "")
         ));
     }
@@ -278,13 +327,18 @@ fn others_first(program: &Program, header: &RunHeader, records: &[TenantRecord])
         let anew = command("migrate --recreate", &lost);
         lines.push_str(&format!("lost: bring the database back and migrate it, or have it made anew, empty: {anew}\n"));
     }
+    let waited = of(&|r| matches!(r.outcome, Outcome::LockTimeout { .. }));
+    if !waited.is_empty() {
+        lines.push_str(&format!("a lock was not granted: to see who holds it now: {}\n", command("locks", &waited)));
+    }
     lines.push_str(&with_duplicates(program, header, records));
     lines.push_str(&with_another_history(program, header, records));
-    lines.push_str(&with_what_exists(header, records, &command));
+    lines.push_str(&with_what_exists(program, header, records, &command));
+    lines.push_str(&with_another_schema(header, records, &command));
+    lines.push_str(&with_older_version(program, header, records));
     let behind = of(&|r| matches!(&r.outcome, Outcome::Skipped { reason } if reason == MIGRATE_FIRST));
     if !behind.is_empty() {
-        let some = behind.iter().copied().take(NAMED);
-        lines.push_str(&format!("not migrated yet: {}\n", program.command(&only("migrate", some))));
+        lines.push_str(&format!("not migrated yet: {}\n", first_of(program, "migrate", behind)));
     }
     lines
 }
@@ -299,7 +353,7 @@ fn with_duplicates(program: &Program, header: &RunHeader, records: &[TenantRecor
         }
     }
     let line = |(query, ids): (&String, &Vec<&TenantId>)| {
-        let look = program.command(&only(&format!("exec {}", quoted(query)), ids.iter().copied().take(NAMED)));
+        let look = first_of(program, &format!("exec {}", quoted(query)), ids.iter().copied());
         format!(
             "duplicates: the rows that are in the way: {look}\nonce they are gone: {}\n",
             program.command(&again(header))
@@ -314,7 +368,8 @@ fn with_another_history(program: &Program, header: &RunHeader, records: &[Tenant
     let of = |wanted: &dyn Fn(&TenantRecord) -> bool| -> BTreeSet<TenantId> {
         records.iter().filter(|r| wanted(r)).map(|r| r.tenant.clone()).collect()
     };
-    let flags = |ids: &BTreeSet<TenantId>| only("", ids.iter().take(NAMED));
+    // The command that repeats the run has those that failed already.
+    let flags = |ids: &BTreeSet<TenantId>| if ids.len() > NAMED { String::new() } else { only("", ids) };
     let mut lines = String::new();
     let ahead = of(&|r| matches!(r.outcome, Outcome::Ahead { .. }));
     if !ahead.is_empty() {
@@ -340,7 +395,8 @@ fn with_another_history(program: &Program, header: &RunHeader, records: &[Tenant
             .flat_map(|r| names(r).unwrap_or_default().split(' ').map(str::to_owned).collect::<Vec<_>>())
             .collect();
         let names: Vec<String> = names.iter().map(|name| quoted(name)).collect();
-        let repair = program.command(&format!("scripts repair {}{}", names.join(" "), flags(&edited)));
+        let those = if edited.len() > NAMED { format!(" --failed-of {}", header.run) } else { flags(&edited) };
+        let repair = program.command(&format!("scripts repair {}{those}", names.join(" ")));
         let again = program.command(&again(header));
         lines.push_str(&format!(
             "edited: put the old text back, or accept the new one as applied: {repair}\nthen: {again}\n"
@@ -352,6 +408,7 @@ fn with_another_history(program: &Program, header: &RunHeader, records: &[Tenant
 /// The lines for tenants that have more than their history says: something that a migration makes, or a history that a
 /// baseline does not expect.
 fn with_what_exists(
+    program: &Program,
     header: &RunHeader,
     records: &[TenantRecord],
     command: &dyn Fn(&str, &[&TenantId]) -> String,
@@ -361,7 +418,10 @@ fn with_what_exists(
     for r in records {
         let class = class_of(r);
         // A step that a tenant is in the middle of is settled before anything is recorded.
-        let is_whole = |at: &&StoppedAt| r.engine.capabilities().transactional_ddl || at.statement <= Some(1);
+        let is_whole = |at: &&StoppedAt| match at.stayed {
+            Some(stayed) => stayed == 0,
+            None => r.engine.capabilities().transactional_ddl || at.statement <= Some(1),
+        };
         let migration = r.stopped_at.as_ref().filter(is_whole).map(|at| at.migration.as_str());
         let verb = match (class, migration, &header.kind) {
             (Some(FaultClass::AlreadyExists), Some(migration), _) if migration.starts_with("R__") => {
@@ -371,6 +431,7 @@ fn with_what_exists(
                 Some(_) => format!("stamp --to {} --reason TEXT", quoted(migration)),
                 None => format!("baseline {}", quoted(migration)),
             },
+            (Some(FaultClass::AlreadyExists), None, _) if is_up && r.stopped_at.is_some() => HALF.to_owned(),
             (Some(HasHistory), _, RunKind::Baseline(recorded)) => {
                 format!("stamp --to {} --reason TEXT", quoted(&recorded.version))
             }
@@ -383,13 +444,64 @@ fn with_what_exists(
             "exists already: {verb} runs again whenever its text changes, so it has to begin with DROP ... IF EXISTS, or \
              CREATE OR REPLACE; correct it and run again\n"
         ),
+        FaultClass::AlreadyExists if verb == HALF => format!(
+            "exists already: the first statements of that step have stayed, so no version can be recorded: take away what is in \
+             the way, and run again; or see {}\n",
+            program.resolve_command(ids[0], "")
+        ),
         HasHistory => format!("has a history: to set it right: {}\n", command(verb, ids)),
         _ => format!(
-            "exists already: drop what is in the way; a tenant with the whole schema of that version gets it recorded by:\n  {}\n",
+            "exists already: a tenant with the whole schema of that version, or of a later one, gets it recorded by:\n  {}\nonly \
+             what nobody needs is dropped instead\n",
             command(verb, ids)
         ),
     };
     groups.iter().map(line).collect()
+}
+
+/// Stands for a tenant that is in the middle of a step.
+const HALF: &str = "";
+
+/// The line for tenants of which a version was to be recorded that their schema does not have: the same again does not help.
+fn with_another_schema(
+    header: &RunHeader,
+    records: &[TenantRecord],
+    command: &dyn Fn(&str, &[&TenantId]) -> String,
+) -> String {
+    let look = match &header.kind {
+        RunKind::Baseline(_) => "baseline VERSION --dry-run",
+        RunKind::Stamp(_) => "stamp --to VERSION --reason TEXT --dry-run",
+        _ => return String::new(),
+    };
+    let of_it = records.iter().filter(|r| is_of_another_schema(header, r)).map(|r| &r.tenant);
+    match of_it.collect::<Vec<_>>().as_slice() {
+        [] => String::new(),
+        ids => format!(
+            "another schema: name the version that it has; to look, without recording it: {}\n",
+            command(look, ids)
+        ),
+    }
+}
+
+fn is_of_another_schema(header: &RunHeader, record: &TenantRecord) -> bool {
+    matches!(header.kind, RunKind::Baseline(_) | RunKind::Stamp(_))
+        && class_of(record) == Some(FaultClass::SchemaDiffers)
+}
+
+/// The line for tenants that a restore has brought back to an older version than the newest.
+fn with_older_version(program: &Program, header: &RunHeader, records: &[TenantRecord]) -> String {
+    let newest = header.catalog.iter().rfind(|name| !name.starts_with("R__"));
+    let is_older = |r: &&TenantRecord| matches!(r.outcome, Outcome::Restored { .. }) && r.version.as_ref() != newest;
+    let older: Vec<&TenantRecord> = records.iter().filter(is_older).collect();
+    let (Some(first), Some(newest)) = (older.first(), newest) else { return String::new() };
+    let is_same = older.iter().all(|r| r.version == first.version);
+    let at = if is_same { first.version.as_deref().unwrap_or("no version") } else { "older versions" };
+    let (ids, verb) = (older.iter().map(|r| &r.tenant), if older.len() == 1 { "is" } else { "are" });
+    format!(
+        "restored: {} {verb} at {at} now, the newest is {newest}: {}\n",
+        program.terminal.names(&ids.clone().cloned().collect()),
+        first_of(program, "migrate", ids)
+    )
 }
 
 fn is_partially_applied(record: &TenantRecord) -> bool {

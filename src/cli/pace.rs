@@ -58,6 +58,7 @@ mod tests {
             kind: kind.unwrap_or(RunKind::migrate(goal)),
             resumes: None,
             catalog: Vec::new(),
+            texts: Vec::new(),
             tenants: vec![tenant],
             started_at_ms: 1_000_000,
             program: String::new(),

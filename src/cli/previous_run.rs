@@ -46,10 +46,10 @@ impl PreviousRun {
         Ok(PreviousRun { header, records })
     }
 
-    /// Leaves out of a rollback that goes on with it whose id had another database then: it would take that one down instead.
-    /// They are named, and count as held back.
+    /// Leaves out of a rollback that goes on with it whose id had another database then: it would take that one down instead. The same
+    /// of a run of a saved plan, which was for the other database. They are named, and count as held back.
     pub(super) fn leave_out_moved(&self, program: &Program, selection: &mut Selection) -> Result<(), CliError> {
-        if self.header.direction == Direction::Up {
+        if self.header.direction == Direction::Up && self.header.kind.plan().is_none() {
             return Ok(());
         }
         let place = |(planned, _): &(PlannedTenant, _)| Some((planned.tenant.clone(), planned.database.clone()?));
@@ -213,6 +213,7 @@ mod tests {
             kind: RunKind::migrate(goal),
             resumes: None,
             catalog: Vec::new(),
+            texts: Vec::new(),
             tenants: Vec::new(),
             started_at_ms: 0,
             program: String::new(),

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
 
-use super::args::{ProvisionArgs, RunOutput};
+use super::args::{NewTenantArgs, ProvisionArgs, RunOutput};
 use super::code::Code;
 use super::exit::CliError;
 use super::files;
 use super::session;
-use super::setup::Program;
+use super::setup::{Program, quoted, tenant_flag};
 use super::start::{Intent, start};
 use super::tenant_file::TenantFile;
 use super::terminal::{self, Terminal};
@@ -103,6 +103,9 @@ pub(super) async fn provision(args: &ProvisionArgs, setting: Setting) -> Result<
             id = clean(id.as_str())
         )));
     }
+    if program.settings().require_approval {
+        return Err(by_approval(&program, args, &tenant, ground == Ground::Missing));
+    }
     if !args.yes {
         terminal.require_person("makes a database", "")?;
         let what = match ground {
@@ -164,6 +167,34 @@ pub(super) async fn provision(args: &ProvisionArgs, setting: Setting) -> Result<
     };
     terminal::print(&format!("provisioned {} at {location}{how}; {place}", clean(id.as_str())))?;
     Ok(0)
+}
+
+/// The refusal where nothing is migrated without an approved plan: the tenant is in no file, so no plan can have it. `is_missing`:
+/// its database is to be made first.
+fn by_approval(program: &Program, args: &ProvisionArgs, tenant: &Tenant, is_missing: bool) -> CliError {
+    let NewTenantArgs { id, url, schema, server, tag, .. } = &args.tenant;
+    let flags = [("--schema", schema), ("--server", server)];
+    let mut add = format!("tenants add {} --url {}", quoted(id), quoted(url));
+    flags.into_iter().filter_map(|(flag, value)| Some((flag, value.as_ref()?))).for_each(|(flag, value)| {
+        add.push_str(&format!(" {flag} {}", quoted(value)));
+    });
+    tag.iter().for_each(|(key, value)| add.push_str(&format!(" --tag {}", quoted(&format!("{key}={value}")))));
+    // A file or a schema is made by the migration.
+    let makes_itself = !tenant.engine.capabilities().server || tenant.schema.is_some();
+    add.push_str(if makes_itself { " --create-missing" } else { "" });
+    let first = match is_missing && !makes_itself {
+        true => format!("make the database {}, empty\nthen ", clean(&engine::location(tenant))),
+        false => String::new(),
+    };
+    CliError::PlanRefused(format!(
+        "the tenant file says require_approval, and a plan has only tenants of the file, so {} can't be provisioned; nothing was \
+         made\n{first}add it: {}\nthen save a plan: {}\nthen have it approved: {}\nthen run it: {}",
+        clean(id),
+        program.command(&add),
+        program.command(&format!("plan {} --save plan.json", tenant_flag(&tenant.id))),
+        program.command("plan approve plan.json --by NAME"),
+        program.command("migrate --plan plan.json")
+    ))
 }
 
 /// The template of this catalog; `None` where there can't be one, which is said, and then the migrations run.

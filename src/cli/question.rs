@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use super::cautions::{adoption, of_sample};
 use super::goals;
 use super::inspect::{Planned, Planning};
 use crate::model::engine::Variant;
@@ -40,6 +41,8 @@ pub(super) async fn text(planning: &Planning<'_>, planned: &Planned) -> String {
     )];
     let steps: usize = pending.iter().map(|row| row.steps.len()).sum();
     lines.extend((steps > 0).then(|| format!("Steps: {steps}, at most {} a tenant.", most(&pending))));
+    lines.extend(of_sample(set, planned));
+    lines.extend(made_anew(planning, planned));
     let half_way = planned.scripts().iter().filter(|script| !script.is_atomic() && !script.statements.is_empty());
     let half_way = half_way.map(|script| (&script.migration, script.variant()));
     lines.extend(named("Not atomic, a failure leaves their first statements in place", half_way));
@@ -55,6 +58,15 @@ pub(super) async fn text(planning: &Planning<'_>, planned: &Planned) -> String {
     lines.push(format!("Waves: {}. Go ahead?", waves.join(", ")));
     let style = planning.program.terminal.err;
     lines.iter().map(|line| paragraph(line, "", usize::MAX, &style)).collect::<String>().trim_end().to_owned()
+}
+
+/// Lines for tenants that are not what a migration expects: databases that were lost, and tables that something else has made.
+fn made_anew(planning: &Planning<'_>, planned: &Planned) -> Vec<String> {
+    let lost: Vec<String> = planned.recreated.iter().map(ToString::to_string).collect();
+    let tables = planned.with_tables.iter().map(|(id, tables)| format!("{id} ({})", count(*tables, "table")));
+    let tables = listed("Tables without a history", tables.collect());
+    let tables = tables.map(|line| format!("{line} {}.", adoption(planning.program, "")));
+    listed("Databases that were lost, made anew without their rows", lost).into_iter().chain(tables).collect()
 }
 
 /// A line for each of the first known issues of the way down.

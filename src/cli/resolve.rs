@@ -97,6 +97,7 @@ impl Case<'_> {
             terminal::print(&text)?;
             return Ok(2);
         }
+        let unfinished = set.catalog().named(unfinished);
         let script = set.script_of(self.tenant.variant(), &unfinished).await;
         let found = Found::new(&unfinished, script.as_deref());
         program.terminal.tell(&found.explain(&self.tenant));
@@ -144,8 +145,12 @@ impl Case<'_> {
     /// The commands that settle it, one a line.
     fn ways(&self, found: &Found<'_>) -> String {
         let before = if found.is_edited() { "put the old text back and look again, or " } else { "" };
-        let ways = found.ways().iter().map(|flag| self.program.resolve_command(&self.tenant.id, flag));
-        format!("{before}look at the database, then one of:\n  {}", ways.collect::<Vec<_>>().join("\n  "))
+        let ways = found.ways();
+        let widest = ways.iter().map(|(meaning, _)| meaning.len()).max().unwrap_or_default();
+        let line = |(meaning, flag): &(String, String)| {
+            format!("\n  {meaning:widest$}  {}", self.program.resolve_command(&self.tenant.id, flag))
+        };
+        format!("{before}look at the database, then one of:{}", ways.iter().map(line).collect::<String>())
     }
 
     fn refused(&self, found: &Found<'_>, why: &str) -> CliError {
@@ -208,8 +213,11 @@ impl<'a> Found<'a> {
     fn explain(&self, tenant: &Tenant) -> String {
         let u = self.unfinished;
         let (id, migration, run) = (clean(tenant.id.as_str()), clean(&u.migration), clean(&u.run));
-        let begun =
-            format!("tenant {id} is in doubt: {migration} ({}) was begun by run {run} and not finished", u.direction);
+        let begun = format!(
+            "tenant {id} is in doubt: {migration} ({}) was begun by run {run} and not finished{}",
+            u.direction,
+            clean(&u.way_back())
+        );
         match self.next {
             Continuation::At(at) => {
                 let next = if u.direction == Direction::Up { "migrate" } else { "rollback" };
@@ -262,17 +270,43 @@ impl<'a> Found<'a> {
         format!("{} -> {meaning}{flag}", clean(&found.text))
     }
 
-    /// The flags that may settle it.
-    fn ways(&self) -> &'static [&'static str] {
-        let (k, last) =
-            (self.unfinished.statement.unwrap_or(1), self.script.map_or(0, |script| script.statements.len()));
-        match self.is_edited() {
+    /// The flags that may settle it, each behind its meaning for this tenant.
+    fn ways(&self) -> Vec<(String, String)> {
+        // The numbers of an edited script mean nothing.
+        let last = self.script.filter(|_| !self.is_edited()).map_or(0, |script| script.statements.len());
+        let mut ways = Vec::new();
+        if let (Some(k), false) = (self.unfinished.statement.filter(|k| (1..=last).contains(k)), self.is_edited()) {
             // Resuming at the first statement is `--not-applied`.
-            false if !(k.max(2)..=last).any(|k| self.resumption(k).is_ok()) => &["--applied", "--not-applied"],
-            false => &["--applied", "--not-applied", "--resume-at K"],
-            true if self.is_untouched() => &["--applied", "--not-applied"],
-            true => &["--applied"],
+            let mut at = |meaning: String, k: usize| {
+                if k > 1 && self.resumption(k).is_ok() {
+                    ways.push((meaning, format!("--resume-at {k}")));
+                }
+            };
+            at(format!("statement {k} did not happen"), k);
+            if k < last && !self.unfinished.stopped {
+                at(format!("statement {k} happened, and none behind it"), k + 1);
+            }
+            if ways.is_empty() && (k.max(2)..=last).any(|k| self.resumption(k).is_ok()) {
+                ways.push((
+                    "all before statement K happened, and none from it on".to_owned(),
+                    "--resume-at K".to_owned(),
+                ));
+            }
         }
+        let (all, none) = match (last, self.unfinished.direction) {
+            (0, Direction::Up) => ("all of it is in place".to_owned(), "nothing of it is in place".to_owned()),
+            (0, Direction::Down) => ("all of it is taken back".to_owned(), "nothing of it is taken back".to_owned()),
+            (1, _) => ("its statement happened".to_owned(), "it did not happen".to_owned()),
+            (n, Direction::Up) => (format!("all {n} statements are in place"), format!("none of the {n} is in place")),
+            (n, Direction::Down) => {
+                (format!("all {n} statements of its way down happened"), format!("none of the {n} happened"))
+            }
+        };
+        ways.push((all, "--applied".to_owned()));
+        if !self.is_edited() || self.is_untouched() {
+            ways.push((none, "--not-applied".to_owned()));
+        }
+        ways
     }
 
     /// Whether at most its first statement may have happened: the old text is not needed to see what to take back.

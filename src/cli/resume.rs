@@ -3,6 +3,7 @@
 //! The run that goes on is a run of its own, which names the one it resumes: who dies in it is resumed like any other.
 
 mod budgets;
+mod moved_back;
 mod texts;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -13,7 +14,7 @@ use uuid::Uuid;
 use budgets::{Budgets, within_budgets};
 
 use super::args::{Resume, RunOutput};
-use super::exit::{CliError, run_error};
+use super::exit::{self, CliError, run_error};
 use super::origin::{self, Flag};
 use super::previous_run::{PreviousRun, retained};
 use super::setup::Program;
@@ -23,19 +24,21 @@ use crate::compile::MigrationSet;
 use crate::inputs::select::{self, CANARY, Filter, Selection};
 use crate::ledger::{Ends, Ledger};
 use crate::model::event::{Event, PlannedTenant, RunHeader};
-use crate::model::gate::GateRecord;
+use crate::model::gate::{GateEnd, GateRecord};
 use crate::model::outcome::{OutcomeKind, Standing, TenantRecord};
 use crate::model::plan::Goal;
 use crate::model::run_kind::{RecordedVersion, RunKind};
-use crate::model::run_summary::{RunStatus, RunSummary};
+use crate::model::run_summary::{RunFilter, RunStatus, RunSummary};
 use crate::model::schema::Direction;
+use crate::model::stats::Verdict;
 use crate::model::tenant::TenantId;
 use crate::model::undo::Undoing;
 use crate::policy::FailureBudget;
 use crate::report::{clean, count};
+use crate::run::OpenGate;
 
-/// The most tenants that a proposed command names.
-const NAMED: usize = 10;
+/// The most runs that are looked at for one that left tenants.
+const LOOKED_AT: usize = 50;
 
 /// The ledger on a run that is to be resumed.
 pub(super) struct Former {
@@ -61,6 +64,8 @@ pub(super) struct Former {
     chain: BTreeSet<Uuid>,
     /// Whether the first of them took a canary alone.
     of_canary: bool,
+    /// Whether a tenant came to its target in one of them, and so has seen their scripts.
+    is_begun: bool,
 }
 
 /// The failure of a tenant that was not settled since.
@@ -86,6 +91,7 @@ pub(super) async fn resume(program: &Program, args: &Resume, approved_by: Option
     if !former.undoing.due.is_empty() {
         return take_back(program, &set, &former, args).await;
     }
+    moved_back::refuse_whole(program, &former)?;
     let (run, header) = (&former.run, &former.run.header);
     if approved_by.is_some() {
         gates::refuse_approval(program, header.run, former.last_gate.as_ref())?;
@@ -94,7 +100,8 @@ pub(super) async fn resume(program: &Program, args: &Resume, approved_by: Option
     tell_of_later_runs(program, &former, &unreached);
     let left: BTreeSet<TenantId> = unreached.into_iter().filter(|id| former.is_left(id)).collect();
     if left.is_empty() {
-        return Ok(nothing_left(program, &former));
+        let code = nothing_left(program, &former);
+        return if code == 0 && args.run == "last" { earlier(program, header.run).await } else { Ok(code) };
     }
     if !kept.is_empty() {
         let flags: Vec<String> = kept.iter().map(Flag::text).collect();
@@ -114,10 +121,12 @@ pub(super) async fn resume(program: &Program, args: &Resume, approved_by: Option
         ));
     }
     let left: BTreeSet<TenantId> = left.difference(&uncertain).cloned().collect();
+    moved_back::refuse(program, &set, &former, &left).await?;
     let taken = left.clone();
     let (keep_going, of_run) = (output.keep_going, output.run_budget(program.settings()));
     let mut intent = rest(program, &set, &former, Rest { left, keep_going, of_run, approved_by }).await?;
     intent.selection.held_back += uncertain.len();
+    tell_approved(program, &former, &intent.open_gates);
     let is_backup = matches!(header.kind, RunKind::Backup { .. });
     let intent = Intent {
         native: *native || is_kept("native"),
@@ -128,6 +137,15 @@ pub(super) async fn resume(program: &Program, args: &Resume, approved_by: Option
     };
     let code = start(program, &set, intent, &RunOutput { yes: output.yes || is_backup, ..output.clone() }).await?;
     Ok(if code == 0 && tell_open_failures(program, &former, &taken) { 100 } else { code })
+}
+
+/// Names the gates that failed and are passed because a person says so: the run may have paused at several.
+fn tell_approved(program: &Program, former: &Former, open: &[OpenGate]) {
+    for gate in open.iter().filter(|open| open.approved_by.is_some()).filter_map(|open| former.gates.get(&open.wave)) {
+        if gate.end == GateEnd::Failed {
+            program.terminal.warn(&format!("approved in spite of its gate: {}", clean(&gate.to_string())));
+        }
+    }
 }
 
 /// The part of a run that is gone on with.
@@ -159,11 +177,10 @@ pub(super) async fn rest(
         waves.resolve_credentials(&program.registry).await;
     }
     let is_up = header.kind.goal().is_some_and(|goal| goal.direction == Direction::Up);
-    // A saved plan holds its texts itself.
-    if is_up && header.kind.plan().is_none() {
-        texts::refuse_edited(program, set, former, (&waves, &left)).await?;
+    if is_up && former.is_begun {
+        texts::refuse_changed(program, set.catalog(), header, run.goal(set.catalog())?)?;
     }
-    let failure = |id: &TenantId| former.failed.get(id).map(|failure| failure.kind);
+    let failure = |id: &TenantId| former.failure(id);
     let is_failed = |id: &TenantId| failure(id).is_some();
     let budgets = Budgets { keep_going, of_run, is_up };
     let (tallies, closed) =
@@ -197,8 +214,9 @@ fn tell_open_failures(program: &Program, former: &Former, taken: &BTreeSet<Tenan
     if failed.is_empty() {
         return false;
     }
-    let runs: BTreeSet<Uuid> = failed.iter().map(|id| former.failed[id].header.run).collect();
-    let again: Vec<String> = runs.iter().map(|run| program.command(&format!("migrate --failed-of {run}"))).collect();
+    let runs: BTreeMap<Uuid, &RunHeader> =
+        failed.iter().map(|id| &former.failed[id].header).map(|header| (header.run, header)).collect();
+    let again: Vec<String> = runs.values().map(|header| program.command(&next::again(header))).collect();
     let (count, verb) = (count(failed.len(), "tenant"), if failed.len() == 1 { "is" } else { "are" });
     program.terminal.error(&format!(
         "{count} that failed before {verb} not at the target: {}\nthose that failed: {}",
@@ -227,7 +245,6 @@ pub(super) async fn read_past(ledger: &Ledger, summary: &RunSummary) -> Result<F
     let events = ledger.events(summary.run).await.map_err(run_error)?;
     let undoing = Undoing::of(&events, ledger.taken_back(summary.run).await.map_err(run_error)?);
     let mut gates = HashMap::new();
-    let last_gate = gates_of(events, &mut gates);
     let ends = ledger.ends(summary.run).await.map_err(run_error)?;
     let mut failed = still_failed(&run, &ends);
     let wave_of = |(planned, _): &(PlannedTenant, _)| (planned.tenant.clone(), planned.wave.clone());
@@ -238,10 +255,17 @@ pub(super) async fn read_past(ledger: &Ledger, summary: &RunSummary) -> Result<F
     let mut commands = vec![run.header.started_by.command.clone()];
     let mut chain = BTreeSet::from([run.header.run]);
     let mut of_canary = is_of_canary(&run.header);
+    let mut is_begun = has_begun(&run);
+    // One that was resumed before, and is resumed once more, has passed the gates that those runs did.
+    for heir in ledger.heirs(summary.run).await.map_err(run_error)?.into_iter().rev() {
+        gates_of(ledger.events(heir.run).await.map_err(run_error)?, &mut gates);
+    }
+    let last_gate = gates_of(events, &mut gates);
     while let Some(id) = parent {
         let earlier = PreviousRun::read(ledger, &id.to_string()).await?;
         chain.insert(id);
         of_canary = is_of_canary(&earlier.header);
+        is_begun |= has_begun(&earlier);
         gates_of(ledger.events(id).await.map_err(run_error)?, &mut gates);
         for (tenant, failure) in still_failed(&earlier, &ledger.ends(id).await.map_err(run_error)?) {
             failed.entry(tenant).or_insert(failure);
@@ -251,7 +275,35 @@ pub(super) async fn read_past(ledger: &Ledger, summary: &RunSummary) -> Result<F
         parent = earlier.header.resumes;
         commands.push(earlier.header.started_by.command);
     }
-    Ok(Former { run, ends, tenants, waves, failed, gates, last_gate, undoing, commands, is_shared, chain, of_canary })
+    Ok(Former {
+        run,
+        ends,
+        tenants,
+        waves,
+        failed,
+        gates,
+        last_gate,
+        undoing,
+        commands,
+        is_shared,
+        chain,
+        of_canary,
+        is_begun,
+    })
+}
+
+/// The runs that this one resumed in which tenants failed that still do.
+pub(super) async fn failed_before(ledger: &Ledger, run: Uuid) -> Result<(Vec<RunHeader>, Former), CliError> {
+    let summary = ledger.run(&run.to_string()).await.map_err(run_error)?;
+    let former = read_past(ledger, &summary).await?;
+    let headers = former.failed.values().map(|failure| &failure.header).filter(|header| header.run != run);
+    let runs: BTreeMap<Uuid, RunHeader> = headers.map(|header| (header.run, header.without_tenants())).collect();
+    Ok((runs.into_values().collect(), former))
+}
+
+/// Whether a tenant came to its target in a run.
+fn has_begun(run: &PreviousRun) -> bool {
+    run.records.iter().filter_map(|(_, record)| record.as_ref()).any(|r| r.outcome.standing() == Standing::AtTarget)
 }
 
 /// Whether a run was given a canary to take, and nothing else.
@@ -305,6 +357,11 @@ fn still_failed(run: &PreviousRun, ends: &Ends) -> BTreeMap<TenantId, Failure> {
 }
 
 impl Former {
+    /// The failure of a tenant that was not settled since.
+    pub(super) fn failure(&self, id: &TenantId) -> Option<OutcomeKind> {
+        self.failed.get(id).map(|failure| failure.kind)
+    }
+
     /// Whether a tenant that the run did not get to is still to be taken.
     fn is_left(&self, id: &TenantId) -> bool {
         !self.ends.settled.contains_key(id) && !self.ends.replaced.contains_key(id)
@@ -327,7 +384,7 @@ fn tell_of_later_runs(program: &Program, former: &Former, unreached: &BTreeSet<T
             .tell(&format!("{tenants} settled since by run {run}, left out: {}", program.terminal.names(&ids)));
     }
     for (run, ids) in by_run(&former.ends.replaced) {
-        let command = program.command(&next::only(&former.run.header.goal, ids.iter().take(NAMED)));
+        let command = next::first_of(program, &former.run.header.goal, &ids);
         program.terminal.warn(&format!(
             "{} restored since from other backups by run {run}, left out: {}; to have the older content after all: {command}",
             count(ids.len(), "tenant"),
@@ -489,7 +546,8 @@ fn nothing_left(program: &Program, former: &Former) -> u8 {
         program.terminal.tell(&format!("run {} left nothing: every tenant has its outcome", header.run));
         return 0;
     }
-    let next = next::after(program, &RunHeader { tenants: Vec::new(), ..header.clone() }, &open, None);
+    let next =
+        next::after(program, &RunHeader { tenants: Vec::new(), ..header.clone() }, &open, &next::Stop::default());
     let (count, verb) = (count(open.len(), "tenant"), if open.len() == 1 { "is" } else { "are" });
     let again = next.first.map(|command| format!("\nthose that failed: {command}")).unwrap_or_default();
     let text = format!(
@@ -498,6 +556,33 @@ fn nothing_left(program: &Program, former: &Former) -> u8 {
     );
     program.terminal.error(text.trim_end());
     100
+}
+
+/// Names the newest run before this one that left tenants which no later run has taken: `last` is not always the run that is
+/// meant.
+async fn earlier(program: &Program, last: Uuid) -> Result<u8, CliError> {
+    let found = program.read_ledger(async |ledger| {
+        let runs = ledger.runs_of(&RunFilter::default(), LOOKED_AT).await.map_err(run_error)?;
+        for run in runs.into_iter().skip_while(|run| run.run != last).skip(1) {
+            let is_over = run.status() != RunStatus::Running && !matches!(run.kind, RunKind::Exec { .. });
+            let ends = if is_over { ledger.ends(run.run).await.map_err(run_error)? } else { continue };
+            let unreached = PreviousRun::read(ledger, &run.run.to_string()).await?.unreached();
+            let left =
+                unreached.iter().filter(|id| ends.open.contains(*id) && !ends.replaced.contains_key(*id)).count();
+            if left > 0 {
+                return Ok(Some((run, left)));
+            }
+        }
+        Ok(None)
+    });
+    let Some((run, left)) = found.await? else { return Ok(0) };
+    program.terminal.warn(&format!(
+        "run {}, before it, ended with {} that it did not get to, and no run has taken since: {}",
+        run.run,
+        count(left, "tenant"),
+        program.command(&format!("runs resume {}", run.run))
+    ));
+    Ok(exit::code(Verdict::Outstanding, false))
 }
 
 #[cfg(test)]

@@ -86,10 +86,11 @@ pub(super) async fn intent(
     warn(program, &refused);
     let left_out: usize = refused.values().map(BTreeSet::len).sum();
     if targets.is_empty() && left_out > 0 {
-        let text = format!(
-            "none of the {} that run {named} moved can be taken back; nothing was touched",
-            count(left_out, "tenant")
-        );
+        let (none, can) = match left_out {
+            1 => ("the tenant".to_owned(), "can't"),
+            n => (format!("none of the {n} tenants"), "can"),
+        };
+        let text = format!("{none} that run {named} moved {can} be taken back; nothing was touched");
         return Err(CliError::CanNotStart(text));
     }
     if done > 0 || targets.is_empty() {

@@ -10,18 +10,19 @@ use super::command::Run;
 use super::exit::{self, CliError, run_error};
 use super::previous_run::PreviousRun;
 use super::setup::Program;
-use super::{files, next, prune_runs, rebuild, resolve, resume, watch};
+use super::{files, next, pause, prune_runs, rebuild, resolve, resume, watch};
 use crate::ledger::{Ends, Ledger};
 use crate::model::approval::Approval;
 use crate::model::clock::now_ms;
 use crate::model::event::{Event, RunHeader};
-use crate::model::outcome::{NotStarted, TenantRecord};
+use crate::model::gate::{GateAction, GateEnd};
+use crate::model::outcome::{NotStarted, OutcomeKind, Standing, TenantRecord};
 use crate::model::run_summary::{AttemptRow, RunFilter, RunStatus, RunSummary};
 use crate::model::shared::RunnerRow;
 use crate::model::stats::RunStats;
 use crate::model::tenant::TenantId;
 use crate::model::undo::Undoing;
-use crate::policy::{StopCause, Tally};
+use crate::policy::{FailureBudget, StopCause, Tally, UsedUp};
 use crate::report::Style;
 use crate::report::outcome::OutcomeView;
 use crate::report::runs::RunView;
@@ -47,6 +48,7 @@ impl Run for Runs {
                 Err(CliError::Usage("--by is empty; name the person who approves".to_owned()))
             }
             Runs::Approve(Approve { by, resume }) => resume::resume(program, &resume, Some(&by)).await,
+            Runs::Pause(pause) => pause::pause(program, &pause).await,
             Runs::Rebuild { selection, .. } => rebuild::rebuild(program, &selection).await,
             Runs::Prune(prune) => prune_runs::prune(program, &prune).await,
             Runs::Resolve(resolve) => resolve::resolve(program, &resolve).await,
@@ -103,7 +105,7 @@ pub(super) async fn over(program: &Program, run: Uuid, output: &Output) -> Resul
 fn budgets(events: &[(i64, Event)], selected: usize) -> Vec<next::Budget> {
     let (mut budgets, mut of_run) = (Vec::new(), None);
     for (_, event) in events {
-        if let Event::WaveStarted { wave, tenants, max_failures, run_max_failures } = event {
+        if let Event::WaveStarted { wave, tenants, max_failures, run_max_failures, .. } = event {
             let parsed = |text: &Option<String>| text.as_ref()?.parse().ok();
             budgets.extend(parsed(max_failures).map(|most| (Some(wave.clone()), most, Tally::default(), *tenants)));
             of_run = of_run.or(parsed(run_max_failures));
@@ -123,6 +125,8 @@ pub(super) struct Shown {
     approvers: BTreeMap<Uuid, String>,
     undoing: Undoing,
     ends: Ends,
+    /// The runs that it resumed and whose failures have used up its budgets, and the budget of a wave that they used up.
+    earlier: (Vec<RunHeader>, Option<UsedUp>),
     approvals: Vec<Approval>,
     attempts: Vec<AttemptRow>,
     events: Vec<(i64, Event)>,
@@ -151,15 +155,25 @@ impl Shown {
             stats.add(&record.outcome, record.attempts);
         }
         let stats = summary.stats.unwrap_or(stats);
-        let closed = events.iter().rev().find_map(|(_, event)| match event {
-            Event::GateFinished(gate) => gate.reason().map(|_| StopCause::Gate(gate.clone())),
-            _ => None,
-        });
+        let shut = || {
+            events.iter().rev().filter_map(|(_, event)| match event {
+                Event::GateFinished(gate) => gate.reason().map(|_| gate),
+                _ => None,
+            })
+        };
+        let closed = shut().find(|gate| gate.end == GateEnd::Failed).or(shut().next()).cloned();
+        let (earlier, before) = &self.earlier;
         let used_up = next::used_up(budgets(events, summary.selected).into_iter(), &records);
+        let used_up = used_up.or_else(|| before.clone());
         // A resumed run began with failures that its events do not have; that it stopped is recorded.
         let is_stopped = matches!(stats.stopped, Some(NotStarted::FailureBudget | NotStarted::RunFailureBudget));
         let is_used_up = used_up.is_some() || is_stopped;
-        let cause = closed.or(used_up.map(StopCause::Budget));
+        let pause = events.iter().find_map(|(_, event)| match event {
+            Event::PauseRequested(pause) => Some(pause.clone()),
+            _ => None,
+        });
+        let cause = StopCause::of(closed.clone(), pause, used_up, (stats.stopped, events));
+        let paused = closed.as_ref().filter(|gate| gate.then == GateAction::Pause);
         // A run that lives, or is being resumed, needs nothing from anybody: what is not done yet is about to be done.
         let is_alive = [summary].into_iter().chain(heirs).any(|run| run.status() == RunStatus::Running);
         let next = match is_alive {
@@ -168,6 +182,15 @@ impl Shown {
             false if summary.started_by.is_shared() && summary.finished_at_ms.is_none() && heirs.is_empty() => {
                 let first = Some(program.command(&format!("work {}", summary.run)));
                 next::Next { first, ..next::Next::default() }
+            }
+            // The tenants that it left are the other one's now.
+            false if !ends.open.is_empty() && !heirs.is_empty() => {
+                let last = heirs.last().map(|heir| heir.run).unwrap_or_default();
+                let rest = format!(
+                    "resumed by run {last}, which has what is left: {}\n",
+                    program.command(&format!("runs show {last}"))
+                );
+                next::Next { first: None, rest }
             }
             false => {
                 let still = |id: &TenantId| ends.open.contains(id);
@@ -182,7 +205,7 @@ impl Shown {
                     header: &RunHeader { tenants, ..former.header.clone() },
                     open: &open,
                     records: &records,
-                    cause: cause.as_ref(),
+                    stop: next::Stop { cause: cause.as_ref(), paused, earlier },
                     is_used_up,
                     undoing: undoing.clone(),
                     left_out: left_out.unwrap_or_default(),
@@ -243,5 +266,40 @@ pub(super) async fn read(ledger: &Ledger, wanted: &str) -> Result<Shown, CliErro
     let ended_at_ms = ledger.ended_at(summary.run).await.map_err(run_error)?;
     let undoing = Undoing::of(&events, ledger.taken_back(summary.run).await.map_err(run_error)?);
     let runners = ledger.runners(summary.run).await.map_err(run_error)?;
-    Ok(Shown { summary, former, heirs, approvers, undoing, ends, approvals, attempts, events, ended_at_ms, runners })
+    let is_used_up = summary.counts.stopped.is_some_and(NotStarted::is_budget);
+    let earlier = match summary.resumes.is_some() && is_used_up {
+        true => used_up_before(ledger, summary.run).await?,
+        false => (Vec::new(), None),
+    };
+    Ok(Shown {
+        summary,
+        former,
+        heirs,
+        approvers,
+        undoing,
+        ends,
+        earlier,
+        approvals,
+        attempts,
+        events,
+        ended_at_ms,
+        runners,
+    })
+}
+
+/// The runs that this one resumed in which tenants failed that still do, and the first of their waves that may not have so many.
+async fn used_up_before(ledger: &Ledger, run: Uuid) -> Result<(Vec<RunHeader>, Option<UsedUp>), CliError> {
+    let (headers, former) = resume::failed_before(ledger, run).await?;
+    let rollout = ledger.rollout(&run.to_string()).await.map_err(run_error)?;
+    let budgets: BTreeMap<&String, FailureBudget> =
+        rollout.budgets.iter().filter_map(|(wave, text)| Some((wave, text.parse().ok()?))).collect();
+    let used_up = budgets.into_iter().find_map(|(wave, budget)| {
+        let trails = rollout.trails.iter().filter(|(_, trail)| trail.wave == *wave);
+        let is_done = |of: &TenantRecord| of.outcome.standing() != Standing::Outstanding;
+        let done = trails.clone().filter(|(_, trail)| trail.records().any(is_done));
+        let tally: Tally = done.map(|(id, _)| former.failure(id).unwrap_or(OutcomeKind::UpToDate)).collect();
+        let wave = Some(wave.clone());
+        budget.is_exceeded(&tally, trails.count()).then_some(UsedUp { wave, budget, tally })
+    });
+    Ok((headers, used_up))
 }

@@ -9,54 +9,32 @@ use std::sync::Arc;
 use clap::{Args as _, FromArgMatches as _};
 use uuid::Uuid;
 
-use super::args::{ApprovePlan, Change, Selection as SelectionArgs};
+use super::args::{ApprovePlan, Change, Selection as SelectionArgs, ShowPlan};
 use super::exit::CliError;
 use super::inspect::{self, Planned, Planning};
+use super::plan_settings::SETTINGS;
 use super::rollback_run::Undo;
 use super::setup::{Program, quoted};
 use super::start::Intent;
-use super::{files, gates, goals, migrate, origin, rollback_run, servers, session, strata};
+use super::{files, goals, migrate, origin, plan_settings, rollback_run, session, strata};
 use crate::compile::MigrationSet;
 use crate::engine::place;
 use crate::inputs::Origin;
-use crate::inputs::select::{Selection, Wave};
+use crate::inputs::select::Selection;
 use crate::ledger::Ledger;
 use crate::model::approval::Approval;
 use crate::model::clock::now_ms;
 use crate::model::observation::Observation;
 use crate::model::plan::{Goal, Target};
-use crate::model::program;
 use crate::model::run_summary::RunFilter;
 use crate::model::saved_plan::{
     LATE, LateJoiners, NoPlan, SavedPlan, SavedScript, SavedTenant, SavedWave, Sealed, hash, short,
 };
-use crate::model::schema::{Direction, Execution};
+use crate::model::schema::Direction;
 use crate::model::tenant::{Tenant, TenantId};
-use crate::policy::{Limits, format_duration};
+use crate::policy::format_duration;
 use crate::report::plan::PlanRow;
 use crate::report::{clean, count, moment};
-
-/// The settings that a saved plan holds for.
-pub(super) const SETTINGS: [&str; 18] = [
-    "concurrency",
-    "per_server",
-    "connect_timeout",
-    "lock_timeout",
-    "statement_timeout",
-    "cancel_timeout",
-    "silence_timeout",
-    "transaction",
-    "online",
-    "attempts",
-    "hold_wait",
-    "lock_wait",
-    "max_failures",
-    "run_max_failures",
-    "rate",
-    "window",
-    "outside_window",
-    "outage",
-];
 
 /// The plan as it is saved.
 fn of(planning: &Planning<'_>, planned: &Planned, selection: Vec<String>) -> SavedPlan {
@@ -73,7 +51,7 @@ fn of(planning: &Planning<'_>, planned: &Planned, selection: Vec<String>) -> Sav
     let waves = rows.map(|((_, rows), wave)| {
         let tenants = rows.iter().zip(&wave.tenants).zip(observations.by_ref());
         let tenants = tenants.map(|((row, tenant), seen)| saved_tenant(program, row, tenant, seen)).collect();
-        SavedWave { name: wave.name.clone(), settings: settings_of(program, wave), tenants }
+        SavedWave { name: wave.name.clone(), settings: plan_settings::of_wave(program, wave), tenants }
     });
     let waves = waves.collect();
     let scripts = planned.scripts().iter().chain(planned.aside()).map(|script| SavedScript {
@@ -86,6 +64,7 @@ fn of(planning: &Planning<'_>, planned: &Planned, selection: Vec<String>) -> Sav
     let scripts: BTreeSet<SavedScript> = scripts.collect();
     SavedPlan {
         form: SavedPlan::FORM,
+        fleet: program.settings().name.clone(),
         direction: goal.direction,
         goal: planning.goal_text(),
         to,
@@ -94,65 +73,10 @@ fn of(planning: &Planning<'_>, planned: &Planned, selection: Vec<String>) -> Sav
         native: *native,
         undoes: *undoes,
         selection,
-        settings: settings(planning, planned),
+        settings: plan_settings::of_run(planning, planned),
         waves,
         scripts: scripts.into_iter().collect(),
     }
-}
-
-fn settings(planning: &Planning<'_>, planned: &Planned) -> BTreeMap<String, String> {
-    let Planning { program, set, goal, .. } = planning;
-    let origins = program.settings().origins.iter().filter(|(key, ..)| SETTINGS.contains(&key.as_str()));
-    let mut all: BTreeMap<String, String> = origins.map(|(key, value, _)| (key.clone(), value.clone())).collect();
-    let catalog = set.catalog();
-    for ((place, variant), limits) in set.limits(goal.direction, |name| program.limits_of(name)) {
-        let name = &catalog.migrations[place];
-        if planned.scripts().iter().any(|script| script.migration == *name && script.engine == variant.engine()) {
-            all.insert(format!("limits of {name} on {variant}"), in_words(&limits));
-        }
-    }
-    // They were found when the plan was made, or the run is refused where they are missing.
-    let assertions = gates::assertions(program, gates::of(planning.selection)).unwrap_or_default();
-    if !assertions.is_empty() {
-        all.insert("assertions of gates".to_owned(), short(&hash(&format!("{assertions:?}"))).to_owned());
-    }
-    let tenants: Vec<Arc<Tenant>> = planning.selection.tenants().cloned().collect();
-    for note in servers::notes(program, &tenants) {
-        let of = [("window", note.window), ("per_server", note.per_server.map(|cap| cap.to_string()))];
-        let own = of.into_iter().filter_map(|(key, text)| Some((format!("{key} of server {}", note.server), text?)));
-        all.extend(own);
-    }
-    for (point, hook) in &program.settings().hooks {
-        all.insert(format!("hook {point}"), format!("{} ({})", hook.shown(), short(&hash(&format!("{hook:?}")))));
-    }
-    // The Rust code of such a migration has no hash.
-    let is_native = |execution: &Execution| matches!(execution, Execution::Native { .. });
-    if planned.scripts().iter().any(|script| is_native(&script.execution)) {
-        all.insert("version of the program".to_owned(), program::version().to_owned());
-    }
-    all
-}
-
-fn in_words(limits: &Limits) -> String {
-    let all = [("lock", limits.lock), ("statement", limits.statement)];
-    let all = all.into_iter().filter_map(|(what, limit)| Some(format!("{what} {}", format_duration(limit?))));
-    all.collect::<Vec<_>>().join(", ")
-}
-
-fn settings_of(program: &Program, wave: &Wave) -> BTreeMap<String, String> {
-    let rule = program.registry.waves.iter().find(|rule| rule.name == wave.name);
-    let texts = [
-        ("concurrency", wave.concurrency.map(|n| n.to_string())),
-        ("per_server", wave.per_server.map(|n| n.to_string())),
-        ("window", wave.window.as_ref().map(ToString::to_string)),
-        // Its words leave out what may be a secret; the number changes with that, too.
-        ("gate", wave.gate.as_ref().map(|gate| format!("{gate} ({:.8})", hash(&format!("{gate:?}"))))),
-        ("max_failures", Some(wave.max_failures.to_string())),
-        ("lock_timeout", wave.lock_timeout.map(format_duration)),
-        ("transaction", wave.transaction.map(|scope| format!("{scope:?}").to_lowercase())),
-        ("depends_on", rule.and_then(|rule| Some(rule.depends_on.as_ref()?.join(", ")))),
-    ];
-    texts.into_iter().filter_map(|(key, text)| Some((key.to_owned(), text?))).collect()
 }
 
 fn saved_tenant(program: &Program, row: &PlanRow, tenant: &Tenant, seen: &Observation) -> SavedTenant {
@@ -161,6 +85,8 @@ fn saved_tenant(program: &Program, row: &PlanRow, tenant: &Tenant, seen: &Observ
         ("transaction", tenant.transaction.map(|scope| format!("{scope:?}").to_lowercase())),
         ("online", tenant.online.map(|online| online.to_string())),
         ("depends_on", (!tenant.depends_on.is_empty()).then(|| names(&tenant.depends_on))),
+        ("quarantine", tenant.hold.quarantine.as_ref().map(ToString::to_string)),
+        ("freeze_at", tenant.hold.freeze_at.clone()),
         ("migration_url", tenant.migration_address.as_ref().map(|_| short(&hash(&place(tenant).1)).to_owned())),
     ];
     let own = texts.into_iter().filter_map(|(key, text)| Some((key.to_owned(), text?)));
@@ -252,9 +178,51 @@ fn read(program: &Program, file: &Path) -> Result<(Sealed, String), CliError> {
             let save = program.command(&format!("plan --save {}", quoted(&file.to_string_lossy())));
             unread(format!("{error}; a plan that can be carried out is written by: {save}"))
         }
-        error => unread(error.to_string()),
+        error => CliError::PlanRefused(unread(error.to_string()).to_string()),
     })?;
     Ok((sealed, text))
+}
+
+/// `plan show`.
+pub(super) fn show(program: &Program, args: &ShowPlan) -> Result<u8, CliError> {
+    let (sealed, _) = read(program, &args.file)?;
+    let plan = &sealed.plan;
+    let tenants = count(plan.waves.iter().map(|wave| wave.tenants.len()).sum(), "tenant");
+    let mut lines =
+        vec![format!("plan {}", sealed.digest), format!("{} {}, {tenants}", plan.direction, clean(&plan.goal))];
+    lines.extend(plan.fleet.iter().map(|name| format!("fleet {}", clean(name))));
+    let settings = |of: &BTreeMap<String, String>, indent: &str| -> Vec<String> {
+        of.iter().map(|(key, value)| format!("{indent}{}: {}", clean(key), clean(value))).collect()
+    };
+    lines.extend(settings(&plan.settings, "  "));
+    for wave in &plan.waves {
+        lines.push(format!("\nwave {} ({})", clean(&wave.name), count(wave.tenants.len(), "tenant")));
+        lines.extend(settings(&wave.settings, "  "));
+        // Most tenants are at a few versions, and get the same from there.
+        let mut alike = BTreeMap::<_, BTreeSet<TenantId>>::new();
+        for tenant in &wave.tenants {
+            let from = tenant.version.clone().unwrap_or_else(|| "no version".to_owned());
+            let steps = if tenant.run.is_empty() { "nothing".to_owned() } else { tenant.run.join(", ") };
+            alike.entry((from, steps, &tenant.settings)).or_default().insert(tenant.tenant.clone());
+        }
+        for ((from, steps, own), ids) in alike {
+            let names: Vec<String> = ids.iter().map(|id| clean(id.as_str())).collect();
+            lines.push(format!("  from {}: {}\n    {}", clean(&from), clean(&steps), names.join(", ")));
+            lines.extend(settings(own, "    "));
+        }
+    }
+    if !plan.scripts.is_empty() {
+        lines.push("\nscripts".to_owned());
+    }
+    lines.extend(plan.scripts.iter().map(|script| {
+        let online = if script.online { ", online" } else { "" };
+        let SavedScript { migration, engine, direction, sha256, .. } = script;
+        format!("  {} ({engine}, {direction}{online})  {}", clean(migration), clean(sha256))
+    }));
+    let file = quoted(&args.file.to_string_lossy());
+    lines.push(format!("\nto approve it: {}", program.command(&format!("plan approve {file} --by NAME"))));
+    super::terminal::print(&lines.join("\n"))?;
+    Ok(0)
 }
 
 /// `plan approve`.
@@ -487,13 +455,18 @@ pub(super) async fn refuse_unapproved(
         .filter(|now| !sealed.plan.scripts.contains(now))
         .map(|now| format!("{} ({}, {})", now.migration, now.engine, now.direction))
         .collect();
-    if edited.is_empty() {
-        return Ok(());
-    }
+    let others = if is_required { sealed.plan.other_settings(&today) } else { Vec::new() };
+    let (what, remedy) = match (edited.is_empty(), others.is_empty()) {
+        (true, true) => return Ok(()),
+        (false, _) => (edited.join(", ") + " is", ": put the texts back, or save and approve a new plan".to_owned()),
+        (true, false) => {
+            let lines: Vec<String> = others.iter().map(|line| clean(line)).collect();
+            let remedy = "give those of the plan, or save and approve a new plan";
+            ("a setting is".to_owned(), format!(":\n  {}\n{remedy}", lines.join("\n  ")))
+        }
+    };
     Err(CliError::PlanRefused(format!(
-        "{} is not as in the plan {} that {} approved at {}; nothing was touched: put the texts back, or save and approve a new \
-         plan",
-        edited.join(", "),
+        "{what} not as in the plan {} that {} approved at {}; nothing was touched{remedy}",
         short(digest),
         clean(&approval.by),
         moment(approval.at_ms)

@@ -22,8 +22,8 @@ use crate::model::text::hex;
 /// The most bytes of all files together; the oldest go first.
 const MOST_BYTES: u64 = 64 << 20;
 
-/// The form of a file, changed with that of a schema.
-const FORM: u32 = 1;
+/// The form of a file, changed with that of a schema, and with what is read of one or how it is spelled.
+const FORM: u32 = 2;
 
 /// One file.
 #[derive(Serialize, Deserialize)]

@@ -24,9 +24,10 @@ use crate::inputs::select::Selection;
 use crate::ledger::{Ledger, LedgerError, Location, Recorder};
 use crate::model::clock::now_ms;
 use crate::model::engine::Variant;
-use crate::model::event::Event;
-use crate::model::gate::GateRecord;
+use crate::model::event::{Event, RunHeader};
+use crate::model::gate::{GateAction, GateRecord};
 use crate::model::outcome::{NotStarted, TenantRecord};
+use crate::model::pause::Pause;
 use crate::model::plan::Target;
 use crate::model::run_summary::RunStatus;
 use crate::model::schema::Script;
@@ -101,6 +102,8 @@ pub(super) struct Ended {
     ended_at_ms: HashMap<usize, i64>,
     /// The gate that did not let it on.
     gate: Option<GateRecord>,
+    /// The person's request at which it paused.
+    pause: Option<Pause>,
     pub(super) stats: RunStats,
     elapsed: Duration,
     /// The error by which its ledger was lost.
@@ -200,7 +203,8 @@ pub(super) async fn conduct(
         (cancel.clone(), Signals::listen(cancel))
     });
     let begun = Instant::now();
-    let plan = Arc::new(RunPlan { timings: stage.output.timings, gatekeeper, ..plan });
+    let recorded = Some(recorder.begun());
+    let plan = Arc::new(RunPlan { timings: stage.output.timings, gatekeeper, recorded, ..plan });
     let (sender, receiver) = mpsc::channel(1_024);
     let running = tokio::spawn(run::execute(plan.clone(), program.door(set), cancel.clone(), sender));
     let (mut records, mut view) = (Records::default(), LiveView::new(program.terminal, begun, pace));
@@ -224,13 +228,14 @@ pub(super) async fn conduct(
     }
     drop(sinks);
     drop(view);
-    let Records { events, ended_at_ms, gate, .. } = &mut records;
-    let (events, ended_at_ms, gate) = (std::mem::take(events), std::mem::take(ended_at_ms), gate.take());
+    let Records { events, ended_at_ms, gate, pause, .. } = &mut records;
+    let (events, ended_at_ms) = (std::mem::take(events), std::mem::take(ended_at_ms));
+    let (gate, pause) = (gate.take(), pause.take());
     let records = records.in_plan_order();
     let lost = recorder.finish().await.err();
     ledger.close().await;
     let terminated = signals.terminated();
-    Ok(Ended { plan, records, events, ended_at_ms, gate, stats, elapsed, lost, terminated, joined })
+    Ok(Ended { plan, records, events, ended_at_ms, gate, pause, stats, elapsed, lost, terminated, joined })
 }
 
 /// The words on a run that has come to its end.
@@ -244,12 +249,29 @@ pub(super) struct Told {
 /// Finds the words on a run that has come to its end. Tells that its ledger was lost.
 pub(super) async fn told(program: &Program, ended: &mut Ended, undone: Option<&Undone>) -> Told {
     let scripts = needed_scripts(&ended.plan, &ended.records).await;
-    let (next, cause) = next_of(program, ended, undone);
+    let earlier = failed_before(program, ended).await;
+    let (next, cause) = next_of(program, ended, undone, &earlier);
     Told { next, cause, scripts, undoing: undone.map(Undone::undoing) }
 }
 
+/// The runs that this one resumed and whose failures still use up its budgets.
+async fn failed_before(program: &Program, ended: &Ended) -> Vec<RunHeader> {
+    let header = &ended.plan.header;
+    if header.resumes.is_none() || ended.lost.is_some() || !ended.stats.stopped.is_some_and(NotStarted::is_budget) {
+        return Vec::new();
+    }
+    // It has come to its end, and is told with its own failures where the ledger does not answer now.
+    let read = program.read_ledger(async |ledger: &Ledger| resume::failed_before(ledger, header.run).await).await;
+    read.map(|(headers, _)| headers).unwrap_or_default()
+}
+
 /// The commands to type next, and the reason why the run stopped.
-fn next_of(program: &Program, ended: &mut Ended, undone: Option<&Undone>) -> (next::Next, Option<StopCause>) {
+fn next_of(
+    program: &Program,
+    ended: &mut Ended,
+    undone: Option<&Undone>,
+    earlier: &[RunHeader],
+) -> (next::Next, Option<StopCause>) {
     let (plan, records) = (ended.plan.clone(), &ended.records);
     let waves = plan.waves.iter().map(|wave| {
         let total = wave.tenants.len() + wave.former.finished;
@@ -257,22 +279,36 @@ fn next_of(program: &Program, ended: &mut Ended, undone: Option<&Undone>) -> (ne
     });
     let all = plan.tenants.len() + plan.former.finished;
     let used_up = next::used_up(waves.chain([(None, plan.max_failures, plan.former, all)]), records);
+    let used_up = used_up.or_else(|| plan.closed.first().cloned());
     let is_used_up = used_up.is_some();
-    let cause = ended.gate.take().map(StopCause::Gate).or(used_up.map(StopCause::Budget));
+    let gate = ended.gate.take();
+    let cause = StopCause::of(gate.clone(), ended.pause.take(), used_up, (ended.stats.stopped, &ended.events));
+    let paused = gate.as_ref().filter(|gate| gate.then == GateAction::Pause);
     let over = next::Over {
         header: &plan.header,
         open: records,
         records,
-        cause: cause.as_ref(),
+        stop: next::Stop { cause: cause.as_ref(), paused, earlier },
         is_used_up,
         undoing: undone.map(Undone::undoing).unwrap_or_default(),
         left_out: plan.quarantined.iter().cloned().collect(),
     };
     let next = match &ended.lost {
         None => next::of(program, &over),
+        Some(LedgerError::Superseded { by, .. }) => {
+            next::Next { first: Some(program.command(&format!("runs show {by}"))), rest: String::new() }
+        }
         Some(_) => next::after_loss(program, &over),
     };
     if let Some(error) = ended.lost.take() {
+        ended.stats.stopped = Some(NotStarted::Ledger);
+        if matches!(error, LedgerError::Superseded { .. }) {
+            program.terminal.error(&format!(
+                "failed to {error}\nthis run started nothing more; do not resume it, and look at the later one with: {}",
+                next.first.as_deref().unwrap_or_default()
+            ));
+            return (next, cause);
+        }
         let go_on = next.first.as_ref().map(|command| {
             let for_good = match plan.header.kind.goal().map(|goal| goal.target) {
                 None => "",
@@ -289,7 +325,6 @@ fn next_of(program: &Program, ended: &mut Ended, undone: Option<&Undone>) -> (ne
             program.command("status"),
             go_on.unwrap_or_default()
         ));
-        ended.stats.stopped = Some(NotStarted::Ledger);
     }
     (next, cause)
 }
@@ -337,6 +372,12 @@ async fn deliver(mut events: mpsc::Receiver<Event>, sinks: &mut FanOut<'_>, reco
             () = lost.cancelled(), if cancel.level() == run::Level::Running => {
                 // Nothing new starts; the work in flight ends, and the loss is reported on stderr and in the exit code.
                 cancel.drain(NotStarted::Ledger);
+                continue;
+            }
+            request = recorder.asked(), if cancel.level() == run::Level::Running => {
+                // Told before it works: the ledger has the reason of all that is not started from here on.
+                let told = sinks.take(&Event::PauseRequested(request), now_ms()).await;
+                cancel.drain(if told.is_ok() { NotStarted::Paused } else { NotStarted::Ledger });
                 continue;
             }
             _ = tick.tick() => {

@@ -17,22 +17,25 @@ use super::waiting::{Wait, waiting};
 use crate::compile::folder::ScriptMistake;
 use crate::compile::{MigrationSet, folder};
 use crate::engine::{Database, Servers, location};
+use crate::external::Secrets;
 use crate::hooks::Callers;
 use crate::inputs::registry::{self, Discovered, Registry, Renewal};
 use crate::inputs::select::{self, Filter, Selection};
 use crate::inputs::{Mistakes, Overrides, SETTINGS, ServerUrl, Setting, Settings, Variables, folder_of, unread};
 use crate::ledger::Ledger;
 use crate::model::engine::Flavour;
+use crate::model::event::RunHeader;
 use crate::model::hook::Hooks;
 use crate::model::observation::Observation;
 use crate::model::program;
-use crate::model::run_summary::{LeftAt, RunFilter};
+use crate::model::run_summary::{LeftAt, RunFilter, RunResult};
 use crate::model::schema::State;
 use crate::model::tenant::{Tenant, TenantId};
 use crate::model::text::suggestion;
+pub(super) use crate::model::typed::{quoted, tenant_flag};
 use crate::policy::Limits;
-use crate::report::count;
 use crate::report::sources::SourceRow;
+use crate::report::{clean, count};
 use crate::run;
 use crate::seed::Rules;
 
@@ -193,6 +196,18 @@ impl Program {
         Ok(Arc::new(set.with_replaced(replaces)?.with_online(online)))
     }
 
+    /// The same for a command that needs no script: where they can't be read it goes on without them, and says so.
+    pub(super) async fn set_or_code(&self) -> Result<Arc<MigrationSet>, CliError> {
+        match self.set().await {
+            Err(CliError::Scripts(mistakes)) => {
+                warn_of(&self.terminal, &mistakes);
+                self.terminal.warn("the scripts can't be used as they are; this command goes on without them");
+                Ok(Arc::new(self.code.migrations().await?))
+            }
+            other => other,
+        }
+    }
+
     /// The rules by which rows are generated: those of the tenant file before the general ones.
     pub(super) fn seed_rules(&self) -> Result<Arc<Rules>, CliError> {
         let Some(path) = &self.settings().seed_rules else { return Ok(Arc::default()) };
@@ -216,10 +231,10 @@ impl Program {
     }
 
     /// The hooks of the tenant file, if it has any.
-    pub(super) fn hooks(&self) -> Option<Arc<dyn Hooks>> {
+    pub(super) fn hooks(&self, secrets: Secrets) -> Option<Arc<dyn Hooks>> {
         let hooks = self.settings().hooks.clone();
         let folder = folder_of(&self.registry.path);
-        (!hooks.is_empty()).then(|| Arc::new(Callers { hooks, folder }) as Arc<dyn Hooks>)
+        (!hooks.is_empty()).then(|| Arc::new(Callers { hooks, folder, secrets }) as Arc<dyn Hooks>)
     }
 
     /// The selected tenants with their passwords; warns of words that match none.
@@ -250,10 +265,25 @@ impl Program {
         let mut missing = 0;
         if let Some(run) = args.failed_of.as_deref() {
             let previous = self.previous_run(run).await?;
-            let (present, gone) = retained(self, previous.header.run, previous.failed());
+            let failed = previous.failed();
+            if failed.is_empty() {
+                return Err(CliError::NothingMatched(self.no_failures(&previous.header).await?));
+            }
+            let (present, gone) = retained(self, previous.header.run, failed);
             (filter.only, missing) = (Some(present), gone);
         }
         Ok((filter, missing))
+    }
+
+    /// That a run has no failures, and which one before it has.
+    pub(super) async fn no_failures(&self, header: &RunHeader) -> Result<String, CliError> {
+        let wanted = RunFilter { results: vec![RunResult::Failed, RunResult::Stopped], ..RunFilter::default() };
+        let read = async |ledger: &Ledger| ledger.runs_of(&wanted, RUNS).await.map_err(CliError::Ledger);
+        let runs = self.read_ledger(read).await?;
+        let earlier = runs.iter().find(|run| run.counts.failures() > 0 && run.started_at_ms <= header.started_at_ms);
+        let earlier = earlier
+            .map(|run| format!("; the last one before it that has: --failed-of {} ({})", run.run, clean(&run.goal)));
+        Ok(format!("run {} ({}) has no failures{}", header.run, clean(&header.goal), earlier.unwrap_or_default()))
     }
 
     fn matching(&self, filter: &Filter) -> Result<Selection, CliError> {
@@ -276,6 +306,13 @@ impl Program {
         observations
     }
 
+    /// The same for a plan, which tells of tenants with tables and no history.
+    pub(super) async fn observe_to_plan(&self, set: &Arc<MigrationSet>, tenants: &[Arc<Tenant>]) -> Vec<Observation> {
+        let observations = self.read_states_by((set, true), tenants, self.door(set)).await;
+        self.tell_gone(set, &observations);
+        observations
+    }
+
     /// The same, with the flavour of each server that has one, also where no script differs by it.
     pub(super) async fn observe_flavours(
         &self,
@@ -289,7 +326,7 @@ impl Program {
         };
         let asked: Vec<Arc<Tenant>> = tenants.iter().map(apart).collect();
         let servers = Servers::new(set.clone(), self.settings().timeouts()).asking_flavours();
-        let mut observations = self.read_states_by(set, &asked, self.renewed(servers)).await;
+        let mut observations = self.read_states_by((set, true), &asked, self.renewed(servers)).await;
         self.tell_gone(set, &observations);
         let flavours: Vec<Option<Flavour>> = observations.iter().map(|seen| seen.flavour).collect();
         observations.iter_mut().filter(|_| !set.has_flavours()).for_each(|seen| seen.flavour = None);
@@ -313,17 +350,17 @@ impl Program {
 
     /// The state of these tenants.
     pub(super) async fn read_states(&self, set: &Arc<MigrationSet>, tenants: &[Arc<Tenant>]) -> Vec<Observation> {
-        self.read_states_by(set, tenants, self.door(set)).await
+        self.read_states_by((set, false), tenants, self.door(set)).await
     }
 
     async fn read_states_by(
         &self,
-        set: &Arc<MigrationSet>,
+        (set, asks_tables): (&Arc<MigrationSet>, bool),
         tenants: &[Arc<Tenant>],
         door: Arc<dyn Database>,
     ) -> Vec<Observation> {
-        let mut observations =
-            self.looking("reading tenants", tenants.len(), run::observe(tenants, set, &door, self.pace())).await;
+        let reading = run::observe(tenants, (set, asks_tables), &door, self.pace());
+        let mut observations = self.looking("reading tenants", tenants.len(), reading).await;
         self.find_lost(&mut observations).await;
         hold::note(self, set.catalog(), tenants, &mut observations);
         observations
@@ -337,7 +374,7 @@ impl Program {
             observations.iter().filter(|o| o.state == State::Empty).map(|o| o.tenant.clone()).collect();
         match self.left_at(ids).await {
             Ok(left_at) => observations.iter_mut().filter(is_empty).for_each(|o| {
-                o.error = left_at.get(&o.tenant).map(LeftAt::lost);
+                o.error = left_at.get(&o.tenant).map(|left| left.lost(&o.tenant));
             }),
             Err(error) => self.terminal.warn(&format!(
                 "whether the tenants on which nothing is applied lost their databases is not known: {error}"
@@ -496,28 +533,6 @@ fn places(overrides: &Overrides) -> Vec<String> {
         Some(if value.starts_with('-') { format!("--{long}={value}") } else { format!("--{long} {value}") })
     };
     SETTINGS.iter().filter(|setting| setting.is_place()).filter_map(flag).collect()
-}
-
-/// A word quoted for a shell.
-pub(super) fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
-/// `--tenant` for exactly this tenant, with its id quoted for the shell, the command line and patterns.
-pub(super) fn tenant_flag(id: &TenantId) -> String {
-    let word = quoted(&literal(id));
-    if id.as_str().starts_with('-') { format!("--tenant={word}") } else { format!("--tenant {word}") }
-}
-
-/// The pattern that matches exactly this id.
-pub(super) fn literal(id: &TenantId) -> String {
-    let literal = |c: char| if "*?[{}\\".contains(c) { format!("[{c}]") } else { c.to_string() };
-    id.as_str().chars().map(literal).collect()
 }
 
 /// `runs resolve` for this tenant with these flags. An id that begins like a flag goes after all flags.

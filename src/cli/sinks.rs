@@ -16,8 +16,9 @@ use super::files;
 use super::pace::Pace;
 use super::terminal::{self, Terminal};
 use crate::model::event::Event;
-use crate::model::gate::GateRecord;
+use crate::model::gate::{GateEnd, GateRecord};
 use crate::model::outcome::{Standing, TenantRecord};
+use crate::model::pause::Pause;
 use crate::model::sink::{EventSink, SinkLost};
 use crate::report::Format;
 use crate::report::live::{self, Live};
@@ -31,8 +32,10 @@ pub(super) struct Records {
     outcomes: Vec<TenantRecord>,
     pub(super) events: Vec<(i64, Event)>,
     pub(super) ended_at_ms: HashMap<usize, i64>,
-    /// The gate that did not let the run on.
+    /// The last gate that did not let the run on; one that failed rather than one that waits for a person.
     pub(super) gate: Option<GateRecord>,
+    /// The person's request at which it paused.
+    pub(super) pause: Option<Pause>,
 }
 
 impl Records {
@@ -47,8 +50,12 @@ impl EventSink for Records {
     async fn take(&mut self, event: &Event, at_ms: i64) -> Result<(), SinkLost> {
         if let Event::GateFinished(gate) = event
             && gate.reason().is_some()
+            && (gate.end == GateEnd::Failed || self.gate.as_ref().is_none_or(|known| known.end != GateEnd::Failed))
         {
             self.gate = Some(gate.clone());
+        }
+        if let Event::PauseRequested(pause) = event {
+            self.pause = Some(pause.clone());
         }
         match event {
             Event::TenantFinished(record) => {
@@ -59,6 +66,7 @@ impl EventSink for Records {
             | Event::AttemptStarted { .. }
             | Event::AttemptFailed { .. }
             | Event::Progress { .. }
+            | Event::ServerLoad { turns: false, .. }
             | Event::RunFinished { .. } => {}
             event => self.events.push((at_ms, event.clone())),
         }
@@ -225,8 +233,9 @@ fn is_notable(event: &Event) -> bool {
             true
         }
         Event::OutsideWindow { .. } | Event::HookFinished { error: Some(_), .. } => true,
+        Event::ServerLoad { .. } | Event::Overloaded(_) => true,
         Event::RunStarted(_) | Event::WaveFinished { .. } | Event::GateStarted { .. } | Event::GateFinished(_) => true,
-        Event::RollbackDue { .. } | Event::WaveClosed { .. } => true,
+        Event::RollbackDue { .. } | Event::WaveClosed { .. } | Event::PauseRequested(_) => true,
         _ => false,
     }
 }

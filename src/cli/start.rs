@@ -18,8 +18,8 @@ use super::late::Late;
 use super::session;
 use super::setup::Program;
 use super::{
-    doctor, gates, goals, hold, neighbours, origin, question, saved_plan, servers, sizes, sources, strata, unjudged,
-    wave_notes, way_back,
+    doctor, gates, goals, hold, neighbours, online_limits, origin, question, saved_plan, servers, sizes, sources,
+    strata, unjudged, wave_notes, way_back,
 };
 use crate::compile::{LazyScripts, MigrationSet};
 use crate::inputs::Settings;
@@ -35,7 +35,7 @@ use crate::model::run_summary::LeftAt;
 use crate::model::schema::Direction;
 use crate::model::stats::Verdict;
 use crate::model::tenant::{Tenant, TenantId};
-use crate::policy::{FailureBudget, Tally, until};
+use crate::policy::{FailureBudget, Tally, UsedUp, until};
 use crate::report::plan::Detail;
 use crate::report::{Format, count};
 use crate::run::{AdoptPlan, BackupPlan, OpenGate, Pacing, PlannedWave, RestorePlan, RunPlan};
@@ -65,7 +65,7 @@ pub(super) struct Intent {
     /// By wave, the tenants that the resumed run brought to their target, for the wave's gate.
     pub(super) done: HashMap<String, Vec<Arc<Tenant>>>,
     /// The waves whose failure budgets the resumed run has used up, where others go on without them.
-    pub(super) closed: Vec<String>,
+    pub(super) closed: Vec<UsedUp>,
     /// The gates that the resumed run has not passed.
     pub(super) open_gates: Vec<OpenGate>,
     /// The failure budget of the whole run.
@@ -267,8 +267,9 @@ pub(super) async fn ready(
     }
     if needs_plan {
         let planning = intent.planning(program, set, &goal);
-        let planned = inspect::planned(&planning).await;
+        let mut planned = inspect::planned(&planning).await;
         if intent.dry_run {
+            online_limits::note(&planning, &mut planned).await;
             output.deliver(&planned.view(set, &goal, Detail::Summary).render(Format::Table, &output.style(program)))?;
         }
         if due.is_some() {
@@ -338,7 +339,8 @@ async fn refuse_irreversible(
 fn pacing(settings: &Settings) -> Pacing {
     let now_ms = now_ms();
     let deadline = settings.deadline.as_ref().map(|deadline| Instant::now() + until(now_ms, deadline.moment(now_ms)));
-    Pacing { rate: settings.rate, deadline, stops_outside: settings.stops_outside_window(), ..Pacing::default() }
+    let (rate, load) = (settings.rate, Some(settings.load_limits()));
+    Pacing { rate, deadline, stops_outside: settings.stops_outside_window(), load, ..Pacing::default() }
 }
 
 /// The plan of a run, of which nothing has been done.
@@ -396,6 +398,7 @@ pub(super) fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -
         }
         None => intent.kind,
     };
+    let hook_secrets = gates::secrets(&tenants);
     let header = RunHeader {
         run,
         direction,
@@ -403,6 +406,7 @@ pub(super) fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -
         kind,
         resumes: intent.resumes,
         catalog: catalog.migrations.iter().map(|m| m.to_string()).collect(),
+        texts: goal.map(|_| catalog.texts()).unwrap_or_default(),
         tenants: planned,
         started_at_ms: now_ms(),
         program: program::version().to_owned(),
@@ -420,11 +424,12 @@ pub(super) fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -
         open_gates: intent.open_gates,
         gatekeeper: None,
         runners: None,
+        recorded: None,
         scripts: Arc::new(LazyScripts::new(set.clone(), direction, wanted, intent.native)),
         held_back,
         concurrency: settings.concurrency(),
         pacing,
-        hooks: program.hooks(),
+        hooks: program.hooks(hook_secrets),
         retry: settings.retry(),
         timeouts: settings.timeouts(),
         kill_blockers: intent.kill_blockers,

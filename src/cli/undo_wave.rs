@@ -131,9 +131,11 @@ pub(super) fn is_over(code: u8) -> bool {
     [Verdict::AllAtTarget, Verdict::Outstanding].iter().any(|verdict| code == exit::code(*verdict, false))
 }
 
-/// Tenants that must not be touched are left out: a person has to look at them.
+/// The exit code of a rollback that did not bring all back: its budget may have been used up, or tenants that must not be touched
+/// were left out. It is not that of a failed rollout whose wave is back.
 fn open_is_failed(code: u8) -> u8 {
-    if code == exit::code(Verdict::Outstanding, false) { exit::code(Verdict::Failures, false) } else { code }
+    let is_open = code == exit::code(Verdict::Outstanding, false) || code == all_back();
+    if is_open { exit::code(Verdict::Failures, false) } else { code }
 }
 
 fn tell(program: &Program, run: Uuid, waves: &[String]) {

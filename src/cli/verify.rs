@@ -15,7 +15,7 @@ use crate::model::fault::{Fault, FaultClass};
 use crate::model::tenant::{Tenant, TenantId};
 use crate::report::verify::{CountsView, Verified, VerifyView};
 use crate::report::{clean, first};
-use crate::run;
+use crate::run::{self, ValuesOf};
 
 /// The time for all questions to one tenant where no statement timeout is set.
 const LONGEST: Duration = Duration::from_secs(3600);
@@ -58,29 +58,17 @@ impl Verify {
         }
         let door = program.door(&set);
         let (mut now, mut failed): (RowCounts, Vec<(TenantId, Fault)>) = Default::default();
-        if self.row_counts {
-            let pace = run::Pace { answer: limit(program, 1), ..program.pace() };
-            let look = run::count_rows(&tenants, &door, pace);
-            let counts = program.looking("counting rows", tenants.len(), look).await;
-            for (tenant, counts) in tenants.iter().zip(counts) {
-                match counts {
-                    Ok(counts) => drop(now.tenants.insert(tenant.id.to_string(), counts.into_iter().collect())),
-                    Err(fault) => failed.push((tenant.id.clone(), fault)),
-                }
-            }
-        }
-        if self.measures {
-            let pace = run::Pace { answer: limit(program, measures.len()), ..program.pace() };
-            let look = run::observe_measures(&tenants, &door, pace, measures.clone());
-            let answers = program.looking("measuring", tenants.len(), look).await;
-            for (tenant, answers) in tenants.iter().zip(answers) {
-                match answers.and_then(of_tenant) {
-                    Ok(all) => drop(now.measures.insert(tenant.id.to_string(), all)),
-                    // A tenant that could not be reached is told once.
-                    Err(_) if failed.iter().any(|(id, _)| *id == tenant.id) => {}
-                    Err(fault) => failed.push((tenant.id.clone(), fault)),
-                }
-            }
+        let pace =
+            run::Pace { answer: limit(program, usize::from(self.row_counts) + measures.len()), ..program.pace() };
+        let look = run::observe_values(&tenants, &door, pace, (self.row_counts, measures.clone()));
+        let doing = if self.row_counts { "counting rows" } else { "measuring" };
+        let answers = program.looking(doing, tenants.len(), look).await;
+        for (tenant, values) in tenants.iter().zip(answers) {
+            let fault = match values {
+                Ok(values) => add(tenant, values, (&mut now, self.measures)),
+                Err(fault) => Some(fault),
+            };
+            failed.extend(fault.map(|fault| (tenant.id.clone(), fault)));
         }
         if let Some(path) = &self.save {
             let text = serde_json::to_string_pretty(&now).expect("plain data becomes JSON");
@@ -103,8 +91,25 @@ impl Verify {
     }
 }
 
+/// Adds the values of a tenant as far as it gave them. A tenant with several faults is told once.
+fn add(tenant: &Tenant, values: ValuesOf, (now, is_measured): (&mut RowCounts, bool)) -> Option<Fault> {
+    let id = tenant.id.to_string();
+    let mut faults = Vec::new();
+    match values.counts {
+        Some(Ok(counts)) => drop(now.tenants.insert(id.clone(), counts.into_iter().collect())),
+        Some(Err(fault)) => faults.push(fault),
+        None => {}
+    }
+    match values.measures.and_then(of_measures) {
+        Ok(all) if is_measured => drop(now.measures.insert(id, all)),
+        Ok(_) => {}
+        Err(fault) => faults.push(fault),
+    }
+    faults.into_iter().next()
+}
+
 /// The values of one tenant's measures.
-fn of_tenant(answers: Vec<(String, FirstRows)>) -> Result<Values, Fault> {
+fn of_measures(answers: Vec<(String, FirstRows)>) -> Result<Values, Fault> {
     let mut all = Values::new();
     for (name, answer) in answers {
         all.extend(values(&name, answer).map_err(|why| Fault::new(FaultClass::Other, why))?);

@@ -174,7 +174,7 @@ impl Repeatable {
             let is_in_the_way = stops && made.kind.is_view_or_trigger();
             (is_in_the_way || is_bound(made) || !is_replaced(made)) && !is_left(made)
         };
-        let statements = self.makes.iter().rev().filter(is_dropped).filter_map(Made::drop).collect();
+        let statements = self.makes.iter().rev().filter(is_dropped).filter_map(|made| made.drop(&self.makes)).collect();
         Arc::new(seal::taken_down(&self.up, statements))
     }
 }

@@ -21,7 +21,7 @@ use std::time::Duration;
 use sea_orm::DbBackend;
 use sea_orm_migration::{MigrationTrait, MigratorTraitSelf};
 use sha2::{Digest, Sha256};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 use tokio::time::Instant;
 
 use crate::model::clock::unix_now;
@@ -33,13 +33,15 @@ use crate::model::schema::{
 use crate::model::text::hex;
 use crate::policy::Limits;
 use crate::sql::transaction::{Hindrance, hindrance};
+use crate::sql::{MadeKind, made};
 
 use around::Repeatable;
 
 pub(crate) use around::Around;
 pub use entities::Entities;
+pub(crate) use folder::batches::{Left, left};
 use folder::{SqlFolder, SqlScript};
-pub(crate) use online::refused_beside_full_text;
+pub(crate) use online::refused_online;
 use purity::Judgement;
 pub(crate) use recorder::{note_panic, panic_place, panic_text};
 pub(crate) use scripts::{LazyScripts, Scripts};
@@ -59,6 +61,8 @@ pub(crate) struct MigrationSet {
     online: HashMap<Arc<str>, bool>,
     /// The scripts that were compiled so far, by engine.
     compiled: EngineMap<Mutex<Compiled>>,
+    /// The names of all views that the migrations make, once the online form asked for them.
+    view_names: EngineMap<OnceCell<BTreeSet<String>>>,
 }
 
 /// The form in which migrations are compiled.
@@ -159,6 +163,7 @@ impl MigrationSet {
             views: Vec::new(),
             online: HashMap::new(),
             compiled: EngineMap::default(),
+            view_names: EngineMap::default(),
         })
     }
 
@@ -363,8 +368,9 @@ impl MigrationSet {
         if plain.sha256 == unfinished.sha256 {
             return Some(plain);
         }
-        // Its journal counts the statements of the form in which it was begun.
-        let online = compile(Form { online: Some(true), ..Form::default() }).await?;
+        // Its journal counts the statements of the form in which it was begun, whatever the operator says by now.
+        let views = self.view_names[variant.engine()].get_or_init(|| self.views_made(variant.engine())).await;
+        let online = online::online(&plain, views);
         let online = if online.sha256 == unfinished.sha256 { online } else { plain };
         Some(online)
     }
@@ -392,14 +398,34 @@ impl MigrationSet {
         for (index, script) in self.compile_rust(&rust, engine, direction).await {
             compiled.insert(key(index), Arc::new(script));
         }
+        let is_online =
+            |index: usize| form.online.is_some_and(|of_tenant| self.online_of(index, variant).unwrap_or(of_tenant));
+        let no_views = BTreeSet::new();
+        let views = match (wanted.start..wanted.end.min(all)).any(is_online) {
+            true => self.view_names[engine].get_or_init(|| self.views_made(engine)).await,
+            false => &no_views,
+        };
         let script = |index: usize| {
             let script = compiled.get(&key(index)).filter(|_| wanted.contains(&index))?;
             let script = if form.native { forced(script) } else { script.clone() };
-            let is_online = form.online.is_some_and(|of_tenant| self.online_of(index, variant).unwrap_or(of_tenant));
-            Some(if is_online { online::online(&script) } else { script })
+            Some(if is_online(index) { online::online(&script, views) } else { script })
         };
         let scripts: Vec<Option<Arc<Script>>> = (0..all).map(script).collect();
         Scripts::new(scripts)
+    }
+
+    /// The names, in lower case, of all views that any of the migrations makes on an engine.
+    async fn views_made(&self, engine: Engine) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        for variant in self.variants().into_iter().filter(|variant| variant.engine() == engine) {
+            for index in 0..self.catalog.migrations.len() {
+                let statements = self.statements_up(index, variant).await;
+                let made =
+                    statements.iter().flat_map(|sql| made(engine, sql)).filter(|made| made.kind == MadeKind::View);
+                names.extend(made.map(|made| made.name));
+            }
+        }
+        names
     }
 
     /// Whether a migration itself asks for its online form, or for none: first the operator's word, then the script's own.

@@ -71,7 +71,7 @@ pub(super) fn compile(script: &SqlScript, variant: Variant, direction: Direction
             let up = compile(script, variant, Direction::Up);
             let made = up.statements.iter().flat_map(|sql| crate::sql::made(variant.engine(), sql));
             let views = made.filter(|made| made.kind.is_view_or_trigger()).collect::<Vec<_>>();
-            taken_down(&up, views.iter().rev().filter_map(crate::sql::Made::drop).collect())
+            taken_down(&up, views.iter().rev().filter_map(|made| made.drop(&views)).collect())
         }
         None => open.seal(Execution::Compiled { transaction: true }, Vec::new(), None),
     }

@@ -103,6 +103,13 @@ pub(crate) fn password(tenant: &Tenant) -> Option<String> {
     decoded(parsed(tenant)?.password()?)
 }
 
+/// The password in an address, decoded and as it is in the URL.
+pub(crate) fn secrets(address: &Address) -> Vec<String> {
+    let Address::Url(url) = address else { return Vec::new() };
+    let Ok(url) = Url::parse(url.expose_secret()) else { return Vec::new() };
+    url.password().into_iter().flat_map(|password| [Some(password.to_owned()), decoded(password)]).flatten().collect()
+}
+
 /// The value of a parameter of a tenant's URL, by any of its spellings; the last one counts, as it does for the
 /// drivers.
 pub(crate) fn parameter(tenant: &Tenant, names: &[&str]) -> Option<String> {

@@ -3,13 +3,14 @@
 //!
 //! It only saves round trips. A tenant that it can't read is left out, and is then read by itself.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::dialect::literal;
 use super::driver::driver;
 use super::history::HistoryTables;
+use super::journal;
 use super::mysql;
 use super::queries::SideConnection;
 use crate::compile::MigrationSet;
@@ -68,7 +69,7 @@ async fn learn(group: &[Arc<Tenant>], connection: &mut dyn SideConnection, limit
 fn collect(group: &[Arc<Tenant>], read: &[usize], rows: Vec<(usize, String)>) -> HashMap<TenantId, Vec<String>> {
     let mut found: HashMap<usize, Vec<String>> = read.iter().map(|&i| (i, Vec::new())).collect();
     for (i, version) in rows {
-        // A tenant with scripts unknown to this program is read by itself.
+        // A tenant with scripts unknown to this program, or with an open journal, is read by itself.
         if HistoryTables::is_mark(&version) {
             found.remove(&i);
         } else if let Some(versions) = found.get_mut(&i) {
@@ -97,11 +98,11 @@ impl<'a> Wanted<'a> {
     }
 
     /// One query for the histories of tenants, by their numbers and names.
-    fn union<'n>(self, engine: Engine, tenants: impl Iterator<Item = (usize, &'n str)>) -> String {
-        let one = |(i, name): (usize, &str)| {
+    fn union<'n>(self, engine: Engine, tenants: impl Iterator<Item = (usize, &'n str, bool)>) -> String {
+        let one = |(i, name, has_journal): (usize, &str, bool)| {
             let history = format!("{}.{}", engine.quote(name), engine.quote(self.history_table));
             let books = HistoryTables::new(engine, Some(name), history, self.has_scripts);
-            format!("SELECT {i}, version FROM ({}) AS t{i}", books.look_at(name))
+            format!("SELECT {i}, version FROM ({}) AS t{i}", books.look_at(name, has_journal))
         };
         tenants.map(one).collect::<Vec<_>>().join(" UNION ALL ")
     }
@@ -126,21 +127,25 @@ async fn read_chunks(group: &[Arc<Tenant>], wanted: Wanted<'_>, mut reader: Read
     let engine = group[0].engine;
     let names: Vec<String> = group.iter().filter_map(|tenant| driver(engine).namespace(tenant)).collect();
     let tables = wanted.tables();
-    let union = |places: &[usize]| wanted.union(engine, places.iter().map(|&i| (i, names[i].as_str())));
+    let union = |places: &[usize], has_journal: &dyn Fn(&str) -> bool| {
+        wanted.union(engine, places.iter().map(|&i| (i, names[i].as_str(), has_journal(&names[i]))))
+    };
     let list = |names: &mut dyn Iterator<Item = &str>| names.map(|n| literal(engine, n)).collect::<Vec<_>>().join(", ");
     let places: Vec<usize> = (0..names.len()).collect();
     let mut all = HashMap::new();
     for chunk in places.chunks(AT_ONCE) {
         let mut read = chunk.to_vec();
-        let mut found = reader.rows(union(&read)).await;
+        let mut found = reader.rows(union(&read, &|_| true)).await;
         if found.is_none() {
             // A table is missing or unreadable: only the tables that exist are read.
             let here = list(&mut chunk.iter().map(|&i| names[i].as_str()));
             let there = reader.rows(driver(engine).tables_there(&list(&mut tables.iter().copied()), &here)).await;
             let there = there.unwrap_or_default();
+            let journals = reader.rows(driver(engine).tables_there(&literal(engine, journal::TABLE), &here)).await;
+            let journals: HashSet<String> = journals.into_iter().flatten().map(|(_, name)| name).collect();
             read.retain(|&i| there.iter().filter(|(_, name)| *name == names[i]).count() == tables.len());
             if !read.is_empty() {
-                found = reader.rows(union(&read)).await;
+                found = reader.rows(union(&read, &|name| journals.contains(name))).await;
             }
         }
         if let Some(found) = found {

@@ -36,8 +36,9 @@ pub(crate) trait Dialect: Values + Sync {
     /// The expressions for a row of SeaORM's history and for a row of the scripts table: name, tab, checksum.
     fn entries(&self) -> [&'static str; 2];
 
-    /// A query that returns the row `mark` (a literal) if the scripts table exists.
-    fn marks_scripts(&self, mark: &str, scripts: &ScriptsTable<'_>) -> String;
+    /// A query that returns the row `mark` (a literal) if a table of fleet's own has to be looked at: always where it exists,
+    /// or where it has a row. By rows it may fail where there is no such table.
+    fn marks(&self, mark: &str, table: &OwnTable<'_>) -> String;
 
     /// An upsert: inserts a row, or replaces the row with the same key, which is the first column.
     fn put(&self, table: &str, columns: &[&str], values: &[String]) -> String {
@@ -68,15 +69,17 @@ pub(crate) struct ColumnTypes {
     pub(crate) name: &'static str,
 }
 
-/// The forms in which the table of SQL scripts is named.
+/// A table of fleet's own that a tenant may not have, in the forms in which it is named.
 #[derive(Debug, Clone)]
-pub(crate) struct ScriptsTable<'a> {
+pub(crate) struct OwnTable<'a> {
     /// Its name, as a literal.
     pub(crate) name: String,
     /// The quoted, qualified name.
     pub(crate) qualified: &'a str,
     /// An expression for the table's database.
     pub(crate) database: &'a str,
+    /// Whether it counts only with a row.
+    pub(crate) by_rows: bool,
 }
 
 /// Values as an engine writes and reads them.

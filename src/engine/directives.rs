@@ -5,15 +5,25 @@
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use sqlx::{AssertSqlSafe, Executor};
+use sqlx::{AssertSqlSafe, Executor, Row as _};
 
 use super::errors;
 use super::message::{error_in, text_of};
 use super::work::{Notice, ScriptStatement, TELL_EVERY};
+use crate::compile::{Left, left};
 use crate::model::fault::{Fault, FaultClass};
 use crate::sql::{Directive, directive, split, tells_errors_in_rows};
 
-/// Runs the statement. Dying between two batches: the journal names this statement, and the next run repeats it.
+/// The code of a stop between two batches.
+const BETWEEN: &str = "FL006";
+
+/// Whether the work stopped between two batches, as it was asked to.
+pub(crate) fn is_between_batches(fault: &Fault) -> bool {
+    fault.code.as_deref() == Some(BETWEEN)
+}
+
+/// Runs the statement. Dying between two batches: the journal names this statement, and the next run repeats it. Batches whose
+/// rows can be counted end whatever the tenant has. Dying in the count: the same.
 pub(crate) async fn run<DB, C>(
     connection: &mut C,
     this: ScriptStatement<'_>,
@@ -25,6 +35,7 @@ where
     usize: sqlx::ColumnIndex<DB::Row>,
     for<'r> String: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
     for<'r> Vec<u8>: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
+    for<'r> i64: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
 {
     let query = || sqlx::raw_sql(AssertSqlSafe(this.sql().to_owned()));
     let fault = |error: sqlx::Error| errors::fault(&error);
@@ -41,12 +52,13 @@ where
             rows.iter().filter_map(text_of).for_each(|text| this.work.teller.tell(Notice::Note(text)));
         }
         Some(Directive::Batch) => {
-            let (mut rows, mut told) = (0, Instant::now());
+            let (mut rows, mut told, mut bound) = (0, Instant::now(), Bound::default());
             loop {
                 let changed = rows_affected(&query().execute(&mut *connection).await.map_err(fault)?);
                 if changed == 0 {
                     break;
                 }
+                this.work.has_rows.store(true, Ordering::Relaxed);
                 rows += changed;
                 if told.elapsed() >= TELL_EVERY {
                     told = Instant::now();
@@ -56,7 +68,15 @@ where
                 if this.work.cancelled.load(Ordering::Relaxed) {
                     // An error code of its own: the position is certain.
                     let text = "cancelled between two batches; the next run goes on";
-                    return Err(Fault::with_code(FaultClass::Cancelled, "FL006", text));
+                    return Err(Fault::with_code(FaultClass::Cancelled, BETWEEN, text));
+                }
+                if bound.asks(changed)
+                    && let Some(left) = left(this.step().script.engine, this.sql())
+                {
+                    let now = count::<DB, C>(connection, &left).await;
+                    if bound.is_stuck(now) {
+                        return Err(no_end(&left.table, now.unwrap_or_default(), rows));
+                    }
                 }
             }
         }
@@ -64,8 +84,103 @@ where
     Ok(())
 }
 
+/// The number of batches behind which the rows that are left are counted: a trigger may give a row back what the condition asks for.
+/// Fewer are not counted, because that reads the table once more.
+const UNCOUNTED: u64 = 100;
+
+/// The rows that batches may change before they have to be fewer.
+#[derive(Debug, Default)]
+struct Bound {
+    /// When they were counted last.
+    left: Option<u64>,
+    /// Since then.
+    batches: u64,
+    changed: u64,
+}
+
+impl Bound {
+    /// Whether the rows have to be counted behind a batch: more were changed than there were.
+    fn asks(&mut self, changed: u64) -> bool {
+        self.batches += 1;
+        self.changed += changed;
+        self.batches.is_multiple_of(UNCOUNTED) && self.left.is_none_or(|left| self.changed > left)
+    }
+
+    /// Whether the batches get nowhere: there are as many rows as before.
+    fn is_stuck(&mut self, now: Option<u64>) -> bool {
+        let is_stuck = now > Some(0) && self.left.is_some() && now >= self.left;
+        *self = Bound { left: now, ..Bound::default() };
+        is_stuck
+    }
+}
+
+/// The rows that are left; `None` where they can't be counted now, as within a time limit: the batches go on. Reads only.
+async fn count<DB, C>(connection: &mut C, left: &Left) -> Option<u64>
+where
+    DB: sqlx::Database,
+    for<'c> &'c mut C: Executor<'c, Database = DB>,
+    usize: sqlx::ColumnIndex<DB::Row>,
+    for<'r> i64: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
+{
+    let row = sqlx::raw_sql(AssertSqlSafe(left.count.clone())).fetch_one(connection).await.ok()?;
+    row.try_get::<i64, _>(0).ok().map(i64::unsigned_abs)
+}
+
+fn no_end(table: &str, left: u64, rows: u64) -> Fault {
+    let text = format!(
+        "its batches come to no end: {rows} rows of {table} were changed, and {left} are still as its condition asks for, as many as before. \
+         A trigger, a rule or a policy of {table} takes the change back, or the new value is NULL. Each batch is committed. Disable that and \
+         migrate again: it goes on with the rows that are left"
+    );
+    Fault::with_code(FaultClass::Migration, "FL012", text)
+}
+
 /// Whether a statement of the text tells its errors in rows.
 fn tells_errors(this: ScriptStatement<'_>) -> bool {
     let engine = this.step().script.engine;
     split(engine, this.sql()).iter().any(|piece| tells_errors_in_rows(engine, piece.text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sends batches until they end, each with the rows that it changes; returns whether they got nowhere, and how often they were counted.
+    fn sent(mut left: u64, mut batch: impl FnMut(&mut u64) -> u64) -> (bool, usize) {
+        let (mut bound, mut counts) = (Bound::default(), 0);
+        loop {
+            let changed = batch(&mut left);
+            if changed == 0 {
+                return (false, counts);
+            }
+            if bound.asks(changed) {
+                counts += 1;
+                if bound.is_stuck(Some(left)) {
+                    return (true, counts);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn batches_that_take_rows_away_end_and_are_counted_once() {
+        let fills = |left: &mut u64| {
+            let changed = (*left).min(10);
+            *left -= changed;
+            changed
+        };
+        assert_eq!(sent(900, fills), (false, 0), "90 batches");
+        assert_eq!(sent(50_000, fills), (false, 1), "5,000 batches");
+    }
+
+    #[test]
+    fn batches_that_leave_rows_as_they_were_get_nowhere() {
+        assert_eq!(sent(30, |left| *left), (true, 2), "all of them");
+        let fills_some = |left: &mut u64| {
+            let changed = (*left).min(10);
+            *left -= changed.min(*left - 3);
+            changed
+        };
+        assert_eq!(sent(50_000, fills_some), (true, 3), "three are put back");
+    }
 }

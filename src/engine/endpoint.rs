@@ -120,8 +120,7 @@ impl TenantEndpoint {
     {
         let limit = self.timeouts.connect;
         let Ok(connected) = tokio::time::timeout(limit, options.connect()).await else {
-            let text = format!("the server did not answer within {}", crate::policy::format_duration(limit));
-            return Err(Fault::new(FaultClass::ConnectTimeout, text));
+            return Err(self.no_answer());
         };
         match connected.map_err(|error| errors::connecting(&error)) {
             Err(fault)
@@ -131,5 +130,11 @@ impl TenantEndpoint {
             }
             connected => connected,
         }
+    }
+
+    /// The fault of a connection that was not made in time.
+    pub(crate) fn no_answer(&self) -> Fault {
+        let limit = crate::policy::format_duration(self.timeouts.connect);
+        Fault::new(FaultClass::ConnectTimeout, format!("the server did not answer within {limit}"))
     }
 }

@@ -37,7 +37,7 @@ pub(crate) fn codes(engine: Engine) -> Vec<Code> {
 /// Whether a server says with this code that it can't carry a statement out in the form in which it is written, before
 /// anything has happened: `LOCK=NONE`, or a constraint of a partitioned table that is not valid yet.
 pub(crate) fn is_of_form(fault: &Fault) -> bool {
-    matches!(fault.code.as_deref(), Some("0A000" | "1845" | "1846"))
+    matches!(fault.code.as_deref(), Some("0A000" | "42809" | "1845" | "1846"))
 }
 
 /// The fault for a driver's error, which the log hears of.
@@ -58,7 +58,7 @@ pub(crate) fn of(error: &sqlx::Error) -> Fault {
             }
             if let Some(my) = inner.try_downcast_ref::<MySqlDatabaseError>() {
                 let (number, class) = (my.number(), mysql::codes::class(my.number()));
-                let fault = Fault::with_code(class, number.to_string(), my.message());
+                let fault = Fault::with_code(class, number.to_string(), mysql::codes::of_statement(my.message()));
                 // An expired password may show only in the first query.
                 return if class == FaultClass::Authentication { mysql::codes::login(fault, number) } else { fault };
             }

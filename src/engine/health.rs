@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use crate::model::fault::Fault;
 use crate::model::health::{Health, Questions};
+use crate::model::load::ServerLoad;
 
 /// Reads the health of a database.
 #[async_trait]
@@ -15,7 +16,16 @@ pub(crate) trait HealthCheck: Send {
     /// # Errors
     /// A [`Fault`] when the health can't be read.
     async fn health(&mut self, ask: &Questions) -> Result<Health, Fault>;
+
+    /// The load of the server, in a few small queries. Read-only; locks nothing.
+    ///
+    /// # Errors
+    /// A [`Fault`] when nothing of it can be read.
+    async fn server_load(&mut self) -> Result<ServerLoad, Fault>;
 }
+
+/// Why the free space of a server is not known.
+pub(super) const UNSEEN_FOLDER: &str = "the server does not tell, and its folder can't be looked at from here";
 
 /// Whether a host, or the folder of a socket, is on this machine. A tunnel may end here too, so a caller that wants a
 /// server's own folder must verify that it belongs to that server.

@@ -6,8 +6,10 @@
 
 use std::sync::Arc;
 
-use super::dialect::{ScriptsTable, dialect, literal};
+use super::dialect::{OwnTable, dialect, literal};
 use super::expectation::NextHistory;
+use super::journal;
+use super::queries::TextRow;
 use crate::model::clock::Stamp;
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::{Direction, HistoryChange, Record, Script, name_of};
@@ -18,6 +20,9 @@ pub(crate) const SCRIPTS: &str = "fleet_scripts";
 
 /// An entry that can't be a migration: names hold no control characters.
 const SCRIPTS_MARK: &str = "\tscripts";
+
+/// The entry that says that the journal has to be looked at.
+const JOURNAL_MARK: &str = "\tjournal";
 
 /// The table of refreshed views.
 pub(crate) const REFRESHES: &str = "fleet_refreshes";
@@ -34,6 +39,7 @@ pub(crate) struct HistoryTables {
     history: String,
     scripts: String,
     refreshes: String,
+    journal: String,
     /// Whether the catalog has SQL scripts, which makes their table part of the history.
     has_scripts: bool,
     now: Stamp,
@@ -51,6 +57,7 @@ impl HistoryTables {
             history,
             scripts: table(SCRIPTS),
             refreshes: table(REFRESHES),
+            journal: table(journal::TABLE),
             has_scripts,
             now: Stamp::Now,
         }
@@ -71,6 +78,11 @@ impl HistoryTables {
                 self.scripts
             )
         })
+    }
+
+    /// All of its tables, whether the tenant has them or not.
+    pub(crate) fn tables(&self) -> [&str; 3] {
+        [&self.history, &self.scripts, &self.refreshes]
     }
 
     /// The statement that creates the table of refreshes.
@@ -111,36 +123,51 @@ impl HistoryTables {
     }
 
     /// As [`HistoryTables::read`], for unguarded reads: in a program without SQL scripts, the entry [`SCRIPTS_MARK`]
-    /// says that the tenant has a table of them.
+    /// says that the tenant has a table of them; [`JOURNAL_MARK`] says that its journal may have a row. One round trip.
     pub(crate) fn look(&self) -> String {
-        self.look_in("DATABASE()")
+        let database = "DATABASE()";
+        self.with_journal(self.look_in(database), database)
     }
 
     /// As [`HistoryTables::look`], over a connection to another database.
-    pub(crate) fn look_at(&self, database: &str) -> String {
-        self.look_in(&literal(self.engine, database))
+    pub(crate) fn look_at(&self, database: &str, has_journal: bool) -> String {
+        let database = literal(self.engine, database);
+        let look = self.look_in(&database);
+        if has_journal { self.with_journal(look, &database) } else { look }
     }
 
-    /// Whether an entry marks the presence of scripts.
+    fn with_journal(&self, look: String, database: &str) -> String {
+        let name = literal(self.engine, journal::TABLE);
+        let table = OwnTable { name, qualified: &self.journal, database, by_rows: true };
+        format!("{look} UNION ALL {}", dialect(self.engine).marks(&literal(self.engine, JOURNAL_MARK), &table))
+    }
+
+    /// Whether an entry is none: the tenant has scripts, or a journal, that have to be looked at.
     pub(crate) fn is_mark(entry: &str) -> bool {
-        entry == SCRIPTS_MARK
+        entry == SCRIPTS_MARK || entry == JOURNAL_MARK
+    }
+
+    /// Whether the answer to [`HistoryTables::look`] says that no journal is open.
+    pub(crate) fn is_closed(rows: &[TextRow]) -> bool {
+        !rows.iter().any(|row| row.text(0).as_deref() == Some(JOURNAL_MARK))
     }
 
     fn look_in(&self, database: &str) -> String {
         if self.has_scripts {
             return self.read();
         }
-        let table = ScriptsTable { name: literal(self.engine, SCRIPTS), qualified: &self.scripts, database };
-        let there = dialect(self.engine).marks_scripts(&literal(self.engine, SCRIPTS_MARK), &table);
+        let name = literal(self.engine, SCRIPTS);
+        let table = OwnTable { name, qualified: &self.scripts, database, by_rows: false };
+        let there = dialect(self.engine).marks(&literal(self.engine, SCRIPTS_MARK), &table);
         format!("{} UNION ALL {there}", self.read_history())
     }
 
-    /// Removes the mark from the entries of [`HistoryTables::look`] and returns the query for the scripts unknown to
+    /// Removes the marks from the entries of [`HistoryTables::look`] and returns the query for the scripts unknown to
     /// this program.
     pub(crate) fn unknown_scripts(&self, entries: &mut Vec<String>) -> Option<String> {
-        let before = entries.len();
-        entries.retain(|entry| entry != SCRIPTS_MARK);
-        (entries.len() < before).then(|| self.read_scripts())
+        let has_scripts = entries.iter().any(|entry| entry == SCRIPTS_MARK);
+        entries.retain(|entry| !Self::is_mark(entry));
+        has_scripts.then(|| self.read_scripts())
     }
 
     /// The parts of [`HistoryTables::read`] as separate queries, for a tenant that lacks one of the tables.

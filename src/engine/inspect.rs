@@ -25,6 +25,13 @@ pub(crate) trait Inspect: Send {
     /// A [`Fault`] when the shape can't be read.
     async fn shape(&mut self) -> Result<Shape, Fault>;
 
+    /// The number of tables of the tenant's own namespace, without the history and fleet's own; 0 where there is no database or
+    /// schema yet. Read-only: one round trip.
+    ///
+    /// # Errors
+    /// A [`Fault`] when they can't be counted.
+    async fn table_count(&mut self) -> Result<usize, Fault>;
+
     /// A digest of the texts from which the shape follows: two databases with the same one have the same shape. `None`
     /// where an engine has no such texts, or there is no database. Read-only: one round trip.
     ///
@@ -48,12 +55,12 @@ pub(crate) trait Inspect: Send {
     /// A [`Fault`] when the statistics can't be read.
     async fn row_estimates(&mut self, tables: &[String]) -> Result<Vec<(String, u64)>, Fault>;
 
-    /// The tables of the tenant's own namespace with a full-text index, each with the name of one; none where an engine has no
-    /// such index. Read-only: one round trip.
+    /// The tables of the tenant's own namespace with something that keeps statements of an online form from them, each with that in
+    /// words: a full-text index, a trigger that fires for each statement; none where an engine has no such. Read-only: one round trip.
     ///
     /// # Errors
     /// A [`Fault`] when they can't be read.
-    async fn full_text_indexes(&mut self) -> Result<Vec<(String, String)>, Fault> {
+    async fn online_hindrances(&mut self) -> Result<Vec<(String, String)>, Fault> {
         Ok(Vec::new())
     }
 
@@ -66,6 +73,17 @@ pub(crate) trait Inspect: Send {
 
 /// Fleet's own tables beside the history. Others may begin alike.
 const OWN: [&str; 4] = [journal::TABLE, history::SCRIPTS, history::REFRESHES, MARK_TABLE];
+
+/// The history's table and fleet's own as literals in a list: those that no shape has.
+pub(crate) fn own_tables(engine: Engine, history_table: &str) -> String {
+    let names: Vec<String> = [history_table].into_iter().chain(OWN).map(str::to_owned).collect();
+    literals(engine, &names)
+}
+
+/// The number in the only row of an answer; 0 without one.
+pub(crate) fn only_count(rows: &[TextRow]) -> usize {
+    rows.first().and_then(|row| row.parse(0)).unwrap_or_default()
+}
 
 /// A shape under construction.
 #[derive(Default)]

@@ -239,6 +239,7 @@ pub(crate) fn entry(columns: [Option<String>; 6]) -> Unfinished {
         run: run.unwrap_or_default(),
         stopped: state.as_deref() == Some("stopped"),
         sha256: sha256.unwrap_or_default(),
+        is_gone: false,
     }
 }
 

@@ -3,6 +3,8 @@
 //!
 //! The engines decide how a statement is sent, and which transaction a journal write belongs to.
 
+use std::sync::atomic::Ordering;
+
 use async_trait::async_trait;
 use tracing::Instrument as _;
 
@@ -82,6 +84,7 @@ async fn one_by_one(session: &mut dyn Journalled, work: &Work, step: usize) -> R
     }
     for statement in first.unwrap_or(0)..work.steps[step].script.statements.len() {
         let this = ScriptStatement { work, step, statement };
+        work.has_rows.store(first == Some(statement), Ordering::Relaxed);
         // Dying before this: the journal names the previous statement. Dying after: it names this one.
         work.start(Phase::Commit, step).over(session.advance(this)).await?;
         let mut running = work.start(Phase::Statements, step);
@@ -181,7 +184,8 @@ pub(crate) fn refusal_note(
     was_sent: bool,
 ) -> (Vec<String>, PartialState) {
     let ScriptStatement { statement, .. } = this;
-    let in_batches = was_sent && directive(this.sql()) == Some(Directive::Batch);
+    let has_rows = this.work.has_rows.load(Ordering::Relaxed);
+    let in_batches = was_sent && has_rows && directive(this.sql()) == Some(Directive::Batch);
     let script = &this.step().script;
     if only_settings_before(script, statement) && !in_batches && !is_row_lost(script) {
         return (door.undo(&this.step().script), PartialState::Nothing);

@@ -63,7 +63,9 @@ pub(crate) async fn locks(tenants: &[Arc<Tenant>], limit: Duration) -> (Vec<Lock
     let asked = groups.into_values().map(|group| async move {
         let answer = tokio::time::timeout(limit, listed(&group)).await;
         let silent = || Fault::new(FaultClass::ConnectTimeout, "the server did not answer");
-        (group[0].server.to_string(), answer.unwrap_or_else(|_| Err(silent())))
+        // Another login to the same server may be answered.
+        let as_whom = |fault: Fault| Fault { message: format!("as {}: {}", group[0].id, fault.message), ..fault };
+        (group[0].server.to_string(), answer.unwrap_or_else(|_| Err(silent())).map_err(as_whom))
     });
     for (server, answer) in futures_util::future::join_all(asked).await {
         match answer {

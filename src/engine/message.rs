@@ -375,6 +375,7 @@ pub(crate) fn stopped_at(work: &Work, place: Option<Place>, lines: usize) -> Opt
             Some(line) => format!("{}:{}", source.file, line + lines),
             None => source.file.clone(),
         }),
+        stayed: None,
     })
 }
 

@@ -45,10 +45,11 @@ mod variables;
 mod work;
 mod write;
 
-pub(crate) use address::{home, is_same_place, location, place};
+pub(crate) use address::{home, is_same_place, location, place, secrets};
 pub(crate) use backup::{Dump, Limits as TransferLimits, Transfer, Trial, database_name, hook, remove_left_secrets};
 use dialect::literal;
 pub(crate) use dialect::{Product, dialect};
+pub(crate) use directives::is_between_batches;
 use endpoint::TenantEndpoint;
 pub(crate) use errors::{Code, codes as error_codes, fault, is_of_form};
 pub(crate) use health::HealthCheck;

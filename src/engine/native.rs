@@ -253,7 +253,7 @@ impl Native<'_> {
         connecting: impl Future<Output = Result<P, sqlx::Error>>,
     ) -> Result<P, ApplyError> {
         let connected = self.work.start(Phase::Connect, self.step).over(connecting).await;
-        connected.map_err(|error| self.stop(errors::fault(&error)))
+        connected.map_err(|error| self.stop(connecting_fault(self.door, &error)))
     }
 
     /// The stop where the preamble, the history row or the transaction itself failed.
@@ -267,7 +267,10 @@ impl Native<'_> {
     /// The stop where the migration's own code failed.
     fn stop_inside(&self, fault: Fault) -> ApplyError {
         let migration = self.work.steps[self.step].script.migration.to_string();
-        ApplyError { at: Some(StoppedAt { migration, statement: None, sql: None, file: None }), ..self.stop(fault) }
+        ApplyError {
+            at: Some(StoppedAt { migration, statement: None, sql: None, file: None, stayed: None }),
+            ..self.stop(fault)
+        }
     }
 }
 
@@ -294,9 +297,18 @@ pub(crate) async fn pooled<DB: sqlx::Database>(
     door: &TenantEndpoint,
     options: <DB::Connection as sqlx::Connection>::Options,
 ) -> Result<(sqlx::Pool<DB>, Link<DB>), Fault> {
-    let pool = pool(door).connect_with(options).await.map_err(|e| errors::fault(&e))?;
+    let pool = pool(door).connect_with(options).await.map_err(|e| connecting_fault(door, &e))?;
     let link = Link::Pooled(pool.acquire().await.map_err(|e| errors::fault(&e))?);
     Ok((pool, link))
+}
+
+/// The fault where the connection of a pool can't be made. Its time is up before any code of a migration could ask for a second one,
+/// and nothing was sent.
+fn connecting_fault(door: &TenantEndpoint, error: &sqlx::Error) -> Fault {
+    match error {
+        sqlx::Error::PoolTimedOut => door.no_answer(),
+        error => errors::fault(error),
+    }
 }
 
 /// A pool with a single connection: never pinged, never kept.

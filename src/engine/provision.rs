@@ -127,9 +127,12 @@ pub(crate) fn no_copies(why: &str) -> Fault {
 /// The table that marks a database where nothing else can.
 pub(super) const MARK_TABLE: &str = "fleet_provision";
 
+/// The beginning of [`mark`].
+pub(super) const MARKED: &str = "made by fleet for the tenant ";
+
 /// The text that marks what is being made for a tenant.
 pub(super) fn mark(tenant: &Tenant) -> String {
-    format!("made by fleet for the tenant {}, which is not in the tenant file yet", tenant.id)
+    format!("{MARKED}{}, which is not in the tenant file yet", tenant.id)
 }
 
 /// The fault of a place that somebody else has taken meanwhile.

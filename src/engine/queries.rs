@@ -36,6 +36,13 @@ impl TextRow {
         self.columns.get(column).cloned().flatten()
     }
 
+    /// Changes the text of a column, if it is there.
+    pub(crate) fn change(&mut self, column: usize, change: impl FnOnce(String) -> String) {
+        if let Some(text) = self.columns.get_mut(column).and_then(Option::take) {
+            self.columns[column] = Some(change(text));
+        }
+    }
+
     /// A column; empty if it is NULL.
     pub(crate) fn must(&self, column: usize) -> String {
         self.text(column).unwrap_or_default()

@@ -294,14 +294,14 @@ pub(super) fn bad_url() -> Fault {
 }
 
 /// The time limit to reach a scratch server and log in.
-const CONNECT: Duration = Duration::from_secs(10);
+const CONNECT: Duration = Duration::from_secs(30);
 
 async fn connect(
     engine: Engine,
     url: &SecretString,
 ) -> Result<(&'static dyn ScratchServer, Box<dyn SideConnection>), Fault> {
     let server = driver(engine).scratch().ok_or_else(bad_url)?;
-    let late = |_| Fault::new(FaultClass::ConnectTimeout, "the scratch server did not answer within 10s");
+    let late = |_| Fault::new(FaultClass::ConnectTimeout, "the scratch server did not answer within 30s");
     let connected = tokio::time::timeout(CONNECT, server.connect(url.expose_secret())).await;
     Ok((server, connected.map_err(late)??))
 }

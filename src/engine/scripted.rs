@@ -15,6 +15,7 @@ use crate::model::answer::Answer;
 use crate::model::assertion::FirstRows;
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::health::{Health, Questions};
+use crate::model::load::ServerLoad;
 use crate::model::schema::{Direction, Unfinished};
 use crate::model::shape::{Cell, Column, Key, Shape, Table};
 use crate::model::tenant::{Tenant, TenantId};
@@ -40,6 +41,9 @@ pub(crate) enum Act {
     Hangs,
 }
 
+/// The load of a server by its key.
+pub(crate) type Loads = Arc<dyn Fn(&str) -> Result<ServerLoad, Fault> + Send + Sync>;
+
 /// The scripted database.
 #[derive(Default)]
 pub(crate) struct Scripted {
@@ -52,6 +56,8 @@ pub(crate) struct Scripted {
     /// The lock timeouts of each tenant's connections, in order.
     pub(crate) locks: Mutex<HashMap<TenantId, Vec<Duration>>>,
     pub(crate) read_together: bool,
+    /// The load of each server.
+    pub(crate) load: Option<Loads>,
     /// Maximum number of simultaneous connections; 0: unlimited.
     pub(crate) room: usize,
 }
@@ -78,6 +84,8 @@ struct ScriptedSession {
     pub(crate) histories: Arc<Mutex<HashMap<TenantId, Vec<String>>>>,
     pub(crate) now: Arc<AtomicUsize>,
     cancelled: CancellationToken,
+    server: Arc<str>,
+    load: Option<Loads>,
 }
 
 impl Drop for ScriptedSession {
@@ -112,6 +120,8 @@ impl Database for Scripted {
             histories: self.histories.clone(),
             now: self.now.clone(),
             cancelled: CancellationToken::new(),
+            server: tenant.server.clone(),
+            load: self.load.clone(),
         }))
     }
 
@@ -187,6 +197,10 @@ impl Inspect for ScriptedSession {
         Ok(Shape::default())
     }
 
+    async fn table_count(&mut self) -> Result<usize, Fault> {
+        Ok(3)
+    }
+
     async fn row_counts(&mut self, tables: &[String]) -> Result<Vec<u64>, Fault> {
         Ok(vec![0; tables.len()])
     }
@@ -204,6 +218,10 @@ impl Inspect for ScriptedSession {
 impl HealthCheck for ScriptedSession {
     async fn health(&mut self, _: &Questions) -> Result<Health, Fault> {
         Ok(Health::default())
+    }
+
+    async fn server_load(&mut self) -> Result<ServerLoad, Fault> {
+        self.load.as_ref().map_or_else(|| Ok(ServerLoad::default()), |load| load(&self.server))
     }
 }
 

@@ -45,6 +45,11 @@ pub(crate) trait Session: Answers + Inspect + HealthCheck + Rows + Dump + Observ
     /// A [`Fault`]; a missing history table is no fault but an empty history.
     async fn history(&mut self) -> Result<Vec<String>, Fault>;
 
+    /// Whether the last [`Session::history`] saw, at that moment, that no journal is open; false: it has to be asked for.
+    fn saw_no_journal(&self) -> bool {
+        false
+    }
+
     /// The unfinished migration, if the journal has one.
     ///
     /// # Errors

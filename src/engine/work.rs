@@ -29,8 +29,10 @@ pub(crate) struct Work {
     pub(crate) steps: Vec<Step>,
     /// The receiver of notices about the progress.
     pub(crate) teller: Notifier,
-    /// Set when the work is cancelled; between two batches it can then end at once.
+    /// Set when the work is to stop; between two batches it can then end at once.
     pub(crate) cancelled: Arc<AtomicBool>,
+    /// Whether batches of the statement in progress are committed, perhaps by an earlier run.
+    pub(crate) has_rows: Arc<AtomicBool>,
     /// The history that each step expects, computed on first use.
     pub(crate) expectations: OnceLock<Vec<Expectation>>,
     /// The extent of its transactions.
@@ -372,6 +374,7 @@ mod tests {
             steps,
             teller: Notifier::default(),
             cancelled: Arc::default(),
+            has_rows: Arc::default(),
             expectations: OnceLock::default(),
             transaction: TransactionScope::default(),
             stopwatch: Stopwatch::default(),

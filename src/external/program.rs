@@ -9,6 +9,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
+use super::Secrets;
+
 /// The end of a program's output that is kept, in bytes.
 const TOLD: usize = 600;
 
@@ -25,6 +27,8 @@ pub(crate) struct Program<'a> {
     /// The text on its stdin.
     pub(crate) input: String,
     pub(crate) timeout: Duration,
+    /// Hidden where it prints them.
+    pub(crate) secrets: &'a Secrets,
 }
 
 impl Program<'_> {
@@ -41,7 +45,7 @@ impl Program<'_> {
         let status = self.in_time(ended(&mut child, &self.input)).await??;
         // It may have left a service behind on purpose.
         group.0 = None;
-        if status.success() { Ok(()) } else { Err(failure(status, said).await) }
+        if status.success() { Ok(()) } else { Err(self.secrets.hide(failure(status, said).await)) }
     }
 
     /// As [`Program::run`], with all that it writes to stdout, to the end of that stream. One that writes more than `most`
@@ -68,7 +72,7 @@ impl Program<'_> {
         };
         let (bytes, status) = self.in_time(answer).await??;
         group.0 = None;
-        if status.success() { Ok(bytes) } else { Err(failure(status, [stderr]).await) }
+        if status.success() { Ok(bytes) } else { Err(self.secrets.hide(failure(status, [stderr]).await)) }
     }
 
     fn start(&self) -> Result<(Child, Group), String> {
@@ -147,7 +151,8 @@ mod tests {
         let words = ["sh", "-c", script].map(str::to_owned);
         let folder = std::env::temp_dir();
         let (variables, input, timeout) = (Vec::new(), "in".to_owned(), Duration::from_secs(seconds));
-        Program { words: &words, folder: &folder, variables, input, timeout }.run().await
+        let secrets = &Secrets::new(["s3cret".to_owned()]);
+        Program { words: &words, folder: &folder, variables, input, timeout, secrets }.run().await
     }
 
     #[tokio::test]
@@ -163,6 +168,7 @@ mod tests {
         );
         assert_eq!(run("echo out; exit 1", 10).await.unwrap_err(), "failed (exit status: 1): out");
         assert_eq!(run("exit 1", 10).await.unwrap_err(), "failed (exit status: 1): it said nothing");
+        assert_eq!(run("echo with s3cret; exit 1", 10).await.unwrap_err(), "failed (exit status: 1): with ***");
     }
 
     #[tokio::test]
@@ -170,9 +176,8 @@ mod tests {
         let output = async |script: &str, seconds: u64| {
             let words = ["sh", "-c", script].map(str::to_owned);
             let (folder, timeout) = (std::env::temp_dir(), Duration::from_secs(seconds));
-            Program { words: &words, folder: &folder, variables: Vec::new(), input: String::new(), timeout }
-                .output(10)
-                .await
+            let (variables, input, secrets) = (Vec::new(), String::new(), &Secrets::default());
+            Program { words: &words, folder: &folder, variables, input, timeout, secrets }.output(10).await
         };
         assert_eq!(output("echo 123456789; echo err >&2", 10).await.unwrap(), b"123456789\n");
         assert_eq!(output("echo 1234567890", 10).await.unwrap_err(), "printed more than 10 bytes and was killed");

@@ -25,13 +25,15 @@ pub(super) async fn query(query: &Query, timeout: Duration) -> Held {
     }
     url.query_pairs_mut().append_pair("query", &query.query);
     let reply = ask(url.to_string(), None, timeout).await?;
+    let is_success = reply.is_success();
     let values = values(&reply.body?).map_err(|error| format!("{error} (status {})", reply.status))?;
-    judge(&values, query)
+    if is_success { judge(&values, query) } else { Err(format!("status {}", reply.status)) }
 }
 
 /// The answer of `/api/v1/query`.
 #[derive(Deserialize)]
 struct Answered {
+    status: Option<String>,
     data: Option<Data>,
     error: Option<String>,
 }
@@ -45,7 +47,9 @@ struct Data {
 fn values(body: &str) -> Result<Vec<f64>, String> {
     let no_answer = || "it is no answer of a Prometheus server".to_owned();
     let answered: Answered = serde_json::from_str(body).map_err(|_| no_answer())?;
-    let Some(Data { result: Value::Array(result) }) = answered.data else {
+    // Values that come with an error are not all that was asked for.
+    let data = answered.data.filter(|_| answered.status.as_deref() == Some("success"));
+    let Some(Data { result: Value::Array(result) }) = data else {
         return Err(answered.error.map_or_else(no_answer, bounded));
     };
     let number = |sample: &Value| sample.get(1)?.as_str()?.parse::<f64>().ok();
@@ -87,7 +91,10 @@ mod tests {
         let vector = |values: &str| {
             let series = |value: &str| format!(r#"{{"metric":{{}},"value":[1700000000.1,"{value}"]}}"#);
             let series: Vec<String> = values.split_whitespace().map(series).collect();
-            values_of(&format!(r#"{{"data":{{"resultType":"vector","result":[{}]}}}}"#, series.join(",")))
+            values_of(&format!(
+                r#"{{"status":"success","data":{{"resultType":"vector","result":[{}]}}}}"#,
+                series.join(",")
+            ))
         };
         let at_most = limits(None, Some(0.01));
         assert_eq!(judge(&vector("0.004"), &at_most), Ok("0.004".to_owned()));
@@ -95,7 +102,7 @@ mod tests {
         assert_eq!(judge(&vector("0.004 0.5"), &at_most), Err("0.5".to_owned()));
         assert_eq!(judge(&vector("NaN"), &at_most), Err("NaN".to_owned()));
         assert!(judge(&vector(""), &at_most).unwrap_err().contains("no value"));
-        let scalar = values_of(r#"{"data":{"resultType":"scalar","result":[1700000000,"1"]}}"#);
+        let scalar = values_of(r#"{"status":"success","data":{"resultType":"scalar","result":[1700000000,"1"]}}"#);
         assert_eq!(judge(&scalar, &limits(Some(1.0), None)), Ok("1".to_owned()));
         assert_eq!(judge(&scalar, &limits(Some(2.0), None)), Err("1".to_owned()));
     }
@@ -107,8 +114,12 @@ mod tests {
     #[test]
     fn what_is_no_value_is_told_and_holds_nothing() {
         assert_eq!(values(r#"{"status":"error","error":"parse error"}"#), Err("parse error".to_owned()));
+        let partly =
+            r#"{"status":"error","error":"timeout","data":{"resultType":"vector","result":[{"value":[1,"0"]}]}}"#;
+        assert_eq!(values(partly), Err("timeout".to_owned()));
         assert!(values("<html>").unwrap_err().contains("no answer of a Prometheus server"));
-        let matrix = r#"{"data":{"resultType":"matrix","result":[{"metric":{},"values":[[1,"2"]]}]}}"#;
+        let matrix =
+            r#"{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[[1,"2"]]}]}}"#;
         assert!(values(matrix).unwrap_err().contains("one moment"));
     }
 }

@@ -14,6 +14,7 @@ use indexmap::IndexMap;
 use uuid::Uuid;
 
 use crate::engine::Database;
+use crate::external::Secrets;
 use crate::external::program::Program;
 use crate::model::assertion::{Answer, Assertion};
 use crate::model::fault::bounded;
@@ -42,6 +43,8 @@ pub(crate) struct Checks {
     pub(crate) lock_wait_limit: Duration,
     /// The time limit of one tenant's whole answer.
     pub(crate) answer: Option<Duration>,
+    /// The passwords of the tenants.
+    pub(crate) secrets: Secrets,
 }
 
 #[async_trait]
@@ -54,6 +57,7 @@ impl Gatekeeper for Checks {
             Check::Prometheus(query) => http::query(query, question.timeout).await,
         };
         let (holds, value) = held.map_or_else(|why| (false, why), |value| (true, value));
+        let value = self.secrets.hide(value);
         CheckAnswer { check: question.check.to_string(), holds, value }
     }
 }
@@ -75,18 +79,21 @@ impl Checks {
             done: &AtomicUsize::new(0),
         };
         let answers = run::observe_assertions(tenants, &self.database, pace, assertions.clone()).await;
-        let mut against: IndexMap<String, Vec<&TenantId>> = IndexMap::new();
+        // The tenants of a long error are told before it.
+        let mut against: IndexMap<(String, String), Vec<&TenantId>> = IndexMap::new();
         for (tenant, answers) in tenants.iter().zip(answers) {
-            let mut say = |why: String| against.entry(why).or_default().push(&tenant.id);
+            let mut say = |what: String, why: &dyn ToString| {
+                against.entry((what, why.to_string())).or_default().push(&tenant.id);
+            };
             match answers {
-                Err(fault) => say(format!("can't be read ({fault})")),
+                Err(fault) => say("can't be read".to_owned(), &fault),
                 // It would hold without having been asked.
                 Ok(answers) if answers.iter().all(|answer| matches!(answer, Answer::NotAsked)) => {
-                    say(format!("no assertion has a text for {}", tenant.engine));
+                    say(format!("no assertion has a text for {}", tenant.engine), &"");
                 }
                 Ok(answers) => assertions.iter().zip(answers).for_each(|(assertion, answer)| match answer {
-                    Answer::Fails(_) => say(format!("{} fails", assertion.name)),
-                    Answer::Error { error } => say(format!("{} can't be asked ({error})", assertion.name)),
+                    Answer::Fails(_) => say(format!("{} fails", assertion.name), &""),
+                    Answer::Error { error } => say(format!("{} can't be asked", assertion.name), &error),
                     Answer::Holds | Answer::NotAsked => {}
                 }),
             }
@@ -95,7 +102,10 @@ impl Checks {
             let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
             return Ok(format!("{} on {}", count(assertions.len(), "assertion"), count(tenants.len(), "tenant")));
         }
-        let reasons = against.iter().map(|(why, ids)| format!("{} on {}", bounded(why.clone()), few(ids.iter())));
+        let reasons = against.iter().map(|((what, why), ids)| {
+            let why = if why.is_empty() { String::new() } else { format!(" ({})", bounded(why.clone())) };
+            format!("{what} on {}{why}", few(ids.iter()))
+        });
         Err(few(reasons))
     }
 
@@ -103,7 +113,8 @@ impl Checks {
     async fn command(&self, words: &[String], question: &Question<'_>) -> Held {
         let (folder, timeout) = (self.folder.as_path(), question.timeout);
         let variables = vec![("FLEET_RUN", self.run.to_string()), ("FLEET_WAVE", question.wave.to_owned())];
-        let ended = Program { words, folder, variables, input: String::new(), timeout }.run().await;
+        let (input, secrets) = (String::new(), &self.secrets);
+        let ended = Program { words, folder, variables, input, timeout, secrets }.run().await;
         ended.map(|()| "ended with 0".to_owned())
     }
 }

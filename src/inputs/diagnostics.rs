@@ -6,12 +6,19 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+use indexmap::IndexMap;
 
 use super::mask::{Hide, Masked, mask};
 use crate::model::text::is_unseen;
 
 /// Maximum number of mistakes shown; the others are counted.
 const SHOWN: usize = 50;
+
+/// Maximum number of mistakes of the same words that are shown whole; of the others the lines are named.
+const SAME_SHOWN: usize = 3;
+
+/// Maximum number of those lines that are named.
+const LINES_NAMED: usize = 20;
 
 /// Maximum length of the excerpt after the marked place, in characters.
 const LONGEST_EXCERPT: usize = 400;
@@ -72,13 +79,32 @@ impl Mistakes {
         let renderer = if styled { Renderer::styled() } else { Renderer::plain() };
         let path = self.path.display().to_string();
         let mut out = String::new();
-        for mistake in self.list.iter().take(SHOWN) {
-            out.push_str(&renderer.render(&[mistake.group(&path)]));
-            out.push_str("\n\n");
+        let mut same: IndexMap<(&str, Option<&str>), Vec<&Diagnostic>> = IndexMap::new();
+        for mistake in &self.list {
+            same.entry((&mistake.message, mistake.help.as_deref())).or_default().push(mistake);
+        }
+        let mut shown = 0;
+        for group in same.values() {
+            if shown >= SHOWN {
+                break;
+            }
+            let (whole, rest) = group.split_at(group.len().min(SAME_SHOWN));
+            for mistake in whole {
+                out.push_str(&renderer.render(&[mistake.group(&path)]));
+                out.push_str("\n\n");
+            }
+            if !rest.is_empty() {
+                let lines = rest.iter().filter_map(|m| m.place).map(|at| at.line.to_string());
+                let lines: Vec<String> = lines.take(LINES_NAMED).collect();
+                let at = if lines.is_empty() { String::new() } else { format!(", in lines {}", lines.join(", ")) };
+                let cut = if rest.len() > LINES_NAMED { ", ..." } else { "" };
+                out.push_str(&format!("... and {} more of these{at}{cut}\n\n", rest.len()));
+            }
+            shown += group.len();
         }
         let count = self.list.len();
-        if count > SHOWN {
-            out.push_str(&format!("... and {} more\n\n", count - SHOWN));
+        if count > shown {
+            out.push_str(&format!("... and {} more\n\n", count - shown));
         }
         out.push_str(&format!("{path}: {count} mistake{}; nothing was started", if count == 1 { "" } else { "s" }));
         out
@@ -369,6 +395,21 @@ mod tests {
 
         tenants.toml: 3 mistakes; nothing was started
         ");
+    }
+
+    #[test]
+    fn of_mistakes_in_the_same_words_three_are_shown_and_the_lines_of_the_others_named() {
+        let text = "x = 1\n".repeat(40);
+        let mut drafts = Diagnostics::default();
+        for line in 0..39 {
+            drafts.at(line * 6..line * 6 + 1, "x is wrong").help("leave it out");
+        }
+        drafts.at(39 * 6..39 * 6 + 1, "the last x is wrong");
+        let shown = drafts.finish(Path::new("tenants.toml"), &text).unwrap_err().render(false);
+        assert_eq!(shown.matches("error: x is wrong").count(), 3, "{shown}");
+        assert_eq!(shown.matches("error: the last x is wrong").count(), 1, "{shown}");
+        let rest = "... and 36 more of these, in lines 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, ...\n";
+        assert!(shown.contains(rest) && shown.ends_with("tenants.toml: 40 mistakes; nothing was started"), "{shown}");
     }
 
     /// The renderer panics on widths beyond 65,535, and lets some invisible characters through.

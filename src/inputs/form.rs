@@ -8,9 +8,10 @@ use std::borrow::Cow;
 use crate::model::text::unprintable;
 
 use super::document::{Item, article, integer};
-use crate::policy::{BadFailureBudget, Deadline, FailureBudget, Rate, Window, parse_duration};
+use crate::policy::{BadFailureBudget, Deadline, FailureBudget, Rate, Size, Window, parse_duration};
 
 const RATE: &str = "a number of tenants and a unit of time: \"10/min\", \"2/s\" or \"100/h\"";
+const SIZE: &str = "a size in quotes with its unit: \"500MB\", \"20GB\" or \"2TB\"";
 const DEADLINE: &str = "a duration (\"90m\"), a time of the day with its zone (\"04:00 Europe/Berlin\") or a moment (\"2026-11-29T04:00:00Z\")";
 const WINDOW: &str = "hours with their time zone, such as \"22:00-04:00 Europe/Berlin\", or \"always\"";
 
@@ -27,6 +28,8 @@ pub(crate) enum Form {
     Budget,
     /// Tenants in a time.
     Rate,
+    /// Bytes.
+    Size,
     /// A duration or a time.
     Deadline,
     /// Hours of the day.
@@ -70,6 +73,7 @@ impl Form {
                 read => (read.is_ok(), "a count (3), a share (\"5%\") or \"unlimited\""),
             },
             Form::Rate => (text.parse::<Rate>().is_ok(), RATE),
+            Form::Size => (text.parse::<Size>().is_ok(), SIZE),
             Form::Deadline => (text.parse::<Deadline>().is_ok(), DEADLINE),
             Form::Window => (text.parse::<Window>().is_ok(), WINDOW),
         };
@@ -102,6 +106,7 @@ impl Form {
             Form::Budget => "a count (3), a share (\"5%\") or \"unlimited\"".into(),
             Form::Percent => "a share in quotes, such as \"50%\"".into(),
             Form::Rate => RATE.into(),
+            Form::Size => SIZE.into(),
             Form::Deadline => DEADLINE.into(),
             Form::Window => WINDOW.into(),
             Form::Ledger => "a path or a database URL in quotes".into(),
@@ -132,6 +137,7 @@ impl Form {
             Form::Budget => "BUDGET",
             Form::Percent => "PERCENT",
             Form::Rate => "N/min",
+            Form::Size => "SIZE",
             Form::Deadline => "DURATION|TIME",
             Form::Window => "WINDOW",
             Form::Choice(_) | Form::Switch { .. } => "WHAT",
@@ -150,6 +156,7 @@ impl Form {
             Form::Budget => "count (`3`), share (`\"5%\"`) or `\"unlimited\"`".into(),
             Form::Percent => "share, `\"1%\"` to `\"100%\"`".into(),
             Form::Rate => "`\"10/min\"`, `\"2/s\"` or `\"100/h\"`".into(),
+            Form::Size => "size, such as `\"20GB\"`".into(),
             Form::Deadline => "duration, time of the day with its zone, or moment".into(),
             Form::Window => "hours with their time zone, or `\"always\"`".into(),
             Form::Switch { .. } => "`true` or `false`".into(),

@@ -8,6 +8,7 @@
 //! | after [`Ledger::share`], before the run is recorded | terms without a run, which nobody reads |
 //! | as the leader | its lease ends, and another runner leads: it waits for the outcomes of what is handed out, and goes on |
 //! | after [`Ledger::hand_out`], before the queue has it | a claim that nobody holds: the leader puts it into the queue again |
+//! | after [`Ledger::take_back`] | tenants without a claim and without an outcome: another leader begins with them |
 //! | with a tenant | its lease ends, and another runner takes the tenant, by reading it first |
 
 use std::collections::HashMap;
@@ -173,6 +174,27 @@ impl Ledger {
             Ok(true)
         };
         handing.await.map_err(store.explain(SHARE))
+    }
+
+    /// Takes back what was handed out and nobody has taken; the leader that holds this token gives them their outcomes. Returns
+    /// their places. Dying behind it: they have neither a claim nor an outcome, and another leader begins with them.
+    pub(crate) async fn take_back(&self, run: Uuid, token: i64) -> Result<Vec<i64>, LedgerError> {
+        let store = &self.store;
+        let taking = async {
+            let tx = store.begin().await?;
+            let leads = shared_run::Entity::find_by_id(run.to_string()).filter(shared_run::Column::Token.eq(token));
+            if leads.lock_exclusive().one(&tx).await?.is_none() {
+                return Ok(Vec::new());
+            }
+            let free = claim::Entity::find().filter(claim::Column::Run.eq(run.to_string()));
+            let free = free.filter(claim::Column::Runner.is_null()).lock_exclusive().all(&tx).await?;
+            let places: Vec<i64> = free.into_iter().map(|row| row.place).collect();
+            let gone = claim::Entity::delete_many().filter(claim::Column::Run.eq(run.to_string()));
+            gone.filter(claim::Column::Place.is_in(places.iter().copied())).exec(&tx).await?;
+            tx.commit().await?;
+            Ok(places)
+        };
+        taking.await.map_err(store.explain(SHARE))
     }
 
     /// Takes a tenant that was handed out, for the time of a lease.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::entity::run;
 use super::error::LedgerError;
-use super::open::Ledger;
+use super::open::{Ledger, Store};
 use super::reader::{READ, newest_first};
 use crate::model::outcome::{Outcome, Standing, TenantRecord};
 use crate::model::run_kind::RunKind;
@@ -108,14 +108,23 @@ impl Ledger {
 
     /// The runs that were recorded after this one, newest first, in the order of [`newest_first`]. An unknown run has none.
     pub(super) async fn later_than(&self, run: Uuid) -> Result<Vec<RunSummary>, LedgerError> {
+        let store = &self.store;
+        let Some(later) = store.is_later_than(run).await? else { return Ok(Vec::new()) };
+        store.summaries(newest_first().filter(later)).await
+    }
+}
+
+impl Store {
+    /// The condition of the runs that were recorded after this one; an unknown run has none.
+    pub(super) async fn is_later_than(&self, run: Uuid) -> Result<Option<Condition>, LedgerError> {
         use run::Column::{Run, StartedAtMs};
 
-        let store = &self.store;
         let began = run::Entity::find_by_id(run.to_string()).select_only().column(StartedAtMs);
-        let began: Option<i64> = began.into_tuple().one(&store.db).await.map_err(store.explain(READ))?;
-        let Some(began_at_ms) = began else { return Ok(Vec::new()) };
-        let same_moment = Condition::all().add(StartedAtMs.eq(began_at_ms)).add(Run.gt(run.to_string()));
-        let later = Condition::any().add(StartedAtMs.gt(began_at_ms)).add(same_moment);
-        store.summaries(newest_first().filter(later)).await
+        let began: Option<i64> = began.into_tuple().one(&self.db).await.map_err(self.explain(READ))?;
+        let condition = |began_at_ms| {
+            let same_moment = Condition::all().add(StartedAtMs.eq(began_at_ms)).add(Run.gt(run.to_string()));
+            Condition::any().add(StartedAtMs.gt(began_at_ms)).add(same_moment)
+        };
+        Ok(began.map(condition))
     }
 }

@@ -125,6 +125,19 @@ pub(crate) enum LedgerError {
         /// The ledger.
         site: String,
     },
+    /// A later run has taken tenants of this one: this process was frozen for so long that it was taken for dead.
+    #[error(
+        "go on with run {run}: it gave no sign of life for so long that it was taken for dead, and run {by} has taken tenants \
+         of it, tenant {tenant} among them"
+    )]
+    Superseded {
+        /// This run.
+        run: String,
+        /// The later one.
+        by: String,
+        /// A tenant of both.
+        tenant: String,
+    },
     /// The engine refused.
     #[error("{action} the {site}: {reason}")]
     Refused {

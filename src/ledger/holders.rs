@@ -1,11 +1,12 @@
-//! The run that is at work on a tenant: no two runs of one ledger are at the same tenants at once.
+//! The run that is at work on a tenant: no two runs of one ledger are at the same tenants at once, and one that was taken for
+//! dead makes way for its successor.
 //!
 //! It only reads. The tenants' own locks hold for runs of other ledgers, and for those that a heartbeat no longer vouches
 //! for.
 
 use std::collections::HashSet;
 
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
 use uuid::Uuid;
 
 use super::entity::{run, tenant};
@@ -52,5 +53,28 @@ impl Store {
             }
         }
         Ok(())
+    }
+
+    /// Refuses to go on with a run of which a later one has taken tenants: this process was frozen for so long that it was taken
+    /// for dead.
+    ///
+    /// # Errors
+    /// [`LedgerError::Superseded`], or that the ledger can't be read.
+    pub(super) async fn refuse_superseded(&self, run: Uuid) -> Result<(), LedgerError> {
+        let Some(is_later) = self.is_later_than(run).await? else { return Ok(()) };
+        let later =
+            run::Entity::find().select_only().column(run::Column::Run).filter(is_later).into_tuple().all(&self.db);
+        let later: Vec<String> = later.await.map_err(self.explain(READ))?;
+        if later.is_empty() {
+            return Ok(());
+        }
+        let own = tenant::Entity::find().select_only().column(tenant::Column::Tenant);
+        let own = own.filter(tenant::Column::Run.eq(run.to_string())).into_query();
+        let taken = tenant::Entity::find().filter(tenant::Column::Run.is_in(later));
+        let taken = taken.filter(tenant::Column::Tenant.in_subquery(own)).one(&self.db);
+        match taken.await.map_err(self.explain(READ))? {
+            None => Ok(()),
+            Some(taken) => Err(LedgerError::Superseded { run: run.to_string(), by: taken.run, tenant: taken.tenant }),
+        }
     }
 }

@@ -32,6 +32,8 @@
 //! | `fleet_shared_run` | run that several runners share: who leads it |
 //! | `fleet_claim` | tenant of such a run that was handed out and has no outcome yet |
 //! | `fleet_runner` | runner that took part in such a run |
+//! | `fleet_run_texts` | run with SQL scripts, and the beginnings of their checksums |
+//! | `fleet_pause` | run that can be asked to pause, and the request |
 //! | `fleet_attempt` | attempt that failed, and the last attempt where there were several |
 
 mod approvals;
@@ -46,6 +48,7 @@ mod holders;
 mod look;
 mod migrations;
 mod open;
+mod pauses;
 mod process;
 #[cfg(feature = "queue")]
 mod queue;
@@ -66,6 +69,7 @@ pub(crate) use error::LedgerError;
 pub(crate) use fence::Fence;
 pub(crate) use follow::Followed;
 pub(crate) use open::Ledger;
+pub(crate) use pauses::Asked;
 pub(crate) use process::current as current_process;
 #[cfg(feature = "queue")]
 pub(crate) use queue::{Queue, Take};

@@ -28,7 +28,7 @@ use super::migrations::LedgerMigrator;
 use super::recorder::Recorder;
 
 /// The version of the tables that this program creates and knows.
-pub(super) const VERSION: i32 = 6;
+pub(super) const VERSION: i32 = 8;
 
 /// Wait limit for a lock or a server.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -180,6 +180,18 @@ impl Store {
         move |error| self.site.explain(action, &error)
     }
 
+    /// On SQLite: whether commits wait for the disk. With a write-ahead log NORMAL does not sync at a commit, and a
+    /// power cut could take it away; FULL syncs the log, and with it everything before
+    /// (<https://www.sqlite.org/pragma.html#pragma_synchronous>). Servers sync every commit. It is set around a
+    /// transaction, because inside one it is not allowed, on the one connection that the pool has.
+    pub(super) async fn durably(&self, on: bool) -> Result<(), DbErr> {
+        if self.db.get_database_backend() != DbBackend::Sqlite {
+            return Ok(());
+        }
+        let sql = if on { "PRAGMA synchronous = FULL" } else { "PRAGMA synchronous = NORMAL" };
+        self.db.execute_unprepared(sql).await.map(drop)
+    }
+
     /// A transaction that writes. On SQLite it takes the write lock at once: a transaction that reads first and writes
     /// later fails immediately when another process wrote in between, whatever the busy timeout says.
     pub(super) async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
@@ -237,7 +249,8 @@ impl Store {
         let sql = "SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite@_%' ESCAPE '@' AND name NOT IN \
                    ('fleet_ledger', 'fleet_ledger_migrations', 'fleet_run', 'fleet_tenant', 'fleet_outcome', \
                     'fleet_attempt', 'fleet_event', 'fleet_progress', 'fleet_approval', 'fleet_source', \
-                    'fleet_source_tenant', 'fleet_shared_run', 'fleet_claim', 'fleet_runner') LIMIT 1";
+                    'fleet_source_tenant', 'fleet_shared_run', 'fleet_claim', 'fleet_runner', 'fleet_run_texts', \
+                    'fleet_pause') LIMIT 1";
         let read = async {
             let row = self.db.query_one_raw(Statement::from_string(DbBackend::Sqlite, sql)).await?;
             row.map(|row| row.try_get::<String>("", "name")).transpose()

@@ -115,6 +115,11 @@ impl Queue {
         self.put(run, place, queue).await
     }
 
+    /// Takes a tenant out of the queue that is not handed out any more. One that stays is for nobody: there is no claim.
+    pub(crate) async fn remove(&self, run: Uuid, place: i64) {
+        let _ = self.utils.remove_job(&key(run, place)).await;
+    }
+
     /// A worker that takes the tenants of one run, so many at once, until it is told to stop. One that gives no sign for a
     /// lease is taken for dead, and its jobs go to others.
     ///

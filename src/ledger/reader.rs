@@ -14,9 +14,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::entity::{attempt, event, outcome, progress, run, tenant};
+use super::entity::{attempt, event, outcome, progress, run, run_texts, tenant};
 use super::error::LedgerError;
-use super::migrations::version_of_databases;
+use super::migrations::{version_of_databases, version_of_texts};
 use super::open::{Ledger, Store};
 use super::process;
 use super::run_selector::RunSelector;
@@ -123,6 +123,7 @@ impl Ledger {
             kind: summary.kind,
             resumes: summary.resumes,
             catalog,
+            texts: self.texts(run).await?,
             tenants,
             started_at_ms: summary.started_at_ms,
             program: summary.program,
@@ -140,6 +141,17 @@ impl Ledger {
         let row = run::Entity::find_by_id(run.to_string()).select_only().column(run::Column::Catalog);
         let catalog: Option<String> = row.into_tuple().one(&store.db).await.map_err(store.explain(READ))?;
         store.parse(&catalog.unwrap_or_default(), || format!("the catalog of run {run}"))
+    }
+
+    /// See [`RunHeader::texts`]; empty also where an older program wrote the run.
+    async fn texts(&self, run: Uuid) -> Result<Vec<String>, LedgerError> {
+        let store = &self.store;
+        if store.version < version_of_texts() {
+            return Ok(Vec::new());
+        }
+        let row = run_texts::Entity::find_by_id(run.to_string()).one(&store.db).await.map_err(store.explain(READ))?;
+        let parse = |row: run_texts::Model| store.parse(&row.texts, || format!("the texts of run {run}"));
+        row.map_or(Ok(Vec::new()), parse)
     }
 
     /// Every selected tenant of a run in plan order, with its record. `None`: no outcome was recorded, because the run
@@ -244,7 +256,8 @@ impl Ledger {
                 };
                 ids.remove(&planned.tenant);
                 let run = store.id(&run, || format!("run {run}"))?;
-                found.extend(record.version.map(|version| (planned.tenant, LeftAt { run, version })));
+                let database = planned.database;
+                found.extend(record.version.map(|version| (planned.tenant, LeftAt { run, version, database })));
             }
         }
         Ok(found)

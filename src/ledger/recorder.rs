@@ -2,26 +2,28 @@
 //!
 //! A run must never go on as if it were recorded: the first failed write is reported at once.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, QueryFilter, QuerySelect,
-};
-use tokio::sync::mpsc;
+use sea_orm::{ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
-use super::entity::{event, run, tenant, version};
+use super::entity::{event, pause, run, run_texts, tenant, version};
 use super::error::{LedgerError, LedgerLost};
 use super::fence::Fence;
 use super::open::Store;
-use super::writer::{QUEUE, Timed, Writer, insert_all, json, place};
+use super::writer::{Begun, QUEUE, Timed, Writer, insert_all, json, place};
 use crate::crash;
 use crate::model::event::{Event, RunHeader};
 use crate::model::gate::{GateEnd, GateRecord};
+use crate::model::pause::Pause;
 use crate::model::sink::{EventSink, SinkLost};
+
+const BEGIN: &str = "begin a run in";
 
 /// Records one run. Dropped without [`Recorder::finish`], it still writes the queued events as long as the runtime
 /// lives.
@@ -30,6 +32,8 @@ pub(crate) struct Recorder {
     writing: Option<Writing>,
     lost: CancellationToken,
     failure: Arc<OnceLock<Arc<LedgerError>>>,
+    asked: watch::Sender<Option<Pause>>,
+    begun: Begun,
 }
 
 /// The writer task, and the channel to it.
@@ -55,7 +59,14 @@ impl EventSink for &Recorder {
 
 impl Recorder {
     pub(super) fn new(store: Arc<Store>) -> Recorder {
-        Recorder { store, writing: None, lost: CancellationToken::new(), failure: Arc::default() }
+        Recorder {
+            store,
+            writing: None,
+            lost: CancellationToken::new(),
+            failure: Arc::default(),
+            asked: watch::Sender::default(),
+            begun: Begun::default(),
+        }
     }
 
     /// Writes the run and every selected tenant. When it returns they are on the disk and survive a power cut: nothing
@@ -78,11 +89,12 @@ impl Recorder {
         header: &RunHeader,
         approved: &[GateRecord],
     ) -> Result<(), LedgerError> {
-        self.durably(true).await?;
+        let explain = || self.store.explain(BEGIN);
+        self.store.durably(true).await.map_err(explain())?;
         let written = self.write_plan(header, approved).await;
-        let restored = self.durably(false).await;
+        let restored = self.store.durably(false).await.map_err(explain());
         let began_at_ms = written.and_then(|began| restored.map(|()| began))?;
-        self.store.check_place("begin a run in")?;
+        self.store.check_place(BEGIN)?;
         let moved_ms = began_at_ms.saturating_sub(header.started_at_ms);
         self.write(header.run, moved_ms, |writer| writer.behind(place(approved.len())));
         Ok(())
@@ -106,6 +118,7 @@ impl Recorder {
         let (inbox, outbox) = mpsc::channel(QUEUE);
         let ending = CancellationToken::new();
         let writer = with(Writer::new(Arc::clone(&self.store), run.to_string(), outbox, ending.clone()));
+        let writer = writer.telling(self.asked.clone(), self.begun.clone());
         let (lost, failure) = (self.lost.clone(), Arc::clone(&self.failure));
         let task = tokio::spawn(async move {
             // The guard signals a panic, too.
@@ -125,17 +138,40 @@ impl Recorder {
     /// [`LedgerLost`]: a write failed, this event is not recorded and no other will be.
     pub(crate) async fn record(&self, event: Event, now_ms: i64) -> Result<(), LedgerLost> {
         let Some(writing) = &self.writing else { return Err(LedgerLost(Arc::new(LedgerError::NotBegun))) };
-        writing
+        let is_awaited = matches!(event, Event::WaveStarted { is_awaited: true, .. });
+        let sent = writing
             .inbox
             .send((event, now_ms.saturating_add(writing.moved_ms)))
             .await
-            .map_err(|_| LedgerLost(self.why_lost()))
+            .map_err(|_| LedgerLost(self.why_lost()));
+        if is_awaited && !self.begun.waves.borrow().is_empty() {
+            self.begun.hurry.notify_one();
+        }
+        sent
+    }
+
+    /// The waves whose beginnings are on the disk.
+    pub(crate) fn begun(&self) -> watch::Receiver<BTreeSet<String>> {
+        self.begun.waves.subscribe()
     }
 
     /// A token that is cancelled at once when a write has failed: nothing new may be started then.
     /// [`Recorder::failure`] says why.
     pub(crate) fn lost(&self) -> CancellationToken {
         self.lost.clone()
+    }
+
+    /// Completes with the request to pause the run, once that was read: at a heartbeat.
+    pub(crate) async fn asked(&self) -> Pause {
+        let mut asked = self.asked.subscribe();
+        loop {
+            let request = asked.borrow_and_update().clone();
+            if let Some(request) = request {
+                return request;
+            }
+            // The sender lives as long as the recorder.
+            let _ = asked.changed().await;
+        }
     }
 
     /// The error that lost the ledger, once it is lost.
@@ -163,19 +199,6 @@ impl Recorder {
         self.failure.get().cloned().unwrap_or_else(died)
     }
 
-    /// On SQLite: whether commits wait for the disk. With a write-ahead log NORMAL does not sync at a commit, and a
-    /// power cut could take the whole run away; FULL syncs the log, and with it everything before
-    /// (<https://www.sqlite.org/pragma.html#pragma_synchronous>). Servers sync every commit. It is set around the
-    /// transaction, because inside one it is not allowed, on the one connection that the pool has.
-    pub(super) async fn durably(&self, on: bool) -> Result<(), LedgerError> {
-        if self.store.db.get_database_backend() != DbBackend::Sqlite {
-            return Ok(());
-        }
-        let sql = if on { "PRAGMA synchronous = FULL" } else { "PRAGMA synchronous = NORMAL" };
-        self.store.db.execute_unprepared(sql).await.map_err(self.store.explain("begin a run in"))?;
-        Ok(())
-    }
-
     /// Writes the plan and returns when the run began, in the ledger's order: later than every run that is recorded
     /// already. By the clock of its machine alone, a run after one of a machine whose clock is fast would count as the
     /// earlier one. All times of a run are shifted by the same amount, so that durations stay correct. Two runs that are
@@ -183,7 +206,7 @@ impl Recorder {
     ///
     /// Dying in it: nothing is recorded, and no tenant was touched.
     async fn write_plan(&self, header: &RunHeader, approved: &[GateRecord]) -> Result<i64, LedgerError> {
-        let explain = || self.store.explain("begin a run in");
+        let explain = || self.store.explain(BEGIN);
         let tx = self.store.begin().await.map_err(explain())?;
         // One run begins at a time: of two that are started together, the second finds the first. SQLite's transaction has
         // the lock already.
@@ -237,6 +260,11 @@ impl Recorder {
         };
         let tenants: Vec<tenant::Model> = header.tenants.iter().enumerate().map(tenant).collect();
         insert_all(tx, [&row], |_| 0).await?;
+        if !header.texts.is_empty() {
+            let texts = run_texts::Model { run: run.clone(), texts: json(&header.texts) };
+            insert_all(tx, [&texts], |_| 0).await?;
+        }
+        insert_all(tx, &[pause::Model { run: run.clone(), request: None }], |_| 0).await?;
         self.store.sign_of_life(&run, tx).await?;
         insert_all(tx, &tenants, |row| row.tenant.len() + row.server.len() + 128).await?;
         let event = |(seq, gate): (usize, &GateRecord)| event::Model {

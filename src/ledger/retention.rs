@@ -8,7 +8,9 @@ use std::path::Path;
 use sea_orm::{ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
-use super::entity::{approval, attempt, claim, event, outcome, progress, run, runner, shared_run, tenant, version};
+use super::entity::{
+    approval, attempt, claim, event, outcome, pause, progress, run, run_texts, runner, shared_run, tenant, version,
+};
 use super::error::LedgerError;
 use super::open::Ledger;
 use super::reader::newest_first;
@@ -72,7 +74,9 @@ impl Ledger {
                 delete::<progress::Entity>(&tx, progress::Column::Run, &ids).await?;
                 delete::<claim::Entity>(&tx, claim::Column::Run, &ids).await?;
                 delete::<runner::Entity>(&tx, runner::Column::Run, &ids).await?;
+                delete::<pause::Entity>(&tx, pause::Column::Run, &ids).await?;
                 delete::<shared_run::Entity>(&tx, shared_run::Column::Run, &ids).await?;
+                delete::<run_texts::Entity>(&tx, run_texts::Column::Run, &ids).await?;
                 delete::<tenant::Entity>(&tx, tenant::Column::Run, &ids).await?;
                 delete::<run::Entity>(&tx, run::Column::Run, &ids).await
             };

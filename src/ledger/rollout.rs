@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::error::LedgerError;
 use super::open::Ledger;
 use crate::model::event::Event;
-use crate::model::run_summary::RunSummary;
+use crate::model::run_summary::{RunStatus, RunSummary};
 use crate::model::tenant::TenantId;
 use crate::model::undo::{Rollout, Stage, TakenBack, Trail};
 
@@ -45,21 +45,29 @@ impl Ledger {
         for run in std::iter::once(first).chain(later.into_iter().rev()) {
             let is_own = run.run == root || run.resumes.is_some_and(|parent| own.contains(&parent));
             let takes_back = run.kind.undoes() == Some(root);
+            let events = self.events(run.run).await?;
+            let begun = begun_waves(&run, &events);
             for (planned, record) in self.records(run.run).await? {
+                let is_untouched =
+                    record.is_none() && begun.as_ref().is_some_and(|begun| !begun.contains(&planned.wave));
                 let stage = Stage { run: run.run, is_own, takes_back, record };
-                if is_own {
-                    let new = || Trail { wave: planned.wave, ..Trail::default() };
-                    let trail = trails.entry(planned.tenant).or_insert_with(new);
-                    trail.stages.push(stage);
-                    trail.database = planned.database;
-                } else if let Some(trail) = trails.get_mut(&planned.tenant) {
+                let trail = match is_own {
+                    true => {
+                        let new = || Trail { wave: planned.wave, ..Trail::default() };
+                        let trail = trails.entry(planned.tenant).or_insert_with(new);
+                        trail.database = planned.database;
+                        Some(trail)
+                    }
+                    false => trails.get_mut(&planned.tenant),
+                };
+                if let Some(trail) = trail.filter(|_| !is_untouched) {
                     trail.stages.push(stage);
                 }
             }
             if !is_own {
                 continue;
             }
-            for (_, event) in self.events(run.run).await? {
+            for (_, event) in events {
                 if let Event::WaveStarted { wave, max_failures: Some(budget), .. } = event {
                     budgets.insert(wave, budget);
                 }
@@ -73,4 +81,16 @@ impl Ledger {
         }
         Ok(Rollout { runs, trails, budgets })
     }
+}
+
+/// The waves that a run had begun when it died, where no tenant of another one was touched: the run waited for the ledger before
+/// each wave. `None`: that is not known of it, or it has not died.
+fn begun_waves(run: &RunSummary, events: &[(i64, Event)]) -> Option<BTreeSet<String>> {
+    let begun = events.iter().filter_map(|(_, event)| match event {
+        Event::WaveStarted { wave, is_awaited, .. } => Some((wave.clone(), *is_awaited)),
+        _ => None,
+    });
+    let begun: Vec<(String, bool)> = begun.collect();
+    let is_known = run.status() == RunStatus::Dead && begun.iter().any(|(_, is_awaited)| *is_awaited);
+    is_known.then(|| begun.into_iter().map(|(wave, _)| wave).collect())
 }

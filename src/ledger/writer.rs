@@ -2,7 +2,7 @@
 //!
 //! The run must not wait for it, and it never gives up silently: its first failure ends it and is reported to the run.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, Iterable, PrimaryKeyToColumn,
     QueryFilter,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +22,7 @@ use super::open::Store;
 use crate::crash;
 use crate::model::event::Event;
 use crate::model::outcome::TenantRecord;
+use crate::model::pause::Pause;
 
 /// Maximum number of queued events. A run produces fewer in the time that a healthy disk needs for one batch.
 pub(super) const QUEUE: usize = 4_096;
@@ -56,6 +57,14 @@ const WRITE: &str = "write";
 /// An event and its time, in milliseconds since 1970-01-01 UTC.
 pub(super) type Timed = (Event, i64);
 
+/// The waves whose beginnings are on the disk: the run waits for those behind the first.
+#[derive(Clone, Default)]
+pub(super) struct Begun {
+    pub(super) waves: watch::Sender<BTreeSet<String>>,
+    /// Has the task write at once.
+    pub(super) hurry: Arc<Notify>,
+}
+
 /// Writes the events of one run.
 pub(super) struct Writer {
     store: Arc<Store>,
@@ -65,11 +74,16 @@ pub(super) struct Writer {
     ending: CancellationToken,
     /// The tenants in flight.
     started: HashMap<usize, Started>,
+    /// The places at which the last readings of servers are kept, below those of tenants.
+    servers: HashMap<String, i64>,
     next_seq: i64,
     next_event: i64,
     heartbeat: Interval,
     /// The right to write of a run that several processes share.
     fence: Option<Fence>,
+    /// Where a request to pause the run is told.
+    asked: Option<watch::Sender<Option<Pause>>>,
+    begun: Begun,
 }
 
 /// A tenant in flight.
@@ -87,9 +101,11 @@ struct Batch {
     outcomes: BTreeMap<i64, outcome::Model>,
     attempts: Vec<attempt::Model>,
     events: Vec<event::Model>,
-    /// By place: only the latest of a tenant is kept.
+    /// By place: only the latest of a tenant, or of a server, is kept.
     progress: BTreeMap<i64, progress::Model>,
     finished: Option<(i64, String)>,
+    /// The waves that begin, and that are awaited.
+    waves: Vec<String>,
 }
 
 impl Writer {
@@ -101,13 +117,33 @@ impl Writer {
     ) -> Writer {
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (started, fence) = (HashMap::new(), None);
-        Writer { store, run, inbox, ending, started, next_seq: 0, next_event: 0, heartbeat, fence }
+        let (started, servers, fence, asked, begun) = (HashMap::new(), HashMap::new(), None, None, Begun::default());
+        Writer {
+            store,
+            run,
+            inbox,
+            ending,
+            started,
+            servers,
+            next_seq: 0,
+            next_event: 0,
+            heartbeat,
+            fence,
+            asked,
+            begun,
+        }
     }
 
     /// Writes as one of several, under this right.
     pub(super) fn under(self, fence: Fence) -> Self {
         Writer { fence: Some(fence), ..self }
+    }
+
+    /// Tells of a request to pause the run, and of the waves that are recorded. One who has a single tenant of it brings that to
+    /// its end.
+    pub(super) fn telling(self, asked: watch::Sender<Option<Pause>>, begun: Begun) -> Self {
+        let of_run = !matches!(self.fence, Some(Fence::Has { .. }));
+        Writer { asked: of_run.then_some(asked), begun, ..self }
     }
 
     /// Counts events behind those that were written with the plan.
@@ -130,6 +166,9 @@ impl Writer {
             moments.iter().for_each(|event| crash::at("unwritten", event));
             self.write(&batch).await?;
             moments.iter().for_each(|event| crash::at("written", event));
+            if !batch.waves.is_empty() {
+                self.begun.waves.send_modify(|waves| waves.extend(batch.waves));
+            }
         }
         Ok(())
     }
@@ -142,6 +181,7 @@ impl Writer {
                 taken = self.inbox.recv_many(events, BATCH) => break taken,
                 _ = self.heartbeat.tick() => {
                     self.beat().await?;
+                    self.look_for_pause().await;
                     self.note_in_flight().await?;
                 }
             }
@@ -153,6 +193,7 @@ impl Writer {
             tokio::select! {
                 () = tokio::time::sleep(GATHER) => {}
                 () = self.ending.cancelled() => {}
+                () = self.begun.hurry.notified() => {}
             }
             while events.len() < LARGEST_BATCH {
                 let Ok(event) = self.inbox.try_recv() else { break };
@@ -164,10 +205,26 @@ impl Writer {
 
     /// Writes a heartbeat, also while nothing else is written. Dying before it: the run counts as dead a little
     /// earlier. A heartbeat that waits for a lock is given up exactly as a batch is: without one, other programs take the
-    /// run for dead and would accept to resume it.
+    /// run for dead and would accept to resume it. One that was frozen for so long that this has happened goes no further.
     async fn beat(&self) -> Result<(), LedgerError> {
         let once = || self.in_time(self.store.sign_of_life(&self.run, &self.store.db));
-        persist(once, |error| self.store.site.is_worth_another_try(error)).await
+        persist(once, |error| self.store.site.is_worth_another_try(error)).await?;
+        let (None, Ok(run)) = (self.fence, self.run.parse()) else { return Ok(()) };
+        // One that can't be looked for now is looked for at the next heartbeat.
+        match tokio::time::timeout(self.store.longest_write, self.store.refuse_superseded(run)).await {
+            Ok(Err(superseded @ LedgerError::Superseded { .. })) => Err(superseded),
+            _ => Ok(()),
+        }
+    }
+
+    /// Looks whether the run is asked to pause. Dying behind it: the run has died, and is not paused.
+    async fn look_for_pause(&mut self) {
+        let Some(asked) = self.asked.as_ref().filter(|asked| asked.borrow().is_none()) else { return };
+        // One that can't be read now is looked for at the next heartbeat.
+        let read = tokio::time::timeout(self.store.longest_write, self.store.pause_of(&self.run)).await;
+        if let Ok(Ok(Some(request))) = read {
+            asked.send_replace(Some(request));
+        }
     }
 
     /// Notes the tenants that have been in flight for longer than a heartbeat, each once, for readers of a run that goes on:
@@ -211,7 +268,15 @@ impl Writer {
                 // A later note would hide it.
                 self.started.entry(index).and_modify(|started| started.first = None);
             }
+            Event::ServerLoad { ref server, turns: false, .. } => {
+                let known = i64::try_from(self.servers.len()).unwrap_or(i64::MAX);
+                let place = *self.servers.entry(server.clone()).or_insert(-1 - known);
+                let row = progress::Model { run: self.run.clone(), place, at_ms: now_ms, event: json(&event) };
+                batch.progress.insert(place, row);
+            }
             Event::WaveStarted { .. }
+            | Event::ServerLoad { .. }
+            | Event::Overloaded(_)
             | Event::GateStarted { .. }
             | Event::GateFinished(_)
             | Event::RollbackDue { .. }
@@ -222,8 +287,12 @@ impl Writer {
             | Event::LeftOut { .. }
             | Event::Uncovered { .. }
             | Event::LateJoiners { .. }
+            | Event::PauseRequested(_)
             | Event::Draining { .. }
             | Event::Cancelling { .. } => {
+                if let Event::WaveStarted { wave, is_awaited: true, .. } = &event {
+                    batch.waves.push(wave.clone());
+                }
                 let seq = self.next_event;
                 self.next_event += 1;
                 batch.events.push(event::Model { run: self.run.clone(), seq, at_ms: now_ms, event: json(&event) });
@@ -265,7 +334,19 @@ impl Writer {
     /// Writes a batch, and again where that can help: all its statements may be repeated, also after a commit whose
     /// answer was lost.
     async fn write(&self, batch: &Batch) -> Result<(), LedgerError> {
-        persist(|| self.in_time(self.try_write(batch)), |error| self.store.site.is_worth_another_try(error)).await
+        persist(|| self.in_time(self.try_durably(batch)), |error| self.store.site.is_worth_another_try(error)).await
+    }
+
+    /// The beginning of a wave survives a power cut, with all before it: tenants of the wave are touched then. Without that of the
+    /// first nothing is known of any wave.
+    async fn try_durably(&self, batch: &Batch) -> Result<(), DbErr> {
+        let is_behind_another = batch.waves.len() > 1 || !self.begun.waves.borrow().is_empty();
+        if batch.waves.is_empty() || !is_behind_another {
+            return self.try_write(batch).await;
+        }
+        self.store.durably(true).await?;
+        let written = self.try_write(batch).await;
+        written.and(self.store.durably(false).await)
     }
 
     /// Writes once, and no longer than a server may take for it.

@@ -10,7 +10,9 @@ use uuid::Uuid;
 use crate::model::fault::Fault;
 use crate::model::gate::GateRecord;
 use crate::model::hook::HookPoint;
+use crate::model::load::{Excess, Overload, ServerLoad};
 use crate::model::outcome::{NotStarted, TenantRecord};
+use crate::model::pause::Pause;
 use crate::model::plan::Target;
 use crate::model::run_kind::RunKind;
 use crate::model::schema::Direction;
@@ -37,6 +39,9 @@ pub(crate) enum Event {
         /// The failure budget of the whole run.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         run_max_failures: Option<String>,
+        /// Whether no tenant of a later wave of this run is touched before that wave's own event is in the ledger.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_awaited: bool,
     },
     /// An attempt on a tenant begins.
     AttemptStarted {
@@ -125,6 +130,8 @@ pub(crate) enum Event {
         /// Whether a run of their own behind this one takes them.
         are_taken: bool,
     },
+    /// A person had the run pause: nothing new is started, and what is in flight comes to its end.
+    PauseRequested(Pause),
     /// From here on nothing new is started.
     Draining {
         /// The reason.
@@ -158,6 +165,24 @@ pub(crate) enum Event {
         /// The time at which it opens, in milliseconds since 1970-01-01 UTC.
         opens_at_ms: i64,
     },
+    /// A reading of a server on which the run works. Those at which something turns are kept; of the others the last is.
+    ServerLoad {
+        /// Its server key.
+        server: String,
+        #[serde(flatten)]
+        load: ServerLoad,
+        /// Its numbers beyond their limits: nothing new is started on it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        over: Vec<Excess>,
+        /// Limits that are not kept, because their numbers are not known.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        unkept: Vec<Excess>,
+        /// Whether it went beyond a limit with this reading, came back within all of them, or has other limits that are not kept.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        turns: bool,
+    },
+    /// A server stayed beyond a limit for longer than the run waits for it: nothing new is started.
+    Overloaded(Overload),
     /// The work in flight is being cancelled on the servers.
     Cancelling {
         /// Tenants in flight.
@@ -187,6 +212,10 @@ pub(crate) struct RunHeader {
     pub(crate) resumes: Option<Uuid>,
     /// The catalog's migrations, in order.
     pub(crate) catalog: Vec<String>,
+    /// By the place in the catalog the beginning of a checksum of a script's texts; empty for a Rust migration. Empty as a whole: the
+    /// run brings no script.
+    #[serde(skip)]
+    pub(crate) texts: Vec<String>,
     /// Every selected tenant in plan order.
     pub(crate) tenants: Vec<PlannedTenant>,
     /// Its start, in milliseconds since 1970-01-01 UTC.
@@ -216,6 +245,7 @@ impl RunHeader {
             kind: self.kind.clone(),
             resumes: self.resumes,
             catalog: self.catalog.clone(),
+            texts: self.texts.clone(),
             tenants: Vec::new(),
             started_at_ms: self.started_at_ms,
             program: self.program.clone(),

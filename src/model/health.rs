@@ -2,7 +2,7 @@
 //!
 //! Plain data. `doctor` decides which of it is a finding.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::outcome::Blocker;
 
@@ -136,7 +136,7 @@ pub(crate) struct Follower {
 }
 
 /// Connections of a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Room {
     /// In use, this program's own included.
     pub(crate) used: u64,

@@ -18,6 +18,8 @@ pub(crate) mod hold;
 
 pub(crate) mod tenant;
 
+pub(crate) mod typed;
+
 pub(crate) mod fault;
 
 pub(crate) mod schema;
@@ -27,6 +29,7 @@ pub(crate) mod variable;
 pub(crate) use fleet_shape as shape;
 
 pub(crate) mod outcome;
+pub(crate) mod pause;
 
 pub(crate) mod shared;
 
@@ -43,6 +46,9 @@ pub(crate) mod live_schema;
 pub(crate) mod assertion;
 
 pub(crate) mod health;
+
+pub(crate) mod load;
+
 pub(crate) mod hook;
 
 pub(crate) mod stats;

@@ -29,6 +29,9 @@ pub(crate) struct Observation {
     pub(crate) version: Option<String>,
     /// The applied versions as the tenant has them, sorted. Most tenants of a fleet share a few.
     pub(crate) history: Arc<[String]>,
+    /// The tables that it has although nothing is applied to it; 0 where something is, where it is not known, or was not asked.
+    #[serde(skip)]
+    pub(crate) tables: usize,
     /// The reason why it could not be read.
     pub(crate) error: Option<Fault>,
     /// Its quarantine, and the version at which it is frozen, if it is not at the target because of that.
@@ -55,6 +58,7 @@ impl Observation {
             version: catalog.version_of(&history),
             state,
             history,
+            tables: 0,
             error: None,
             hold: Hold::default(),
             source: tenant.source.clone(),

@@ -137,7 +137,7 @@ pub(crate) enum NotStarted {
     RunFailureBudget,
     /// The gate of an earlier wave did not hold.
     GateFailed,
-    /// The run paused at the gate of an earlier wave, for a person.
+    /// The run paused at the gate of an earlier wave, for a person, or because a person had it pause.
     Paused,
     /// The ledger could no longer be written.
     Ledger,
@@ -149,6 +149,8 @@ pub(crate) enum NotStarted {
     Deadline,
     /// The maintenance window of its wave was closed.
     Window,
+    /// A server stayed beyond a limit on its load for too long.
+    Overloaded,
 }
 
 impl NotStarted {
@@ -156,8 +158,18 @@ impl NotStarted {
     pub(crate) fn needs_a_tenant(self) -> bool {
         matches!(
             self,
-            NotStarted::FailureBudget | NotStarted::RunFailureBudget | NotStarted::Deadline | NotStarted::Window
+            NotStarted::FailureBudget
+                | NotStarted::RunFailureBudget
+                | NotStarted::Paused
+                | NotStarted::Deadline
+                | NotStarted::Window
+                | NotStarted::Overloaded
         )
+    }
+
+    /// Whether the run paused, and is to be gone on with.
+    pub(crate) fn is_pause(self) -> bool {
+        matches!(self, NotStarted::Paused | NotStarted::Overloaded)
     }
 
     /// Whether failures, or a gate that failed, stopped the run.
@@ -240,6 +252,10 @@ pub(crate) struct StoppedAt {
     /// Its file and line, for an SQL script: `sql/0003_views.up.sql:12`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) file: Option<String>,
+    /// The number of its statements that have stayed in the tenant, where it is known; 0: it was rolled back whole, or nothing
+    /// of it had happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) stayed: Option<usize>,
 }
 
 /// Everything recorded about one tenant's part in a run: its row in the report and in the ledger.
@@ -382,6 +398,7 @@ mod tests {
                 run: "r".into(),
                 stopped: false,
                 sha256: String::new(),
+                is_gone: false,
             })),
             version: None,
             version_known: false,

@@ -59,7 +59,7 @@ pub(crate) enum Refusal {
     /// It stopped in another step, which has to be finished first.
     PartiallyApplied(Unfinished),
     /// Nothing is applied to it, although a run left it at a version.
-    Lost(LeftAt),
+    Lost(TenantId, LeftAt),
     /// It is not at the version that the plan was made for.
     Moved {
         /// The version of the plan.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 static VERSION: OnceLock<String> = OnceLock::new();
 
@@ -17,6 +18,18 @@ pub(crate) fn name() -> &'static str {
 /// Sets the version of a program that embeds fleet; the first call counts.
 pub(crate) fn set_version(own: &str) {
     let _ = VERSION.set(format!("{own} (fleet {})", env!("CARGO_PKG_VERSION")));
+}
+
+static IS_SAMPLE: AtomicBool = AtomicBool::new(false);
+
+/// Says that the migrations of this program are those of fleet's own sample.
+pub(crate) fn set_sample() {
+    IS_SAMPLE.store(true, Ordering::Relaxed);
+}
+
+/// Whether the migrations of this program are those of fleet's own sample, and nobody's who has tenants.
+pub(crate) fn is_sample() -> bool {
+    IS_SAMPLE.load(Ordering::Relaxed)
 }
 
 /// The program's version; that of fleet stands behind it, or alone where the program did not say its own.

@@ -14,6 +14,7 @@ use super::schema::Direction;
 use super::started_by::{Liveness, StartedBy};
 use super::stats::{RunStats, Verdict};
 use super::tenant::TenantId;
+use super::typed::tenant_flag;
 
 /// The migrations that a run applied to a tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,18 +29,21 @@ pub(crate) struct Commits {
 pub(crate) struct LeftAt {
     pub(crate) run: Uuid,
     pub(crate) version: String,
+    /// The place of its database then; `None`: not recorded.
+    pub(crate) database: Option<String>,
 }
 
 impl LeftAt {
     /// The fault of a tenant that was left at a version, and on which nothing is applied any more.
-    pub(crate) fn lost(&self) -> Fault {
+    pub(crate) fn lost(&self, tenant: &TenantId) -> Fault {
         let text = format!(
             "nothing is applied here, and run {} left it at {}: its database is gone, or is another one. Bring it back (a \
              volume that is not mounted, a wrong url, a backup), or have it made anew, without its rows: {} migrate \
-             --recreate",
+             --recreate {}",
             self.run,
             self.version,
-            program::name()
+            program::name(),
+            tenant_flag(tenant)
         );
         Fault::new(FaultClass::DatabaseLost, text)
     }
@@ -104,7 +108,7 @@ pub(crate) enum RunResult {
     Ok,
     /// It came to its end, and tenants failed.
     Failed,
-    /// It paused at a gate, and waits for a person.
+    /// It paused: at a gate, because a person had it pause, or because a server stayed beyond a limit on its load.
     Paused,
     /// It was stopped: by a failure budget, a gate, a hook, its deadline, a window, a signal, a lost ledger; or it paused, and
     /// another run has gone on with it.
@@ -138,7 +142,7 @@ impl RunSummary {
         match (self.counts.verdict(), self.counts.stopped) {
             _ if self.waits() => RunResult::Paused,
             (Verdict::AllAtTarget | Verdict::NothingSelected, _) => RunResult::Ok,
-            (Verdict::Failures, stopped) if stopped != Some(NotStarted::Paused) => RunResult::Failed,
+            (Verdict::Failures, stopped) if !stopped.is_some_and(NotStarted::is_pause) => RunResult::Failed,
             (Verdict::Outstanding, None) => RunResult::Outstanding,
             _ => RunResult::Stopped,
         }
@@ -146,7 +150,7 @@ impl RunSummary {
 
     /// Whether it paused, and nobody has gone on with it.
     pub(crate) fn waits(&self) -> bool {
-        self.counts.stopped == Some(NotStarted::Paused) && self.finished_at_ms.is_some() && !self.gone_on
+        self.counts.stopped.is_some_and(NotStarted::is_pause) && self.finished_at_ms.is_some() && !self.gone_on
     }
 
     /// The time for a tenant that it changed, all its tenants at once: a measure for the next run of the same kind. `None`:
@@ -193,4 +197,16 @@ pub(crate) struct AttemptRow {
     pub(crate) error: Option<Fault>,
     /// Delay before the next attempt, in milliseconds; `None` for the last.
     pub(crate) retry_in_ms: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_was_lost_is_made_anew_for_its_tenant_only() {
+        let left = LeftAt { run: Uuid::nil(), version: "0001_a".to_owned(), database: None };
+        let told = left.lost(&TenantId::from("*")).message;
+        assert!(told.ends_with("fleet migrate --recreate --tenant '[*]'"), "{told}");
+    }
 }

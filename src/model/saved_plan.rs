@@ -21,6 +21,7 @@ pub(crate) const LATE: &str = "is in the fleet now, and not in the plan";
 
 /// A plan with its digest, as it is in the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Sealed {
     /// SHA-256 of `plan` as compact JSON, in lower-case hex.
     pub(crate) digest: String,
@@ -32,6 +33,9 @@ pub(crate) struct Sealed {
 #[serde(deny_unknown_fields)]
 pub(crate) struct SavedPlan {
     pub(crate) form: u32,
+    /// The name of the fleet, where its file says one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) fleet: Option<String>,
     pub(crate) direction: Direction,
     /// The goal in words.
     pub(crate) goal: String,
@@ -145,6 +149,7 @@ impl SavedPlan {
         let mut found = Vec::new();
         self.compare_scripts(today, late, &mut found);
         let explained = !found.is_empty();
+        found.extend(self.other_fleet(today));
         self.compare_tenants(today, explained, &mut found);
         if late == LateJoiners::Refuse {
             let new = self.late_joiners(today);
@@ -174,6 +179,27 @@ impl SavedPlan {
             found.push(format!("the goal is {}, planned {}", today.goal, self.goal));
         }
         found
+    }
+
+    /// That the tenant file is of another fleet now.
+    fn other_fleet(&self, today: &SavedPlan) -> Option<String> {
+        let words = |of: &SavedPlan| match &of.fleet {
+            Some(name) => format!("the fleet {name}"),
+            None => "a fleet without a name".to_owned(),
+        };
+        (self.fleet != today.fleet).then(|| format!("this is {}, and the plan is for {}", words(today), words(self)))
+    }
+
+    /// The settings of what is left of it today, where they are not those of the plan. Fewer scripts and waves have fewer.
+    pub(crate) fn other_settings(&self, today: &SavedPlan) -> Vec<String> {
+        let of_plan = today.settings.keys().filter_map(|name| differs(name, "", &self.settings, &today.settings));
+        let of_waves = today.waves.iter().flat_map(|now| {
+            let of = format!(" of wave {}", now.name);
+            let planned = self.waves.iter().find(|wave| wave.name == now.name);
+            let differ = |name: &String| differs(name, &of, &planned?.settings, &now.settings);
+            now.settings.keys().filter_map(differ).collect::<Vec<_>>()
+        });
+        self.other_fleet(today).into_iter().chain(of_plan).chain(of_waves).collect()
     }
 
     fn compare_scripts(&self, today: &SavedPlan, late: LateJoiners, found: &mut Vec<String>) {
@@ -231,6 +257,8 @@ impl SavedPlan {
     fn compare_tenants(&self, today: &SavedPlan, explained: bool, found: &mut Vec<String>) {
         let now: BTreeMap<&TenantId, (&SavedWave, &SavedTenant)> =
             today.tenants().map(|(wave, tenant)| (&tenant.tenant, (wave, tenant))).collect();
+        // A plan that was carried out has moved all of them, in the same way.
+        let mut all_moved: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
         for (wave, tenant) in self.tenants() {
             let id = &tenant.tenant;
             let Some((now_wave, now)) = now.get(id) else {
@@ -240,8 +268,8 @@ impl SavedPlan {
             if (now.engine, &now.database) != (tenant.engine, &tenant.database) {
                 found.push(format!("tenant {id} is another database than the planned one"));
             } else if now.version != tenant.version {
-                let (now, planned) = (named(now.version.as_ref()), named(tenant.version.as_ref()));
-                found.push(format!("tenant {id} is at {now}, planned from {planned}: it has moved since"));
+                let moved = (named(now.version.as_ref()).to_owned(), named(tenant.version.as_ref()).to_owned());
+                all_moved.entry(moved).or_default().push(id.to_string());
             } else if now.run != tenant.run && !explained {
                 let (now, planned) = (now.run.join(", "), tenant.run.join(", "));
                 found.push(format!("tenant {id} would get {}, planned {}", or_nothing(&now), or_nothing(&planned)));
@@ -250,6 +278,17 @@ impl SavedPlan {
                 found.push(format!("tenant {id} is in wave {}, planned in wave {}", now_wave.name, wave.name));
             }
             compare_settings(&format!(" of tenant {id}"), &tenant.settings, &now.settings, found);
+        }
+        for ((now, planned), ids) in all_moved {
+            found.push(match ids.as_slice() {
+                [id] => format!("tenant {id} is at {now}, planned from {planned}: it has moved since"),
+                [first, second, ..] => format!(
+                    "{} tenants are at {now}, planned from {planned}: they have moved since ({first}, {second}{})",
+                    ids.len(),
+                    if ids.len() > 2 { ", ..." } else { "" }
+                ),
+                [] => continue,
+            });
         }
     }
 }
@@ -298,10 +337,14 @@ fn compare_settings(
     let mut names: Vec<&String> = planned.keys().chain(now.keys()).collect();
     names.sort_unstable();
     names.dedup();
+    found.extend(names.into_iter().filter_map(|name| differs(name, of, planned, now)));
+}
+
+/// The difference between a setting of a plan and the one of today, in words.
+fn differs(name: &str, of: &str, planned: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Option<String> {
+    let [planned, now] = [planned, now].map(|all| all.get(name));
     let text = |of: Option<&String>| of.map_or_else(|| "not set".to_owned(), Clone::clone);
-    for name in names.into_iter().filter(|name| planned.get(*name) != now.get(*name)) {
-        found.push(format!("{name}{of} is {}, planned {}", text(now.get(name)), text(planned.get(name))));
-    }
+    (planned != now).then(|| format!("{name}{of} is {}, planned {}", text(now), text(planned)))
 }
 
 fn named(version: Option<&String>) -> &str {
@@ -328,6 +371,7 @@ mod tests {
         let limits = |key: &str, value: &str| BTreeMap::from([(key.to_owned(), value.to_owned())]);
         SavedPlan {
             form: FORM,
+            fleet: Some("shop".into()),
             direction: Direction::Up,
             goal: "head".into(),
             to: None,
@@ -352,7 +396,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn differs(change: impl FnOnce(&mut SavedPlan), words: &str) {
+    fn is_told(change: impl FnOnce(&mut SavedPlan), words: &str) {
         let mut today = plan();
         change(&mut today);
         assert_eq!(plan().differences(&today, LateJoiners::Refuse), [words]);
@@ -362,35 +406,40 @@ mod tests {
     #[test]
     fn each_change_has_its_own_explanation() {
         assert!(plan().differences(&plan(), LateJoiners::Refuse).is_empty());
-        differs(
+        is_told(
+            |plan| plan.fleet = Some("staging".into()),
+            "this is the fleet staging, and the plan is for the fleet shop",
+        );
+        is_told(|plan| plan.fleet = None, "this is a fleet without a name, and the plan is for the fleet shop");
+        is_told(
             |plan| plan.waves[0].tenants[0].version = Some("m0".into()),
             "tenant a is at m0, planned from m1: it has moved since",
         );
-        differs(
+        is_told(
             |plan| plan.scripts[0].sha256 = "cd".into(),
             "the script of m2 (sqlite, up) was edited: its hash is cd, planned ab",
         );
-        differs(|plan| _ = plan.settings.insert("lock_timeout".into(), "9s".into()), "lock_timeout is 9s, planned 3s");
-        differs(
+        is_told(|plan| _ = plan.settings.insert("lock_timeout".into(), "9s".into()), "lock_timeout is 9s, planned 3s");
+        is_told(
             |plan| _ = plan.waves[0].settings.remove("max_failures"),
             "max_failures of wave canary is not set, planned 0",
         );
-        differs(
+        is_told(
             |plan| _ = plan.waves[1].tenants.pop(),
             "tenant c is in the plan, and no more among the tenants that it takes",
         );
-        differs(
+        is_told(
             |plan| plan.waves[1].tenants[0].database = hash("x"),
             "tenant b is another database than the planned one",
         );
-        differs(
+        is_told(
             |plan| {
                 let moved = plan.waves[1].tenants.remove(0);
                 plan.waves[0].tenants.push(moved);
             },
             "tenant b is in wave canary, planned in wave rest",
         );
-        differs(
+        is_told(
             |plan| _ = plan.waves[1].tenants[1].settings.insert("tag plan".into(), "pro".into()),
             "tag plan of tenant c is pro, planned not set",
         );
@@ -407,7 +456,7 @@ mod tests {
 
     #[test]
     fn a_script_in_its_other_form_is_told_and_two_parts_of_one_are_both_planned() {
-        differs(|plan| plan.scripts[0].online = true, "the script of m2 (sqlite, up) is sent in its online form now");
+        is_told(|plan| plan.scripts[0].online = true, "the script of m2 (sqlite, up) is sent in its online form now");
         let mut both = plan();
         both.scripts.push(SavedScript { sha256: "ef".into(), ..both.scripts[0].clone() });
         assert!(both.differences(&both, LateJoiners::Refuse).is_empty());

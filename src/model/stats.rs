@@ -117,7 +117,14 @@ impl RunStats {
             Some(NotStarted::Hook) => return Verdict::HookFailed,
             // No run stops for a dependency, one that ran out of time is judged by what it did, and one that paused may have
             // failures within its budgets.
-            Some(NotStarted::Paused | NotStarted::Dependency | NotStarted::Deadline | NotStarted::Window) | None => {}
+            Some(
+                NotStarted::Paused
+                | NotStarted::Dependency
+                | NotStarted::Deadline
+                | NotStarted::Window
+                | NotStarted::Overloaded,
+            )
+            | None => {}
         }
         if self.selected == 0 {
             Verdict::NothingSelected

@@ -109,6 +109,11 @@ pub(crate) enum WayBack {
 }
 
 impl Trail {
+    /// The outcomes that runs of the rollout have recorded of it.
+    pub(crate) fn records(&self) -> impl Iterator<Item = &TenantRecord> {
+        self.stages.iter().filter(|stage| stage.is_own).filter_map(|stage| stage.record.as_ref())
+    }
+
     /// The version at which the rollout left it, as far as that was recorded; `Some(None)`: none.
     pub(crate) fn left_by_rollout(&self) -> Option<Option<String>> {
         self.left_at(|stage| stage.is_own)
@@ -130,6 +135,58 @@ impl Trail {
         self.stages.iter().any(|stage| stage.is_own && stage.record.as_ref().is_none_or(is_moved))
     }
 
+    /// The run that moved it back, or may have, from where it counted as done for the waves behind its own: something of that is not
+    /// applied any more. `reach`: the place of the rollout's goal, beyond which nothing counts.
+    pub(crate) fn moved_back_by(&self, catalog: &Catalog, reach: Option<usize>, now: &Observation) -> Option<Uuid> {
+        let (done, later) = self.since_done()?;
+        let committed = self.records().flat_map(|record| &record.committed);
+        let steps = committed.filter_map(|name| catalog.position(name));
+        let mut steps = steps.filter(|&place| !catalog.is_repeatable(place));
+        let least = done.version.as_ref().and_then(|name| catalog.position(name));
+        let least = least.map(|place| reach.map_or(place, |reach| place.min(reach)));
+        let is_there = |at: Option<usize>| at >= least;
+        let stands = match &now.state {
+            State::Unreachable => {
+                let last = later.iter().rev().find_map(|stage| match &stage.record {
+                    None => Some(None),
+                    Some(record) => record.version_known.then_some(Some(&record.version)),
+                });
+                last.flatten().is_some_and(|at| is_there(at.as_ref().and_then(|name| catalog.position(name))))
+            }
+            _ => {
+                let applied = catalog.applied(&now.history);
+                let highest = applied.iter().copied().filter(|&place| !catalog.is_repeatable(place)).max();
+                is_there(highest) && steps.all(|place| applied.contains(&place))
+            }
+        };
+        let is_back = |stage: &&&Stage| {
+            use Outcome::{Migrated, UpToDate};
+            stage.record.as_ref().is_none_or(|record| !matches!(record.outcome, Migrated(_) | UpToDate))
+        };
+        let by = || later.iter().rev().find(is_back).or(later.last()).map(|stage| stage.run);
+        if stands { None } else { by() }
+    }
+
+    /// Whether another run has moved it, or may have, since it counted as done.
+    pub(crate) fn may_be_moved_back(&self) -> bool {
+        self.since_done().is_some()
+    }
+
+    /// The last record by which it counted as done for the waves behind its own, of the rollout if one of its runs has any, and the
+    /// other runs since that moved it, or may have. `None`: there is no such run.
+    fn since_done(&self) -> Option<(&TenantRecord, Vec<&Stage>)> {
+        let is_done = |stage: &Stage| {
+            let record = stage.record.as_ref();
+            record.is_some_and(|record| matches!(record.outcome, Outcome::Migrated(_) | Outcome::UpToDate))
+        };
+        let own = self.stages.iter().rposition(|stage| stage.is_own && is_done(stage));
+        let at = own.or_else(|| self.stages.iter().position(is_done))?;
+        let may_move = |stage: &&Stage| !stage.is_own && stage.record.as_ref().is_none_or(moves);
+        let later: Vec<&Stage> = self.stages[at + 1..].iter().filter(may_move).collect();
+        let record = self.stages[at].record.as_ref()?;
+        (!later.is_empty()).then_some((record, later))
+    }
+
     /// Whether the rollout may have moved it, and no other run has since.
     pub(crate) fn is_unsettled(&self) -> bool {
         self.may_have_moved() && self.moved_by().is_none()
@@ -137,8 +194,7 @@ impl Trail {
 
     /// The way back of a tenant that was read just now.
     pub(crate) fn way_back(&self, catalog: &Catalog, now: &Observation) -> WayBack {
-        let own = self.stages.iter().filter(|stage| stage.is_own).filter_map(|stage| stage.record.as_ref());
-        let committed: Vec<&String> = own.clone().flat_map(|record| &record.committed).collect();
+        let committed: Vec<&String> = self.records().flat_map(|record| &record.committed).collect();
         if !self.may_have_moved() {
             return WayBack::Untouched;
         }
@@ -222,8 +278,11 @@ impl Trail {
         let version = stays.map(|place| catalog.migrations[place].to_string());
         if self.has_gap() && version.is_some() {
             let known = self.before.as_ref();
-            if known.is_none_or(|known| Some(&known.version) != version.as_ref()) {
-                let known = known.map(|left| format!("run {} left it at {}", left.run, left.version));
+            // The id may have been given to another database since.
+            let elsewhere = known.and_then(|known| known.database.as_ref().filter(|then| self.is_elsewhere(then)));
+            if elsewhere.is_some() || known.is_none_or(|known| Some(&known.version) != version.as_ref()) {
+                let at = elsewhere.map(|then| format!(", when its database was {then}")).unwrap_or_default();
+                let known = known.map(|left| format!("run {} left it at {}{at}", left.run, left.version));
                 let known = known.unwrap_or_else(|| "no run before has recorded one".to_owned());
                 return WayBack::Refused(format!(
                     "a run ended without a certain outcome for it, so that its version before is not certain: {known}"
@@ -246,6 +305,11 @@ impl Trail {
             ),
             None => WayBack::To(Target::End),
         }
+    }
+
+    /// Whether this was another database than the one that the rollout moved.
+    fn is_elsewhere(&self, then: &String) -> bool {
+        self.database.as_ref().is_some_and(|now| now != then)
     }
 
     /// The last run that moved it after a rollback of these runs had begun, other than they.
@@ -346,10 +410,11 @@ mod tests {
         Trail { stages, ..Trail::default() }
     }
 
-    fn way(trail: &Trail, history: &[&str]) -> WayBack {
+    /// A tenant with this history.
+    fn seen(history: &[&str]) -> Observation {
         let catalog = Catalog::new(ALL, "h");
         let history: Vec<String> = history.iter().map(|name| (*name).to_owned()).collect();
-        let now = Observation {
+        Observation {
             tenant: TenantId::from("acme"),
             engine: Engine::Sqlite,
             flavour: None,
@@ -357,11 +422,15 @@ mod tests {
             version: catalog.version_of(&history),
             state: catalog.state(&history, Engine::Sqlite),
             history: history.into(),
+            tables: 0,
             error: None,
             hold: Default::default(),
             source: None,
-        };
-        trail.way_back(&catalog, &now)
+        }
+    }
+
+    fn way(trail: &Trail, history: &[&str]) -> WayBack {
+        trail.way_back(&Catalog::new(ALL, "h"), &seen(history))
     }
 
     #[track_caller]
@@ -411,6 +480,52 @@ mod tests {
         assert_eq!(way(&trail(before), &ALL[..3]), WayBack::To(Target::Migration(0)));
     }
 
+    /// A canary by which later waves are let on has to stand as it stood then.
+    #[test]
+    fn a_tenant_that_counted_as_done_and_was_moved_back_is_told_with_the_run_that_did() {
+        let catalog = Catalog::new(ALL, "h");
+        let back = |stages: Vec<Stage>, reach: Option<usize>, applied: &[&str]| {
+            trail(stages).moved_back_by(&catalog, reach, &seen(applied)).map(|run| run.as_u128())
+        };
+        let own = || stage(1, true, Some(migrated(Some("m1"), "m3", &["m2", "m3"])));
+        let down = |run, to: &str| {
+            let moved = Moved { from: Some("m3".into()), to: Some(to.to_owned()), n: 1 };
+            stage(run, false, Some(record(Outcome::RolledBack(moved), Some(to), &["m3"])))
+        };
+        let up = |run, to: &str| stage(run, false, Some(migrated(Some("m2"), to, &[to])));
+        assert_eq!(back(vec![own()], None, &ALL[..3]), None);
+        assert_eq!(back(vec![own(), down(2, "m2")], None, &ALL[..2]), Some(2));
+        assert_eq!(back(vec![own(), down(2, "m2"), up(3, "m3")], None, &ALL[..3]), None, "it is there again");
+        // A restore of an older backup, and a version that was only recorded.
+        let restored = |to: &str| stage(2, false, Some(record(Outcome::Restored { bytes: 1 }, Some(to), &[])));
+        assert_eq!(back(vec![own(), restored("m1")], None, &ALL[..1]), Some(2));
+        assert_eq!(back(vec![own(), restored("m3")], None, &ALL[..3]), None);
+        let stamped = record(Outcome::Stamped(Moved { from: None, to: None, n: 0 }), Some("m1"), &[]);
+        assert_eq!(back(vec![own(), stage(2, false, Some(stamped))], None, &ALL[..1]), Some(2));
+        // A later run moved it further, and it came back no further than to the goal.
+        assert_eq!(back(vec![own(), up(2, "m4")], Some(2), &ALL), None);
+        assert_eq!(back(vec![own(), up(2, "m4"), down(3, "m3")], Some(2), &ALL[..3]), None);
+        assert_eq!(back(vec![own(), up(2, "m4"), down(3, "m2")], Some(2), &ALL[..2]), Some(3));
+        // A rollback died: the tenant itself says how far that came.
+        assert_eq!(back(vec![own(), stage(2, false, None)], None, &ALL[..3]), None);
+        assert_eq!(back(vec![own(), stage(2, false, None)], None, &ALL[..1]), Some(2));
+        // One that can't be read is where the last record has it.
+        let unread = |stages: Vec<Stage>| {
+            let now = Observation { state: State::Unreachable, ..seen(&[]) };
+            trail(stages).moved_back_by(&catalog, None, &now).map(|run| run.as_u128())
+        };
+        assert_eq!(unread(vec![own(), down(2, "m2")]), Some(2));
+        assert_eq!(unread(vec![own(), down(2, "m2"), up(3, "m3")]), None);
+        assert_eq!(unread(vec![own(), stage(2, false, None)]), Some(2));
+        // It failed in the rollout, another run mended it, and it went back then; nobody built on one that still failed.
+        let failed = || stage(1, true, Some(record(Outcome::Failed { class: FaultClass::Other }, Some("m2"), &[])));
+        assert_eq!(back(vec![failed(), up(2, "m3"), down(3, "m2")], None, &ALL[..2]), Some(3));
+        assert_eq!(back(vec![failed(), down(3, "m1")], None, &ALL[..1]), None);
+        // It was found at the goal, and has moved then.
+        let found = stage(1, true, Some(record(Outcome::UpToDate, Some("m3"), &[])));
+        assert_eq!(back(vec![found, down(2, "m2")], None, &ALL[..2]), Some(2));
+    }
+
     #[test]
     fn a_rollback_that_stopped_half_way_is_gone_on_with_where_it_stopped() {
         let own = || stage(1, true, Some(migrated(Some("m1"), "m4", &["m2", "m3", "m4"])));
@@ -452,7 +567,7 @@ mod tests {
             trail(stages)
         };
         let knows = |trail: Trail, version: &str| {
-            let before = Some(LeftAt { run: Uuid::from_u128(9), version: version.to_owned() });
+            let before = Some(LeftAt { run: Uuid::from_u128(9), version: version.to_owned(), database: None });
             Trail { before, ..trail }
         };
         let moved = || migrated(Some("m3"), "m4", &["m4"]);

@@ -28,16 +28,18 @@ pub(crate) struct Foreseen {
 
 /// The rows in the order given.
 pub(crate) fn render(rows: &[Foreseen], format: Format, style: &Style) -> String {
-    format.write(|| text(rows, style), || json!({ "dry_run": true, "tenants": rows }), || sheet(rows, style))
+    let whole = |fault: &Fault| fault.to_string();
+    format.write(|| text(rows, style), || json!({ "dry_run": true, "tenants": rows }), || sheet(rows, style, whole))
 }
 
-fn sheet(rows: &[Foreseen], style: &Style) -> Sheet {
+/// `of_fault`: the words for a fault in a cell.
+fn sheet(rows: &[Foreseen], style: &Style, of_fault: impl Fn(&Fault) -> String) -> Sheet {
     let tone = |row: &&Foreseen| match row.outcome.standing() {
         Standing::Failed => Tone::Bad,
         Standing::AtTarget | Standing::Outstanding => Tone::Plain,
     };
     let detail = |row: &&Foreseen| match (&row.outcome, &row.error) {
-        (_, Some(error)) => error.to_string(),
+        (_, Some(error)) => of_fault(error),
         (Outcome::Stamped(moved), _) => moved_text(moved, style),
         (Outcome::Ahead { unknown }, _) => format!("has what this program does not know: {}", unknown.join(", ")),
         _ => String::new(),
@@ -51,9 +53,10 @@ fn sheet(rows: &[Foreseen], style: &Style) -> Sheet {
 }
 
 fn text(rows: &[Foreseen], style: &Style) -> String {
-    let mut out = sheet(rows, style).table(style);
-    for row in rows.iter().filter(|row| !row.differences.is_empty()) {
+    let mut out = sheet(rows, style, |fault| summary::words(fault.class.name())).table(style);
+    for row in rows.iter().filter(|row| row.error.is_some() || !row.differences.is_empty()) {
         out.push_str(&format!("\n{}\n", super::style::clean(row.tenant.as_str())));
+        out.extend(row.error.iter().map(|error| super::style::paragraph(&error.to_string(), "  ", usize::MAX, style)));
         out.extend(row.differences.iter().map(|line| format!("  {}\n", super::style::clean(line))));
     }
     out + "\ndry run: nothing was touched\n"

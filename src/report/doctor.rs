@@ -5,6 +5,7 @@
 use serde_json::json;
 
 use crate::check::doctor::{Finding, Severity};
+use crate::model::program;
 use crate::model::tenant::TenantId;
 
 use super::sheet::Sheet;
@@ -53,6 +54,15 @@ fn place(finding: &Finding) -> String {
     format!("{server}, {}{more}", named.join(", "))
 }
 
+/// A remedy that ends in a command, apart from it: a command that is broken over two lines is two commands.
+fn with_command(fix: &str) -> (&str, Option<&str>) {
+    let name = format!(": {} ", program::name());
+    match fix.rfind(&name).map(|at| fix.split_at(at + 2)) {
+        Some((words, command)) if !command.contains("; ") => (words.trim_end(), Some(command)),
+        _ => (fix, None),
+    }
+}
+
 fn tone(severity: Severity) -> Tone {
     match severity {
         Severity::Error => Tone::Bad,
@@ -67,7 +77,10 @@ fn text(findings: &[Finding], tenants: usize, style: &Style) -> String {
         let name = style.paint(tone(finding.severity), finding.severity.name());
         out.push_str(&format!("{name}  {}\n{}", place(finding), paragraph(&finding.what, "    ", MOST_LINES, style)));
         if !finding.fix.is_empty() {
-            out.push_str(&paragraph(&format!("fix: {}", finding.fix), "    ", MOST_LINES, style));
+            let fix = format!("fix: {}", finding.fix);
+            let (words, command) = with_command(&fix);
+            out.push_str(&paragraph(words, "    ", MOST_LINES, style));
+            out.push_str(&command.map(|command| format!("      {}\n", clean(command))).unwrap_or_default());
         }
     }
     let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();

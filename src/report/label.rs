@@ -6,8 +6,10 @@ use std::fmt::Display;
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::model::hook::HookPoint;
+use crate::model::load::ServerLoad;
 use crate::model::schema::Direction;
 use crate::model::tenant::TenantId;
+use crate::policy::{format_duration, scaled};
 
 use super::style::{Style, clean, shorten, width};
 
@@ -42,23 +44,26 @@ pub(crate) fn towards(goal: &str) -> String {
     }
 }
 
-/// A size with a unit, in few digits: `812 B`, `12.4 MB`.
-pub(super) fn bytes(n: u64) -> String {
-    scaled(n, [" GB", " MB", " kB", " B"])
+pub(super) use crate::policy::format_bytes as bytes;
+
+/// The numbers of a server's load that are known: `12 of 100 connections, no waits for locks, 1.2 GB written to its log`.
+pub(super) fn load(load: &ServerLoad) -> String {
+    let waits = |n: u64| if n == 0 { "no waits for locks".to_owned() } else { format!("{n} waiting for locks") };
+    let lag = |seconds: u64| format!("replicas {} behind", format_duration(Duration::from_secs(seconds)));
+    let parts = [
+        load.connections.map(|room| format!("{} of {} connections", room.used, room.most)),
+        load.lock_waits.map(waits),
+        load.replication_lag.map(lag),
+        load.log_bytes.map(|n| format!("{} written to its log", bytes(n))),
+        load.free_bytes.map(|n| format!("{} free", bytes(n))),
+    ];
+    let known: Vec<String> = parts.into_iter().flatten().collect();
+    if known.is_empty() { "its load is not known".to_owned() } else { known.join(", ") }
 }
 
 /// A large number in few digits: `812`, `12.4k`, `48.0M`.
 pub(crate) fn approximately(n: u64) -> String {
     scaled(n, ["G", "M", "k", ""])
-}
-
-#[expect(clippy::cast_precision_loss, reason = "one digit behind the point is shown")]
-fn scaled(n: u64, [giga, mega, kilo, one]: [&str; 4]) -> String {
-    let units = [(1_000_000_000.0, giga), (1_000_000.0, mega), (1_000.0, kilo)];
-    match units.iter().find(|(size, _)| n as f64 >= *size) {
-        Some((size, unit)) => format!("{:.1}{unit}", n as f64 / size),
-        None => format!("{n}{one}"),
-    }
 }
 
 /// A version in a sentence; without one, nothing has been applied.

@@ -75,11 +75,16 @@ impl LintView<'_> {
 
     fn text(&self, style: &Style) -> String {
         let mut out = String::new();
-        for f in self.shown() {
-            let name = style.paint(tone(f.severity), f.severity.name());
-            let _ = writeln!(out, "{name}  {}  {} ({})", f.rule, clean(&place(&f.place)), engines(&f.engines));
-            out.push_str(&paragraph(&f.what, "    ", MOST_LINES, style));
-            out.push_str(&paragraph(&format!("instead: {}", f.instead), "    ", MOST_LINES, style));
+        // Findings that differ only in their places share their words.
+        for ((_, what, instead, _), alike) in
+            group_by(self.shown(), |f| (f.rule, &f.what, f.instead, f.severity.name()))
+        {
+            for f in alike {
+                let name = style.paint(tone(f.severity), f.severity.name());
+                let _ = writeln!(out, "{name}  {}  {} ({})", f.rule, clean(&place(&f.place)), engines(&f.engines));
+            }
+            out.push_str(&paragraph(what, "    ", MOST_LINES, style));
+            out.push_str(&paragraph(&format!("instead: {instead}"), "    ", MOST_LINES, style));
         }
         let shows_all = self.least == Some(Severity::Info);
         for note in self.linted.not_analysed.iter().filter(|_| shows_all) {

@@ -10,10 +10,11 @@ use serde_json::Value;
 use crate::model::event::{Event, RunHeader};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::gate::{GateAction, GateEnd, GateRecord};
+use crate::model::load::in_words;
 use crate::model::outcome::{NotStarted, Outcome, Standing, TenantRecord};
 use crate::model::stats::RunStats;
 use crate::model::tenant::TenantId;
-use crate::policy::format_duration;
+use crate::policy::{StopCause, format_duration};
 
 use super::causes::Cause;
 use super::outcome::{moved_text, took, total_line, why_not_started};
@@ -45,6 +46,8 @@ pub(crate) struct Live {
     durations: Durations,
     /// The tenants in flight that were told to be stragglers.
     told: HashSet<usize>,
+    /// The servers beyond a limit on their load, on which nothing new is started, each with that in words.
+    over: BTreeMap<String, String>,
     /// The causes of failures and failed attempts, each with the number of its lines.
     causes: HashMap<(bool, Cause), usize>,
 }
@@ -75,6 +78,7 @@ impl Live {
             interval: None,
             durations: Durations::default(),
             told: HashSet::new(),
+            over: BTreeMap::new(),
             causes: HashMap::new(),
         }
     }
@@ -95,6 +99,7 @@ impl Live {
 
     /// Takes an event and describes it in one line without a line break; `None` for an event without a line.
     pub(crate) fn line(&mut self, event: &Event, elapsed: Duration) -> Option<String> {
+        let was_over = matches!(event, Event::ServerLoad { server, .. } if self.over.contains_key(server));
         self.note(event, elapsed);
         match event {
             Event::RunStarted(header) => Some(started(header)),
@@ -166,6 +171,10 @@ impl Live {
                 let what = format!("draining: {why}; nothing new is started, {in_flight} in flight will finish{again}");
                 Some(self.style.paint(Tone::Warning, what))
             }
+            Event::PauseRequested(pause) => {
+                let what = format!("{}; it goes on with `runs resume`", clean(&pause.in_short()));
+                Some(self.style.paint(Tone::Warning, what))
+            }
             Event::HookFinished { hook, wave, tenant, took_ms, error } => {
                 let of = label::of_hook(*hook, wave.as_deref(), tenant.as_ref());
                 Some(match error {
@@ -180,6 +189,22 @@ impl Live {
                     None => format!("wave {}", clean(wave)),
                 };
                 let what = format!("{of} waits until {opens}: its window is {}", clean(window));
+                Some(self.style.paint(Tone::Warning, what))
+            }
+            Event::ServerLoad { turns: false, .. } => None,
+            Event::ServerLoad { server, over, unkept, .. } => {
+                let server = clean(server);
+                let what = match (was_over, over.is_empty()) {
+                    (_, false) => format!("nothing new is started on server {server}: {}", clean(&in_words(over))),
+                    (true, true) => format!("server {server} is within its limits again"),
+                    (false, true) => format!("server {server}: {}", clean(&in_words(unkept))),
+                };
+                Some(self.style.paint(Tone::Warning, what))
+                    .filter(|_| was_over || !over.is_empty() || !unkept.is_empty())
+            }
+            Event::Overloaded(overload) => {
+                let what =
+                    format!("{}; it goes on with `runs resume`", clean(&StopCause::Load(overload.clone()).to_string()));
                 Some(self.style.paint(Tone::Warning, what))
             }
             // The command tells them itself.
@@ -203,6 +228,8 @@ impl Live {
                 self.gate = Some((elapsed, Duration::from_millis(*soak_ms)));
             }
             Event::GateFinished(_) => self.gate = None,
+            Event::ServerLoad { server, over, .. } if over.is_empty() => _ = self.over.remove(server),
+            Event::ServerLoad { server, over, .. } => _ = self.over.insert(server.clone(), in_words(over)),
             Event::AttemptStarted { index, tenant, .. } => {
                 self.in_flight.entry(*index).or_insert_with(|| (tenant.clone(), elapsed));
             }
@@ -232,6 +259,9 @@ impl Live {
             parts.push(if soak.is_zero() { format!("gate: {age}") } else { format!("gate: {age} of {}", whole(soak)) });
             parts.push(took(elapsed));
             return parts.join("  ");
+        }
+        for (server, why) in &self.over {
+            parts.push(format!("waits for {}: {}", shorten(clean(server), 24, "…"), clean(why)));
         }
         // Before the first outcome there is no rate.
         if self.done > 0 && elapsed.as_secs_f64() >= 0.1 {

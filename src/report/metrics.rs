@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::causes::group_by;
 use super::summary;
+use crate::model::load::ServerLoad;
 use crate::model::observation::Observation;
 use crate::model::outcome::{Standing, TenantRecord};
 use crate::model::run_summary::{RunStatus, RunSummary};
@@ -22,7 +23,7 @@ pub(crate) struct FleetReading<'a> {
 }
 
 /// The data of the metrics; what is not known has no line.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub(crate) struct MetricsView<'a> {
     pub(crate) reading: Option<FleetReading<'a>>,
     /// The newest run, with its outcomes.
@@ -31,6 +32,8 @@ pub(crate) struct MetricsView<'a> {
     pub(crate) last_good_ms: Option<i64>,
     /// Runs that go on.
     pub(crate) running: usize,
+    /// The last readings of the servers on which the newest run works, by server.
+    pub(crate) loads: &'a BTreeMap<String, ServerLoad>,
 }
 
 impl MetricsView<'_> {
@@ -43,6 +46,7 @@ impl MetricsView<'_> {
         if let Some((run, records)) = self.last {
             last_run(run, records, &mut out);
         }
+        servers(self.loads, &mut out);
         if let Some(ms) = self.last_good_ms {
             let about = "End of the newest run that brought all its tenants to the target.";
             out.gauge("fleet_last_success_timestamp_seconds", about, [(vec![], seconds(ms))]);
@@ -90,6 +94,28 @@ fn last_run(run: &RunSummary, records: &[TenantRecord], out: &mut Text) {
     out.gauge("fleet_run_finished_timestamp_seconds", "Its end.", ended);
     let took = run.elapsed().map(|elapsed| (vec![], elapsed.as_secs_f64()));
     out.gauge("fleet_run_duration_seconds", "How long it took.", took);
+}
+
+/// The servers on which a run works.
+fn servers(loads: &BTreeMap<String, ServerLoad>, out: &mut Text) {
+    let mut gauge = |name: &str, about: &str, of: fn(&ServerLoad) -> Option<u64>| {
+        let values = loads.iter().filter_map(|(server, load)| Some((server, usize::try_from(of(load)?).ok()?)));
+        out.gauge(name, about, values.map(|(server, n)| (vec![("server", server.clone())], number(n))));
+    };
+    gauge("fleet_server_connections", "Connections in use on a server on which a run works.", |load| {
+        load.connections.map(|room| room.used)
+    });
+    gauge("fleet_server_connections_max", "The most connections that there may be.", |load| {
+        load.connections.map(|room| room.most)
+    });
+    gauge("fleet_server_lock_waits", "Sessions that wait for locks on it.", |load| load.lock_waits);
+    gauge("fleet_server_replication_lag_seconds", "How far its replica is behind that is furthest.", |load| {
+        load.replication_lag
+    });
+    gauge("fleet_server_log_growth_bytes", "Bytes written to its WAL or binary log during the run.", |load| {
+        load.log_bytes
+    });
+    gauge("fleet_server_free_bytes", "Free bytes on its disk.", |load| load.free_bytes);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]

@@ -340,7 +340,7 @@ impl PlanView<'_> {
         let mut out = self.groups_sheet(&groups, room, style).table(style);
         for group in &groups {
             if let Some(why) = group.trouble() {
-                out.push_str(&paragraph(&format!("{}: {why}", group.names(room, style)), "    ", 3, style));
+                out.push_str(&paragraph(&format!("{}: {why}", group.names(room, style)), "    ", 12, style));
             }
         }
         for line in self.notes.iter().filter(|note| note.wave == name).flat_map(WaveNote::lines) {

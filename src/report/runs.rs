@@ -8,12 +8,13 @@ use uuid::Uuid;
 
 use crate::model::approval::Approval;
 use crate::model::event::Event;
-use crate::model::outcome::{NotStarted, TenantRecord};
+use crate::model::outcome::TenantRecord;
+use crate::model::pause::Pause;
 use crate::model::run_summary::{AttemptRow, RunStatus, RunSummary};
 use crate::model::shared::RunnerRow;
 use crate::model::stats::Verdict;
 use crate::model::tenant::TenantId;
-use crate::policy::format_duration;
+use crate::policy::{StopCause, format_duration};
 
 use super::causes::group_by;
 use super::outcome::{OutcomeView, Page, took, version_before, version_text};
@@ -47,7 +48,7 @@ impl Row<'_> {
     fn result_text(&self) -> String {
         match (self.run.stats.and_then(|stats| stats.stopped), self.run.waits()) {
             (_, true) => "paused".to_owned(),
-            (Some(NotStarted::Paused), _) if self.run.gone_on => "paused, resumed later".to_owned(),
+            (Some(stopped), _) if stopped.is_pause() && self.run.gone_on => "paused, resumed later".to_owned(),
             _ => self.verdict_text().unwrap_or_else(|| self.status.to_owned()),
         }
     }
@@ -212,6 +213,8 @@ impl RunView<'_> {
                 Event::AttemptStarted { tenant, .. } => {
                     ("in flight", format!("{tenant} began, and its end is not recorded"))
                 }
+                // The last reading of a run that is over says nothing of the servers now.
+                Event::ServerLoad { turns: false, .. } if r.status() != RunStatus::Running => return None,
                 event => moment_of_run(event),
             };
             Some((name, format!("{} {text}", label::moment(*at_ms))))
@@ -343,6 +346,13 @@ pub(super) fn heir(heir: &RunSummary, approvers: &BTreeMap<Uuid, String>) -> Str
     format!("{} {}{by}{approved}: {}", label::moment(heir.started_at_ms), heir.run, summary::words(status))
 }
 
+/// A request to pause in words, with who asked where.
+fn asked(Pause { by, reason, origin, asked_at_ms }: &Pause) -> String {
+    let at = label::moment(*asked_at_ms);
+    let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    format!("asked for by {by} ({} on {}, {at}){reason}", origin.user, origin.host)
+}
+
 /// A recorded event in words: its kind, and the rest.
 pub(super) fn moment_of_run(event: &Event) -> (&'static str, String) {
     match event {
@@ -367,12 +377,18 @@ pub(super) fn moment_of_run(event: &Event) -> (&'static str, String) {
             let of = server.as_ref().map(|server| format!("server {server} of wave ")).unwrap_or_default();
             ("window", format!("{of}{wave} waited for {window}, which opens {}", label::moment(*opens_at_ms)))
         }
+        Event::ServerLoad { server, load, over, unkept, .. } => {
+            let rest = over.iter().chain(unkept).map(|excess| format!("; {}", excess.text)).collect::<String>();
+            ("load", format!("server {server}: {}{rest}", label::load(load)))
+        }
+        Event::Overloaded(overload) => ("stop", StopCause::Load(overload.clone()).to_string()),
         Event::LeftOut { tenants } => {
             let each = tenants.iter().map(|(id, why)| format!("{id} ({why})"));
             ("left out", format!("in quarantine: {}", each.collect::<Vec<_>>().join(", ")))
         }
         Event::Uncovered { wave, kinds } => ("not covered", format!("wave {wave} has none of {}", kinds.join("; "))),
         Event::LateJoiners { tenants, are_taken } => ("late joiners", live::late_joiners(tenants, *are_taken)),
+        Event::PauseRequested(pause) => ("pause", asked(pause)),
         Event::Draining { in_flight, .. } => ("stop", format!("nothing new was started; {in_flight} in flight")),
         Event::Cancelling { in_flight } => ("stop", format!("{in_flight} in flight were cancelled")),
         other => ("event", live::jsonl(other)),

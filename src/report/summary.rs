@@ -237,8 +237,12 @@ fn why(o: &Observation, is_shared: bool) -> String {
 pub(crate) fn edited_text(u: &Unfinished) -> String {
     let n = u.statement.unwrap_or(0);
     format!(
-        "stopped before statement {n} of {}, whose script was edited since; put its old text back, or see runs resolve",
-        u.migration
+        "stopped before statement {n} of {}, whose script {}, or see runs resolve",
+        u.migration,
+        match u.is_gone {
+            true => format!("is gone or was renamed; put it back under the name {}", u.migration),
+            false => "was edited since; put its old text back".to_owned(),
+        }
     )
 }
 
@@ -250,7 +254,8 @@ pub(super) fn unfinished_text(u: &Unfinished) -> String {
         Some(n) if u.stopped => format!("it stopped before statement {n}: all before it happened, no other did"),
         Some(n) => format!("statement {n} was begun last and may or may not have happened"),
     };
-    format!("{} ({}) was begun by run {} and not finished; {point}; see runs resolve", u.migration, u.direction, u.run)
+    let (migration, direction, run, back) = (&u.migration, u.direction, &u.run, u.way_back());
+    format!("{migration} ({direction}) was begun by run {run} and not finished{back}; {point}; see runs resolve")
 }
 
 /// The end of Markdown for the matrix and the status: the versions and the concerns.
@@ -276,6 +281,9 @@ pub(super) fn text(mut parts: Vec<String>, observations: &[Observation], most: u
     parts.join("\n")
 }
 
+/// The most lines of one concern: its remedy stands at its end.
+const MOST_LINES: usize = 12;
+
 /// The concerns as text: a heading, then two lines or more for each.
 fn concerns_text(observations: &[Observation], most: usize, style: &Style) -> Option<String> {
     let concerns = concerns(observations);
@@ -288,7 +296,7 @@ fn concerns_text(observations: &[Observation], most: usize, style: &Style) -> Op
         let room = style.columns().saturating_sub(head.len() + 2).min(100);
         let names = label::names(c.tenants.iter(), room, style);
         out.push_str(&format!("  {}{names}\n", style.paint(Tone::Bad, clean(&head))));
-        out.push_str(&paragraph(&c.why, "    ", 3, style));
+        out.push_str(&paragraph(&c.why, "    ", MOST_LINES, style));
     }
     if let Some(more) = concerns.len().checked_sub(most).filter(|n| *n > 0) {
         let more = label::count(more, "more reason");

@@ -25,11 +25,16 @@ pub(crate) enum Level {
 pub(crate) struct Cancel {
     level: Arc<watch::Sender<Level>>,
     in_flight: CancellationToken,
+    interrupted: CancellationToken,
 }
 
 impl Default for Cancel {
     fn default() -> Self {
-        Cancel { level: Arc::new(watch::Sender::new(Level::Running)), in_flight: CancellationToken::new() }
+        Cancel {
+            level: Arc::new(watch::Sender::new(Level::Running)),
+            in_flight: CancellationToken::new(),
+            interrupted: CancellationToken::new(),
+        }
     }
 }
 
@@ -43,6 +48,9 @@ impl Cancel {
             }
             changes
         });
+        if reason == NotStarted::Interrupted {
+            self.interrupted.cancel();
+        }
     }
 
     /// Cancels work in flight, on the servers.
@@ -76,6 +84,11 @@ impl Cancel {
         self.level.subscribe()
     }
 
+    /// Told as soon as a person or the system asks for an end: work that has a safe place to stop at does so.
+    pub(super) fn interrupted(&self) -> CancellationToken {
+        self.interrupted.clone()
+    }
+
     pub(super) fn token(&self) -> CancellationToken {
         self.in_flight.clone()
     }
@@ -89,11 +102,12 @@ mod tests {
     fn the_first_reason_stays_and_stopping_only_goes_further() {
         let cancel = Cancel::default();
         cancel.drain(NotStarted::FailureBudget);
+        assert!(!cancel.interrupted().is_cancelled());
         cancel.drain(NotStarted::Interrupted);
         assert_eq!(cancel.level(), Level::Draining(NotStarted::FailureBudget));
         cancel.cancel(NotStarted::Interrupted);
         cancel.drain(NotStarted::Ledger);
         assert_eq!(cancel.level(), Level::Cancelling(NotStarted::FailureBudget));
-        assert!(cancel.token().is_cancelled());
+        assert!(cancel.token().is_cancelled() && cancel.interrupted().is_cancelled());
     }
 }

@@ -120,9 +120,19 @@ pub(super) fn decide(history: &AttemptHistory, end: AttemptEnd, rules: &Rules<'_
         }
         AttemptEnd::Cancelled { at, residue } => {
             let outcome = in_doubt(&residue).map_or(Outcome::Interrupted, Outcome::InDoubt);
-            Conclusion { outcome, at, fault: None }
+            Conclusion { outcome, at: with_rest(at, &residue), fault: None }
         }
     })
+}
+
+/// The place where a script stopped, with what has stayed of it as far as that is known.
+fn with_rest(at: Option<StoppedAt>, residue: &PartialState) -> Option<StoppedAt> {
+    let stayed = match residue {
+        PartialState::Nothing => Some(0),
+        PartialState::Resumable { statements } => Some(*statements),
+        PartialState::InDoubt(_) | PartialState::Unknown => None,
+    };
+    at.map(|at| StoppedAt { stayed, ..at })
 }
 
 /// The doubt about a tenant left in this state.
@@ -148,8 +158,8 @@ pub(super) fn refused(refusal: Refusal) -> Conclusion {
             FaultClass::PartiallyApplied,
             format!("partially applied: {}, or see `runs resolve`; nothing was touched", unfinished.in_words()),
         ),
-        Refusal::Lost(left) => {
-            let fault = left.lost();
+        Refusal::Lost(tenant, left) => {
+            let fault = left.lost(&tenant);
             Conclusion { outcome: Outcome::Failed { class: fault.class }, at: None, fault: Some(fault) }
         }
         Refusal::Moved { planned, found } => Conclusion::failed(
@@ -178,6 +188,7 @@ pub(super) fn refused(refusal: Refusal) -> Conclusion {
 
 fn retry_or_conclude(history: &AttemptHistory, failure: Failure, rules: &Rules<'_>, unreachable: bool) -> Next {
     let Failure { fault, at, residue } = failure;
+    let at = with_rest(at, &residue);
     // Nothing of the migration was begun: the position of a guard says nothing about it.
     let guarded = matches!(fault.class, FaultClass::TenantLocked | FaultClass::HistoryMoved | FaultClass::WrongSchema);
     let at = at.filter(|_| !guarded || matches!(residue, PartialState::Resumable { .. }));
@@ -228,7 +239,7 @@ fn pause(history: &AttemptHistory, class: FaultClass, rules: &Rules<'_>) -> Opti
 
 /// The conclusion of a tenant whose next attempt is not made any more.
 pub(super) fn given_up(history: &AttemptHistory, Failure { fault, at, residue }: Failure) -> Conclusion {
-    Conclusion { outcome: outcome_of(history, &fault, &residue), at, fault: Some(fault) }
+    Conclusion { outcome: outcome_of(history, &fault, &residue), at: with_rest(at, &residue), fault: Some(fault) }
 }
 
 /// The outcome of a tenant whose attempts are over.
@@ -288,6 +299,7 @@ mod tests {
             run: "r".into(),
             stopped: false,
             sha256: String::new(),
+            is_gone: false,
         };
         let stopped = |class, message: &str, residue| {
             let end = AttemptEnd::Stopped { fault: Fault::new(class, message), at: None, residue };

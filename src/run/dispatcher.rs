@@ -4,6 +4,7 @@
 //! the outside.
 
 mod between;
+mod load;
 mod windows;
 
 use std::collections::HashMap;
@@ -22,6 +23,7 @@ use super::cancel::{Cancel, Level};
 use super::decide::{self, Conclusion, Counted, Next, Rules};
 use super::gate::{self, Passage};
 use super::hooking::Hooking;
+use super::load::LoadWatch;
 use super::order::{Order, Readiness};
 use super::pacing::{Opening, Pacer};
 use super::queue::Queue;
@@ -36,7 +38,6 @@ use crate::model::hook::HookPoint;
 use crate::model::outcome::{NotStarted, Outcome, OutcomeKind, Standing, TenantRecord};
 use crate::model::plan::{self, Decision};
 use crate::model::stats::RunStats;
-use crate::model::tenant::TenantId;
 use crate::model::timings::Phase;
 
 /// Runs a plan to its end: every tenant gets exactly one [`Event::TenantFinished`] before [`Event::RunFinished`].
@@ -61,6 +62,7 @@ async fn every_wave(
     let (notifier, notices) = mpsc::unbounded_channel();
     let stats = RunStats { selected: plan.tenants.len(), held_back: plan.held_back, ..RunStats::default() };
     let token = cancel.token();
+    let load = LoadWatch::new(plan.pacing.load, database.clone(), plan.timeouts);
     let mut dispatcher = Dispatcher {
         plan: plan.clone(),
         database,
@@ -73,8 +75,9 @@ async fn every_wave(
         order: Order::of(&plan),
         hooks: Hooking::new(plan.clone(), token),
         pacer: Pacer::new(plan.pacing.clone()),
+        load,
         budget: Budget::new(plan.max_failures, plan.tenants.len(), plan.former),
-        closed: plan.closed.iter().map(|wave| (wave.clone(), NotStarted::FailureBudget)).collect(),
+        closed: plan.closed.iter().filter_map(|of| Some((of.wave.clone()?, NotStarted::FailureBudget))).collect(),
         place: 0,
         notifier,
         notices,
@@ -89,7 +92,7 @@ async fn every_wave(
         dispatcher.place = place;
         match gate::before_wave(dispatcher.stopping(planned)) {
             Passage::Open => {
-                let wave = dispatcher.wave(planned).await;
+                let wave = dispatcher.wave(planned).instrument(log::wave(&planned.name)).await;
                 if let Some(gate) = &planned.gate
                     && dispatcher.needs_gate(&wave, &plan.waves[place + 1..]).await
                 {
@@ -127,6 +130,7 @@ struct Dispatcher {
     order: Order,
     hooks: Hooking,
     pacer: Pacer,
+    load: LoadWatch,
     /// The failure budget of the whole run.
     budget: Budget,
     /// The waves that failed, or paused, while others go on.
@@ -142,8 +146,8 @@ struct Dispatcher {
 enum Turn {
     /// An attempt of this process.
     Attempt(Attempt),
-    /// All of it, in another process.
-    Elsewhere(TenantRecord),
+    /// All of it, in another process; `None`: none has begun it.
+    Elsewhere(Option<TenantRecord>),
 }
 
 struct InFlight {
@@ -177,12 +181,15 @@ impl Dispatcher {
             tenants: planned.tenants.len(),
             max_failures: Some(planned.max_failures.to_string()),
             run_max_failures: Some(self.plan.max_failures.to_string()),
+            is_awaited: self.plan.recorded.is_some(),
         };
         self.emit(started).await;
+        self.recorded(&planned.name).await;
         let is_begun = self.hook(HookPoint::BeforeWave, Some(&planned.name)).await;
         let known = self.read_together(planned).await;
         let mut wave = WaveRun::new(planned, known);
         self.fill_queue(&mut wave).await;
+        self.load.wave_begins();
         let mut level = self.cancel.subscribe();
         loop {
             self.announce_level().await;
@@ -201,11 +208,14 @@ impl Dispatcher {
                 },
             };
             let wake = [wave.queue.next_wake(), next].into_iter().flatten().min();
-            if self.running.is_empty() && wake.is_none() && !self.hooks.is_full() {
+            let is_idle = self.running.is_empty() && !self.is_waiting_for_load(&wave);
+            if is_idle && wake.is_none() && !self.hooks.is_full() {
                 // The queue is empty here, unless tenants wait for each other, which a tenant file can't express.
                 self.not_started(&mut wave, NotStarted::Dependency).await;
                 break;
             }
+            self.load.ask(Instant::now());
+            let wake = [wake, self.next_reading(&wave)].into_iter().flatten().min();
             tokio::select! {
                 // The notices of a unit come before its end.
                 biased;
@@ -213,9 +223,11 @@ impl Dispatcher {
                 Some(joined) = self.running.join_next() => {
                     let (index, turn) = joined.expect("a task catches its panic, and none is aborted");
                     wave.queue.release(index);
+                    self.load.ended(&self.plan.tenants[index].server);
                     self.turned(&mut wave, index, turn).await;
                 }
                 Some(event) = self.hooks.ended() => self.hook_ended(event).await,
+                Some(reading) = self.load.read() => self.load_was_read(&wave, reading).await,
                 _ = level.changed() => {}
                 () = tokio::time::sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
             }
@@ -245,7 +257,13 @@ impl Dispatcher {
             }
             Turn::Elsewhere(record) => {
                 self.tenants.remove(&index);
-                self.count(wave, record).await;
+                match (record, self.stopping(wave.planned)) {
+                    (Some(record), _) => self.count(wave, record).await,
+                    (None, reason) => {
+                        let outcome = reason.unwrap_or(NotStarted::Paused).outcome();
+                        self.conclude(wave, index, InFlight::fresh(), Conclusion::of(outcome)).await;
+                    }
+                }
             }
         }
     }
@@ -275,6 +293,10 @@ impl Dispatcher {
                 return Ok([wake.and_then(|(_, wake)| wake), server_opens].into_iter().flatten().min());
             };
             if !self.tenants.contains_key(&index) {
+                if !self.load.admits(&self.plan.tenants[index], now) {
+                    wave.queue.put_back(index);
+                    continue;
+                }
                 self.pacer.started(now);
             }
             self.start(wave, index).await;
@@ -297,27 +319,14 @@ impl Dispatcher {
         }
     }
 
-    /// The histories that can be read over shared connections.
-    async fn read_together(&self, planned: &PlannedWave) -> HashMap<TenantId, Vec<String>> {
-        // Runners read their tenants themselves.
-        let here = planned.tenants.iter().filter(|_| self.plan.runners.is_none());
-        let tenants: Vec<_> = here.map(|&i| self.plan.tenants[i].clone()).collect();
-        let token = self.cancel.token();
-        tokio::select! {
-            read = self.database.read_together(&tenants) => read,
-            () = token.cancelled() => HashMap::new(),
-        }
-    }
-
     /// Queues the tenants of the wave, except those known to be at their target already.
     async fn fill_queue(&mut self, wave: &mut WaveRun<'_>) {
         let mut waiting = Vec::new();
         for &index in &wave.planned.tenants {
             let tenant = self.plan.tenants[index].clone();
-            // A tenant that lacks a migration may be in the middle of it, which only its journal shows.
+            // No journal is open in a tenant whose history was read together with others.
             let done = wave.known.get(&tenant.id).zip(self.plan.goal_of(index)).is_some_and(|(history, goal)| {
-                self.plan.catalog.missing(history, tenant.variant()).is_empty()
-                    && plan::decide(&self.plan.catalog, tenant.variant(), history, &goal) == Decision::Nothing
+                plan::decide(&self.plan.catalog, tenant.variant(), history, &goal) == Decision::Nothing
             });
             if done && self.cancel.reason().is_none() {
                 let mut in_flight = InFlight::fresh();
@@ -371,6 +380,7 @@ impl Dispatcher {
     }
 
     async fn start(&mut self, wave: &mut WaveRun<'_>, index: usize) {
+        self.load.started(&self.plan.tenants[index], Instant::now());
         if let Some(runners) = self.plan.runners.clone() {
             self.tenants.insert(index, InFlight::fresh());
             self.running.spawn(async move { (index, Turn::Elsewhere(runners.outcome(index).await)) });
@@ -395,6 +405,7 @@ impl Dispatcher {
             transaction: self.plan.transaction_of(index, wave.planned),
             known: wave.known.remove(&tenant.id).filter(|_| attempt == 1),
             cancel: self.cancel.token(),
+            interrupted: self.cancel.interrupted(),
             teller,
             touched: history.touched,
             stopwatch: stopwatch.clone(),
@@ -544,20 +555,6 @@ impl Dispatcher {
                     self.conclude(wave, index, in_flight, conclusion).await;
                 }
             }
-        }
-    }
-
-    async fn announce_level(&mut self) {
-        let level = self.cancel.level();
-        if level == self.announced {
-            return;
-        }
-        let in_flight = self.running.len();
-        self.announced = level;
-        match level {
-            Level::Running => {}
-            Level::Draining(reason) => self.emit(Event::Draining { reason, in_flight }).await,
-            Level::Cancelling(_) => self.emit(Event::Cancelling { in_flight }).await,
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! It decides nothing, and where no log is wanted it costs nothing.
 
+use tracing::field::Empty;
 use tracing::{Span, debug, info, info_span, warn};
 
 use super::RunPlan;
@@ -9,11 +10,17 @@ use super::unit::{Attempt, AttemptEnd};
 use crate::engine::millis;
 use crate::model::event::Event;
 use crate::model::fault::Fault;
+use crate::model::load::in_words;
 use crate::model::tenant::Tenant;
 
 /// The span of a run.
 pub(super) fn run(plan: &RunPlan) -> Span {
     info_span!(target: "fleet::span", "run", run = %plan.header.run)
+}
+
+/// The span of a wave.
+pub(super) fn wave(name: &str) -> Span {
+    info_span!(target: "fleet::span", "wave", wave = name)
 }
 
 /// The span of work on a tenant.
@@ -25,13 +32,22 @@ pub(super) fn tenant(tenant: &Tenant) -> Span {
 pub(super) fn attempt(of: &Tenant, attempt: u32) -> Span {
     let tenant = tenant(of);
     // Borrowed: the log may not know the parent any more when it is given away.
-    info_span!(target: "fleet::span", parent: &tenant, "attempt", attempt)
+    info_span!(
+        target: "fleet::span", parent: &tenant, "attempt", attempt, end = Empty, class = Empty, code = Empty, "otel.status_code" = Empty
+    )
 }
 
 /// Tells of an attempt that has ended, within its span.
 pub(super) fn ended(attempt: &Attempt, took: std::time::Duration) {
     let (end, fault) = told(attempt.reread.as_ref().map_or(&attempt.end, |reread| &reread.end));
     let (took_ms, committed) = (millis(took), attempt.committed.len());
+    let span = Span::current();
+    span.record("end", end);
+    if let Some(fault) = fault {
+        span.record("class", fault.class.name())
+            .record("code", fault.code.as_deref())
+            .record("otel.status_code", "ERROR");
+    }
     match fault {
         None => info!(target: "fleet::run", end, committed, took_ms, "attempt ended"),
         Some(fault) => {
@@ -92,12 +108,23 @@ pub(super) fn event(event: &Event) {
         Event::OutsideWindow { wave, server, window, .. } => {
             info!(target: "fleet::run", wave, server, window, "waiting for the window")
         }
+        Event::ServerLoad { server, load, over, unkept, .. } if over.is_empty() && unkept.is_empty() => {
+            debug!(target: "fleet::run", server, ?load, "load of a server");
+        }
+        Event::ServerLoad { server, over, unkept, .. } => {
+            let (over, unkept) = (in_words(over), in_words(unkept));
+            info!(target: "fleet::run", server, over, unkept, "load of a server");
+        }
+        Event::Overloaded(overload) => {
+            let (server, over) = (&overload.server, in_words(&overload.over));
+            warn!(target: "fleet::run", server, over, "stayed beyond its limits: the run pauses");
+        }
         Event::LeftOut { tenants } => info!(target: "fleet::run", tenants = tenants.len(), "in quarantine, left out"),
         Event::Uncovered { wave, kinds } => {
             warn!(target: "fleet::run", wave, kinds = kinds.len(), "kinds that a wave has none of")
         }
         // The command tells them; no run sends them.
-        Event::LateJoiners { .. } => {}
+        Event::LateJoiners { .. } | Event::PauseRequested(_) => {}
         Event::Cancelling { in_flight } => warn!(target: "fleet::run", in_flight, "cancelling"),
         Event::AttemptStarted { .. } => {}
     }

@@ -8,14 +8,15 @@ mod attempts;
 mod cancel;
 mod decide;
 mod dispatcher;
-mod full_texts;
 mod gate;
 mod hooking;
 mod liveness;
+mod load;
 mod lock_watch;
 mod log;
 mod make_way;
 mod observe;
+mod online_hindrances;
 mod order;
 mod pacing;
 mod queue;
@@ -35,6 +36,8 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use crate::compile::LazyScripts;
 use crate::model::engine::Variant;
 use crate::model::event::{Event, RunHeader};
@@ -44,19 +47,19 @@ use crate::model::run_summary::LeftAt;
 use crate::model::schema::Catalog;
 use crate::model::tenant::{Tenant, TenantId};
 use crate::model::transaction::TransactionScope;
-use crate::policy::{Concurrency, FailureBudget, Gate, Limits, RetryPolicy, Tally, Timeouts, Window};
+use crate::policy::{Concurrency, FailureBudget, Gate, Limits, RetryPolicy, Tally, Timeouts, UsedUp, Window};
 use crate::seed::SeedRequest;
 
 pub(crate) use cancel::{Cancel, Level};
 pub(crate) use dispatcher::execute;
-pub(crate) use full_texts::observe_full_texts;
 pub(crate) use gate::{Gatekeeper, OpenGate, Question};
 pub(crate) use observe::{Pace, answers, estimate_rows, examine, observe, observe_applied, observe_refreshes, sizes};
+pub(crate) use online_hindrances::observe_online_hindrances;
 pub(crate) use pacing::Pacing;
 pub(crate) use schemas::observe_schemas;
 pub(crate) use share::Runners;
 pub(crate) use tasks::{AdoptPlan, BackupPlan, Foreseen, RestorePlan, foresee};
-pub(crate) use verify::{count_rows, observe_assertions, observe_measures};
+pub(crate) use verify::{ValuesOf, observe_assertions, observe_values};
 pub(crate) use wire::{Wires, wires};
 
 /// The input of a run; immutable while it goes on.
@@ -73,13 +76,15 @@ pub(crate) struct RunPlan {
     /// The waves in order; together they contain every index in `tenants` once.
     pub(crate) waves: Vec<PlannedWave>,
     /// The waves whose failure budgets the resumed run has used up: nothing of them is started, nor of those that wait for them.
-    pub(crate) closed: Vec<String>,
+    pub(crate) closed: Vec<UsedUp>,
     /// Gates of earlier waves that the resumed run has not passed: they come before the first wave.
     pub(crate) open_gates: Vec<OpenGate>,
     /// Asks the checks of the gates; there is one where there are gates.
     pub(crate) gatekeeper: Option<Arc<dyn Gatekeeper>>,
     /// The other processes that take its tenants; `None`: this one does.
     pub(crate) runners: Option<Arc<dyn Runners>>,
+    /// The waves whose beginnings are in the ledger; `None`: nobody says so.
+    pub(crate) recorded: Option<watch::Receiver<BTreeSet<String>>>,
     pub(crate) scripts: Arc<LazyScripts>,
     /// The number of matching tenants held back (`--limit`, `--canary`): outstanding work.
     pub(crate) held_back: usize,

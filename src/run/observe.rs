@@ -58,10 +58,11 @@ impl Histories {
     }
 }
 
-/// Reads every tenant once and returns the observations, in the order given.
+/// Reads every tenant once and returns the observations, in the order given. If it asks for tables, the tenants on which nothing is
+/// applied have their number.
 pub(crate) async fn observe(
     tenants: &[Arc<Tenant>],
-    set: &MigrationSet,
+    (set, asks_tables): (&MigrationSet, bool),
     database: &Arc<dyn Database>,
     pace: Pace<'_>,
 ) -> Vec<Observation> {
@@ -71,12 +72,13 @@ pub(crate) async fn observe(
     let histories = Arc::new(Histories::default());
     let mut alone = Vec::new();
     for (i, tenant) in tenants.iter().enumerate() {
-        // Only a tenant with pending migrations can be in doubt, so only its journal is read.
+        // One with an open journal is not among them.
         match together.get(&tenant.id).map(|history| (history, catalog.state(history, tenant.variant()))) {
-            Some((history, state @ (State::AtTarget | State::Ahead { .. }))) => {
+            Some((_, State::Empty)) if asks_tables => alone.push(i),
+            None => alone.push(i),
+            Some((history, state)) => {
                 found[i] = Some(Observation::new(tenant, catalog, histories.shared(history.clone()), state));
             }
-            _ => alone.push(i),
         }
     }
     pace.done.fetch_add(tenants.len() - alone.len(), Ordering::Relaxed);
@@ -85,12 +87,20 @@ pub(crate) async fn observe(
     let answers = ask_each(&rest, database, pace, move |tenant, session| {
         let (catalog, histories, variant) = (known.clone(), histories.clone(), tenant.variant());
         Box::pin(async move {
-            state_of(session, variant, &catalog).await.map(|(history, state)| (histories.shared(history), state))
+            let (history, state) = state_of(session, variant, &catalog).await?;
+            // Without an answer none are told.
+            let tables = match state {
+                State::Empty if asks_tables => session.table_count().await.unwrap_or_default(),
+                _ => 0,
+            };
+            Ok((histories.shared(history), state, tables))
         })
     });
     for (i, answer) in alone.into_iter().zip(answers.await) {
         found[i] = Some(match answer {
-            Ok((history, state)) => Observation::new(&tenants[i], catalog, history, state),
+            Ok((history, state, tables)) => {
+                Observation { tables, ..Observation::new(&tenants[i], catalog, history, state) }
+            }
             Err(fault) => Observation::unreachable(&tenants[i], fault),
         });
     }
@@ -110,9 +120,10 @@ pub(super) async fn compare_scripts(states: impl Iterator<Item = (Variant, &mut 
             scripts.insert(key.clone(), set.script_of(variant, unfinished).await);
         }
         let next = scripts[&key].as_ref().map(|script| continuation(unfinished, script));
+        let unfinished = set.catalog().named(unfinished.clone());
         *state = match next {
-            Some(Continuation::At(_)) => State::Stopped(unfinished.clone()),
-            _ => State::InDoubt(unfinished.clone()),
+            Some(Continuation::At(_)) => State::Stopped(unfinished),
+            _ => State::InDoubt(unfinished),
         };
     }
 }
@@ -281,7 +292,8 @@ fn silent() -> Fault {
     Fault::new(FaultClass::ConnectTimeout, "the server accepted the connection and did not answer")
 }
 
-/// The history and state of a tenant.
+/// The history and state of a tenant. A journal comes before any of them: a step that is half there may be no part of the
+/// catalog any more.
 pub(super) async fn state_of(
     session: &mut dyn Session,
     variant: Variant,
@@ -290,14 +302,12 @@ pub(super) async fn state_of(
     let mut was_open = false;
     loop {
         let history = session.history().await?;
-        let state = match catalog.state(&history, variant) {
-            state @ (State::AtTarget | State::Ahead { .. }) => return Ok((history, state)),
-            state => state,
-        };
+        let state = catalog.state(&history, variant);
+        if session.saw_no_journal() {
+            return Ok((history, state));
+        }
         let state = match session.unfinished().await? {
             None => state,
-            // No operator is needed: a repeatable script restarts when its turn comes.
-            Some(unfinished) if unfinished.may_begin_again() => state,
             Some(unfinished) if unfinished.goes_on() => State::Stopped(unfinished),
             Some(_) if session.is_held().await? => State::Migrating,
             // The run that held it may have finished between the two queries.

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::PlannedWave;
 use crate::model::clock;
 use crate::model::outcome::NotStarted;
-use crate::policy::{Rate, Window, until};
+use crate::policy::{LoadLimits, Rate, Window, until};
 
 /// The longest time for which an opening is believed: the clock of the machine may be set.
 const BELIEVED: Duration = Duration::from_secs(60);
@@ -26,13 +26,22 @@ pub(crate) struct Pacing {
     pub(crate) stops_outside: bool,
     /// The windows of servers, for those that have one: beside those of the waves.
     pub(crate) servers: HashMap<Arc<str>, Window>,
+    /// The limits on the load of servers; `None`: it is not read.
+    pub(crate) load: Option<LoadLimits>,
     /// The clock: milliseconds since 1970-01-01 UTC.
     pub(crate) now_ms: fn() -> i64,
 }
 
 impl Default for Pacing {
     fn default() -> Self {
-        Pacing { rate: None, deadline: None, stops_outside: false, servers: HashMap::new(), now_ms: clock::now_ms }
+        Pacing {
+            rate: None,
+            deadline: None,
+            stops_outside: false,
+            servers: HashMap::new(),
+            load: None,
+            now_ms: clock::now_ms,
+        }
     }
 }
 

@@ -99,6 +99,12 @@ impl Queue {
         self.in_flight -= 1;
     }
 
+    /// Puts a tenant back that was popped and is not started after all.
+    pub(super) fn put_back(&mut self, index: usize) {
+        self.release(index);
+        self.change(index, |server| server.waiting.insert(index));
+    }
+
     /// A tenant's server had no free connection: halves its cap on tenants in flight, to at least one.
     pub(super) fn throttle(&mut self, index: usize) {
         self.change(index, |server| (server.cap, server.relax) = ((server.cap / 2).max(1), 0));

@@ -19,8 +19,9 @@ use crate::policy::{FailureBudget, Tally};
 #[async_trait]
 pub(crate) trait Runners: Send + Sync {
     /// Hands out the tenant at this index of the plan and waits for its outcome, with that index in it. It never ends for a
-    /// process that does not lead the run any more.
-    async fn outcome(&self, index: usize) -> TenantRecord;
+    /// process that does not lead the run any more. `None`: it was taken back before anybody had it, because the run starts
+    /// nothing new.
+    async fn outcome(&self, index: usize) -> Option<TenantRecord>;
 }
 
 impl RunPlan {
@@ -53,6 +54,7 @@ impl RunPlan {
             open_gates: Vec::new(),
             gatekeeper: None,
             runners: None,
+            recorded: None,
             scripts: self.scripts.clone(),
             held_back: 0,
             concurrency: self.concurrency,

@@ -26,6 +26,7 @@ use crate::model::tenant::{Address, Engine, TenantId};
 mod caps;
 mod gates;
 mod hooking;
+mod load;
 mod order;
 mod pacing;
 
@@ -97,6 +98,7 @@ pub(crate) async fn plan_of(
         kind: RunKind::migrate(Goal { direction, target: Target::End, out_of_order: false }),
         resumes: None,
         catalog: vec!["m1".into(), "m2".into()],
+        texts: Vec::new(),
         tenants: Vec::new(),
         started_at_ms: 0,
         program: "test".into(),
@@ -115,6 +117,7 @@ pub(crate) async fn plan_of(
         open_gates: Vec::new(),
         gatekeeper: None,
         runners: None,
+        recorded: None,
         scripts: Arc::new(LazyScripts::new(set, direction, 0..2, false)),
         held_back: 0,
         concurrency: Concurrency {
@@ -245,6 +248,7 @@ fn unfinished() -> crate::model::schema::Unfinished {
         run: "r".into(),
         stopped: false,
         sha256: String::new(),
+        is_gone: false,
     }
 }
 
@@ -271,9 +275,23 @@ async fn a_server_without_connections_to_spare_fails_nobody_and_is_asked_for_few
     assert_eq!(db.most.load(Ordering::SeqCst), 2);
 
     let database: Arc<dyn Database> = db.clone();
-    let observed = observe(&tenants, &set, &database, pace).await;
+    let observed = observe(&tenants, (&set, false), &database, pace).await;
     assert!(observed.iter().all(|o| o.state.name() == "at_target"));
     assert_eq!(done.load(Ordering::SeqCst), 30, "each tenant is counted once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_a_plan_asks_for_tables_and_only_where_nothing_is_applied() {
+    let db = Arc::new(Scripted::default());
+    let plan = plan_of(Direction::Up, &[(&[("a", "s")], FREE)], 1, 1).await;
+    let done = AtomicUsize::new(0);
+    let pace = pace_of(&plan, &done);
+    let (tenants, set) = (plan.tenants.clone(), plan.scripts.migrations().clone());
+    let database: Arc<dyn Database> = db.clone();
+    let tables = async |asks| observe(&tenants, (&set, asks), &database, pace).await[0].tables;
+    assert_eq!((tables(true).await, tables(false).await), (3, 0));
+    run(plan, &db, Cancel::default()).await;
+    assert_eq!(tables(true).await, 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -290,7 +308,7 @@ async fn a_server_that_stays_full_is_waited_for_as_long_as_another_run() {
     assert!((60..70).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
     let begun = tokio::time::Instant::now();
     let database: Arc<dyn Database> = db.clone();
-    let observed = observe(&tenants, &set, &database, pace).await;
+    let observed = observe(&tenants, (&set, false), &database, pace).await;
     assert_eq!(observed.iter().map(|o| o.state.name()).collect::<Vec<_>>(), ["unreachable", "at_target"]);
     assert!((60..70).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
 }

@@ -15,13 +15,13 @@ use crate::compile::Around;
 use crate::crash;
 use crate::engine::{
     ApplyError, Continuation, Database, Look, Notice, Notifier, PartialState, Session, Step, Stopwatch, Work,
-    continuation, is_of_form,
+    continuation, is_between_batches, is_of_form,
 };
 use crate::model::fault::{Fault, FaultClass, bounded};
 use crate::model::locks::{LockWait, Terminations};
 use crate::model::outcome::{Blocker, Outcome, StoppedAt};
 use crate::model::plan::{self, Decision, Goal, Refusal};
-use crate::model::schema::{Direction, Execution, Script, Unfinished};
+use crate::model::schema::{Catalog, Direction, Execution, Script, Unfinished};
 use crate::model::tenant::Tenant;
 use crate::model::timings::Phase;
 use crate::model::transaction::TransactionScope;
@@ -132,6 +132,8 @@ pub(super) struct Assignment {
     /// The history, if it was just read together with others.
     pub(super) known: Option<Vec<String>>,
     pub(super) cancel: CancellationToken,
+    /// Asks for an end at the next safe place.
+    pub(super) interrupted: CancellationToken,
     pub(super) teller: Notifier,
     pub(super) stopwatch: Stopwatch,
     /// Whether an earlier attempt of this run may have made changes.
@@ -242,8 +244,22 @@ impl Assignment {
         history: &[String],
         goal: &Goal,
     ) -> Result<(Work, Around), AttemptEnd> {
-        let steps = match plan::decide(&self.plan.catalog, self.tenant.variant(), history, goal) {
-            Decision::Nothing => return Err(self.nothing_to_do(session, history).await),
+        let open = self.open_journal(session).await?;
+        let before = match goal.direction {
+            Direction::Up => Catalog::before_way_up(history, open.as_ref()),
+            Direction::Down => history.to_vec(),
+        };
+        let goes_on = match &open {
+            Some(open) => self.goes_on_with(open).await,
+            None => true,
+        };
+        // Nothing goes on with a journal whose script is gone, or has another text: that comes before all else.
+        if let Some(open) = open.clone().filter(|open| !goes_on && (open.is_gone || open.is_restore())) {
+            return Err(self.half_way(session, open).await);
+        }
+        let steps = match plan::decide(&self.plan.catalog, self.tenant.variant(), &before, goal) {
+            Decision::Nothing => return Err(self.nothing_to_do(session, open).await),
+            Decision::Refuse(_) if !goes_on => return Err(self.nothing_to_do(session, open).await),
             Decision::Refuse(refusal) => return Err(AttemptEnd::Refused(refusal)),
             Decision::Apply(steps) => steps,
         };
@@ -252,7 +268,7 @@ impl Assignment {
             _ => steps,
         };
         if steps.is_empty() {
-            return Err(self.nothing_to_do(session, history).await);
+            return Err(self.nothing_to_do(session, open).await);
         }
         // A change by an earlier attempt of this run is no move of others.
         let found = || self.plan.catalog.version_of(history);
@@ -270,9 +286,9 @@ impl Assignment {
             && goal.direction == Direction::Up
             && history.is_empty()
             // Something that was begun here, such as a restore, is told first.
-            && matches!(session.unfinished().await, Ok(None))
+            && open.is_none()
         {
-            return Err(AttemptEnd::Refused(Refusal::Lost(left.clone())));
+            return Err(AttemptEnd::Refused(Refusal::Lost(self.tenant.id.clone(), left.clone())));
         }
         let work = self.work(history, &steps).await;
         let mut work = work.map_err(|fault| AttemptEnd::stopped(fault, PartialState::Nothing))?;
@@ -379,18 +395,21 @@ impl Assignment {
         session.terminate(locked, older_than).await
     }
 
-    /// Checks that a tenant which lacks a migration is not in the middle of it: on an engine without transactional DDL,
-    /// the way down deletes the history row first.
-    async fn nothing_to_do(&self, session: &mut dyn Session, history: &[String]) -> AttemptEnd {
-        if self.plan.catalog.missing(history, self.tenant.variant()).is_empty() {
-            return AttemptEnd::Nothing;
+    /// The end where no step is to be applied: a tenant with an open journal is half way all the same.
+    async fn nothing_to_do(&self, session: &mut dyn Session, open: Option<Unfinished>) -> AttemptEnd {
+        match open {
+            None => AttemptEnd::Nothing,
+            Some(unfinished) => self.half_way(session, unfinished).await,
         }
-        match self.unfinished(session).await {
-            Ok(None) => AttemptEnd::Nothing,
-            Ok(Some(unfinished)) if unfinished.may_begin_again() => AttemptEnd::Nothing,
-            Ok(Some(unfinished)) => self.half_way(session, unfinished).await,
-            Err(end) => end,
+    }
+
+    /// The unfinished migration, which is asked for only where the history, read in the same round trip, came without the
+    /// word that there is none.
+    async fn open_journal(&self, session: &mut dyn Session) -> Result<Option<Unfinished>, AttemptEnd> {
+        if self.known.is_some() || session.saw_no_journal() {
+            return Ok(None);
         }
+        self.unfinished(session).await
     }
 
     /// On the way down, a migration that stopped there before is the first to be rolled back.
@@ -404,10 +423,10 @@ impl Assignment {
             return Ok(history);
         }
         match self.unfinished(session).await? {
-            Some(unfinished) if unfinished.goes_on() => {
+            Some(unfinished) if unfinished.goes_on() && !unfinished.is_gone => {
                 Ok(self.plan.catalog.before_way_down(history, &unfinished, self.tenant.variant()))
             }
-            Some(unfinished) if unfinished.may_begin_again() => Ok(history),
+            Some(unfinished) if unfinished.may_begin_again() && !unfinished.is_gone => Ok(history),
             // The history of a tenant in the middle of a step does not tell which migrations to roll back.
             Some(unfinished) => Err(self.half_way(session, unfinished).await),
             None => Ok(history),
@@ -421,7 +440,8 @@ impl Assignment {
             Err(fault) => fault,
             Ok(false) => match self.unfinished(session).await {
                 Ok(Some(_)) => {
-                    let fault = Fault::new(FaultClass::Other, "a migration was begun here and not finished");
+                    let text = format!("a migration was begun here and not finished{}", unfinished.way_back());
+                    let fault = Fault::new(FaultClass::Other, text);
                     return AttemptEnd::stopped(fault, PartialState::InDoubt(unfinished));
                 }
                 Ok(None) => Fault::new(FaultClass::HistoryMoved, "the history is not what was planned"),
@@ -432,8 +452,9 @@ impl Assignment {
     }
 
     pub(super) async fn unfinished(&self, session: &mut dyn Session) -> Result<Option<Unfinished>, AttemptEnd> {
-        self.answer(session.unfinished(), "the server did not answer when it was asked for an unfinished migration")
-            .await
+        let silent = "the server did not answer when it was asked for an unfinished migration";
+        let unfinished = self.answer(session.unfinished(), silent).await?;
+        Ok(unfinished.map(|unfinished| self.plan.catalog.named(unfinished)))
     }
 
     async fn read(&self, session: &mut dyn Session) -> Result<Vec<String>, AttemptEnd> {
@@ -504,6 +525,7 @@ impl Assignment {
             steps: Vec::new(),
             teller: self.teller.clone(),
             cancelled: Arc::default(),
+            has_rows: Arc::default(),
             expectations: Default::default(),
             transaction: self.transaction,
             stopwatch: self.stopwatch.clone(),
@@ -515,8 +537,14 @@ impl Assignment {
         crash::at("applying", "tenant");
         let canceller = session.canceller();
         let mut applying = std::pin::pin!(session.apply(work));
+        let interrupted = async {
+            self.interrupted.cancelled().await;
+            work.cancelled.store(true, Ordering::Relaxed);
+            std::future::pending().await
+        };
         let (result, is_cancelled) = tokio::select! {
             result = &mut applying => (result, false),
+            () = interrupted => unreachable!("it waits for the work"),
             () = self.cancel.cancelled() => {
                 work.cancelled.store(true, Ordering::Relaxed);
                 let grace = self.timeouts.cancel;
@@ -530,7 +558,7 @@ impl Assignment {
         crash::at("applied", "tenant");
         match result {
             Ok(()) => (work.steps.len(), AttemptEnd::Done),
-            Err(ApplyError { committed, at, residue, .. }) if is_cancelled => {
+            Err(ApplyError { committed, at, residue, ref fault }) if is_cancelled || is_between_batches(fault) => {
                 (committed, AttemptEnd::Cancelled { at, residue })
             }
             Err(ApplyError { committed, at, fault, residue }) => {

@@ -43,43 +43,50 @@ pub(crate) async fn observe_assertions(
     .await
 }
 
-/// The answer of each tenant to each measure that has a text for its engine, in the order given. The first that a tenant does not
-/// answer is its fault.
-pub(crate) async fn observe_measures(
+/// One tenant's answer to [`observe_values`].
+#[derive(Debug)]
+pub(crate) struct ValuesOf {
+    /// The rows of each table, counted, where that was asked.
+    pub(crate) counts: Option<Result<Vec<(String, u64)>, Fault>>,
+    /// The answers to the measures that have a text for its engine; the first that it does not answer is its fault.
+    pub(crate) measures: Result<Vec<(String, FirstRows)>, Fault>,
+}
+
+/// The values of each tenant over one session, in the order given: the answers to measures, and with `with_counts` the rows of
+/// all tables.
+pub(crate) async fn observe_values(
     tenants: &[Arc<Tenant>],
     database: &Arc<dyn Database>,
     pace: Pace<'_>,
-    measures: Arc<[Assertion]>,
-) -> Vec<Result<Vec<(String, FirstRows)>, Fault>> {
+    (with_counts, measures): (bool, Arc<[Assertion]>),
+) -> Vec<Result<ValuesOf, Fault>> {
     ask_each(tenants, database, pace, move |tenant, session| {
         let (measures, engine) = (measures.clone(), tenant.engine);
         Box::pin(async move {
-            let mut all = Vec::with_capacity(measures.len());
-            for measure in measures.iter() {
-                let Some(sql) = &measure.sql[engine] else { continue };
-                let answer = session.first_rows(sql, 1).await;
-                let told =
-                    |fault: Fault| Fault { message: format!("measure {}: {}", measure.name, fault.message), ..fault };
-                all.push((measure.name.clone(), answer.map_err(told)?));
-            }
-            Ok(all)
+            let counts = if with_counts { Some(count_rows(session).await) } else { None };
+            Ok(ValuesOf { counts, measures: measured(session, engine, &measures).await })
         })
     })
     .await
 }
 
-/// The rows of each table of each tenant, counted: one list a tenant, in the order given.
-pub(crate) async fn count_rows(
-    tenants: &[Arc<Tenant>],
-    database: &Arc<dyn Database>,
-    pace: Pace<'_>,
-) -> Vec<Result<Vec<(String, u64)>, Fault>> {
-    ask_each(tenants, database, pace, |_, session| {
-        Box::pin(async move {
-            let tables: Vec<String> = session.shape().await?.tables.into_iter().map(|table| table.name).collect();
-            let counts = session.row_counts(&tables).await?;
-            Ok(tables.into_iter().zip(counts).collect())
-        })
-    })
-    .await
+async fn measured(
+    session: &mut dyn Session,
+    engine: Engine,
+    measures: &[Assertion],
+) -> Result<Vec<(String, FirstRows)>, Fault> {
+    let mut all = Vec::with_capacity(measures.len());
+    for measure in measures {
+        let Some(sql) = &measure.sql[engine] else { continue };
+        let answer = session.first_rows(sql, 1).await;
+        let told = |fault: Fault| Fault { message: format!("measure {}: {}", measure.name, fault.message), ..fault };
+        all.push((measure.name.clone(), answer.map_err(told)?));
+    }
+    Ok(all)
+}
+
+async fn count_rows(session: &mut dyn Session) -> Result<Vec<(String, u64)>, Fault> {
+    let tables: Vec<String> = session.shape().await?.tables.into_iter().map(|table| table.name).collect();
+    let counts = session.row_counts(&tables).await?;
+    Ok(tables.into_iter().zip(counts).collect())
 }

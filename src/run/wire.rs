@@ -96,6 +96,7 @@ impl Place {
             transaction: self.transaction,
             known: None,
             cancel: Default::default(),
+            interrupted: Default::default(),
             teller: Notifier::default(),
             touched: false,
             stopwatch: Stopwatch::default(),

@@ -57,6 +57,14 @@ pub(crate) enum Change {
     Approve { run: String, by: String },
     /// Goes on with a run that was interrupted.
     Resume { run: String },
+    /// Has a run pause that goes on.
+    Pause {
+        run: String,
+        #[serde(default)]
+        by: Option<String>,
+        #[serde(default)]
+        reason: Option<String>,
+    },
     /// Puts a tenant in quarantine.
     Quarantine {
         tenant: String,

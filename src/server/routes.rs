@@ -137,6 +137,18 @@ pub(super) const ROUTES: &[Route] = &[
         Ask::Change("resume", Some("run"), &[]),
     ),
     json_route(
+        "/api/v1/runs/{run}/pause",
+        "Has a run pause that goes on: it starts no new tenant, and those in flight come to their end",
+        Ask::Change(
+            "pause",
+            Some("run"),
+            &[
+                text("by", false, "The person who has it pause, for the ledger"),
+                text("reason", false, "Why, for whoever looks next"),
+            ],
+        ),
+    ),
+    json_route(
         "/api/v1/tenants/{tenant}/quarantine",
         "Puts a tenant in quarantine: no run takes it until then",
         Ask::Change(

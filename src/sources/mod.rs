@@ -14,6 +14,7 @@ use futures_util::future::join_all;
 use serde_json::{Map, Value};
 
 use crate::compile::MigrationSet;
+use crate::external::Secrets;
 use crate::external::program::Program;
 use crate::inputs::registry::{Discovered, Row, Source, SourceKind};
 use crate::policy::{format_duration, program_of};
@@ -134,7 +135,8 @@ async fn apart<T: Send + 'static>(work: impl FnOnce() -> Result<T, String> + Sen
 
 async fn output(words: &[String], folder: &Path, source: &Source) -> Result<String, String> {
     let (variables, input, timeout) = (Vec::new(), String::new(), source.timeout);
-    let answer = Program { words, folder, variables, input, timeout }.output(MOST_BYTES).await;
+    let answer =
+        Program { words, folder, variables, input, timeout, secrets: &Secrets::default() }.output(MOST_BYTES).await;
     let answer = answer.map_err(|why| format!("{} {why}", named(words)))?;
     String::from_utf8(answer).map_err(|_| format!("{} printed something that is not UTF-8 text", named(words)))
 }

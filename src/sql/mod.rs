@@ -3,6 +3,7 @@
 //! The lexer is lossless: a text is cut into parts and never rewritten, but for its white space (`spaced`). Nothing here runs SQL.
 
 mod body;
+pub(crate) mod computes;
 pub(crate) mod dialect;
 pub(crate) mod duplicates;
 mod effect;
@@ -20,6 +21,7 @@ mod rows;
 mod secrets;
 mod session;
 pub(crate) mod settings;
+mod signature;
 mod spacing;
 pub(crate) mod split;
 pub(crate) mod statement;
@@ -33,6 +35,7 @@ pub(crate) use operator::{is_of_rows, operator_statements};
 pub(crate) use rows::{dropped_views, worked_on};
 pub(crate) use secrets::{masked, without_passwords};
 pub(crate) use session::{SessionUse, session_use};
+pub(crate) use signature::signature;
 pub(crate) use spacing::spaced;
 pub(crate) use split::split;
 pub(crate) use statement::{

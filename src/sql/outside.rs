@@ -2,6 +2,7 @@
 //!
 //! It reads words and no grammar; a name that is put together at run time is not found.
 
+use super::computes::computes;
 use super::settings::bodies;
 use super::split::split;
 use super::words::{Words, first_words};
@@ -23,103 +24,86 @@ pub(crate) fn written(engine: Engine, sql: &str) -> Vec<NamedSchema> {
 /// Whether a text may write anywhere, whatever it names: it runs a block, a routine or a function other than the best known
 /// ones, or drops or empties with `CASCADE`.
 pub(crate) fn runs_code(engine: Engine, sql: &str) -> bool {
-    split(engine, sql).into_iter().any(|piece| match first_words(engine, piece.text).next().as_deref() {
-        Some("do" | "call" | "execute") => true,
-        // It reaches what nobody names.
-        Some("drop" | "truncate") => {
-            let words = Words::of(engine, piece.text);
-            (0..words.len()).any(|at| words.is(at, "cascade"))
+    split(engine, sql).into_iter().any(|piece| {
+        let words = || Words::of(engine, piece.text);
+        let has = |words: &Words<'_>, word: &str| (0..words.len()).any(|at| words.is(at, word));
+        // A name that is written with escapes is read by the server alone.
+        if piece.text.contains("U&\"") || piece.text.contains("u&\"") {
+            return true;
         }
-        Some(word) => ASKS.contains(&word) && calls(engine, piece.text),
-        None => false,
+        match first_words(engine, piece.text).next().as_deref() {
+            Some("do" | "call" | "execute" | "reassign") => true,
+            // It reaches what nobody names.
+            Some("drop" | "truncate") => ["cascade", "owned"].iter().any(|word| has(&words(), word)),
+            // A name without a schema may be anybody's behind it.
+            Some("set") => {
+                ["schema", "search_path"].iter().any(|word| has(&words(), word)) || piece.text.contains("\"search_path")
+            }
+            Some("create") => creates_from_call(engine, &words()),
+            Some("alter") => alters_by_call(engine, &words()),
+            Some(word) => ASKS.contains(&word) && calls(engine, &words(), 0),
+            None => false,
+        }
     })
+}
+
+/// Whether a statement makes a table or a materialized view from a query that calls a function, or an index of what one says.
+fn creates_from_call(engine: Engine, words: &Words<'_>) -> bool {
+    if (1..3).any(|at| words.is(at, "index")) {
+        return (1..words.len())
+            .find(|&at| words.is_symbol(at, b'('))
+            .is_some_and(|list| calls(engine, words, list + 1));
+    }
+    let is_query = |at: usize| ["select", "with", "values", "table", "execute"].iter().any(|word| words.is(at, word));
+    let is_stored = (1..5).any(|at| words.is(at, "table") || words.is(at, "materialized"));
+    let query = (1..words.len())
+        .find(|&at| words.is(at, "as") && (is_query(at + 1) || words.is_symbol(at + 1, b'(') && is_query(at + 2)));
+    is_stored && query.is_some_and(|at| words.is(at + 1, "execute") || calls(engine, words, at))
+}
+
+/// Whether a statement alters something by what a function says for each row.
+fn alters_by_call(engine: Engine, words: &Words<'_>) -> bool {
+    let begins = |at: usize| ["default", "using", "check", "as"].iter().any(|word| words.is(at, word));
+    (0..words.len()).any(|at| begins(at) && calls(engine, words, at + 1))
 }
 
 /// Whether a text changes rows.
 pub(crate) fn changes_rows(engine: Engine, sql: &str) -> bool {
     split(engine, sql).into_iter().any(|piece| {
         let first = first_words(engine, piece.text).next();
-        matches!(first.as_deref(), Some("insert" | "update" | "delete" | "merge" | "with" | "copy" | "truncate"))
+        match first.as_deref() {
+            Some("insert" | "update" | "delete" | "merge" | "with" | "copy" | "truncate") => true,
+            // With ANALYZE it is run.
+            Some("explain") => {
+                let words = Words::of(engine, piece.text);
+                let changes = ["insert", "update", "delete", "merge"];
+                (1..words.len()).any(|at| changes.iter().any(|word| words.is(at, word)))
+            }
+            _ => false,
+        }
     })
 }
 
 /// The first words of statements that evaluate expressions when they run.
-const ASKS: [&str; 7] = ["select", "with", "values", "explain", "insert", "update", "delete"];
+const ASKS: [&str; 10] =
+    ["select", "with", "values", "explain", "insert", "update", "delete", "merge", "copy", "declare"];
 
-/// Whether a text calls a function other than the best known ones: by its name and a parenthesis; behind `INTO` that is a
-/// table with its columns.
-fn calls(engine: Engine, text: &str) -> bool {
-    const HARMLESS: [&str; 56] = [
-        "values",
-        "in",
-        "exists",
-        "any",
-        "all",
-        "and",
-        "or",
-        "not",
-        "as",
-        "on",
-        "over",
-        "filter",
-        "using",
-        "from",
-        "where",
-        "select",
-        "set",
-        "when",
-        "then",
-        "else",
-        "abs",
-        "array_agg",
-        "avg",
-        "cast",
-        "coalesce",
-        "concat",
-        "count",
-        "date_trunc",
-        "extract",
-        "floor",
-        "gen_random_uuid",
-        "greatest",
-        "least",
-        "left",
-        "length",
-        "lower",
-        "max",
-        "min",
-        "mod",
-        "nextval",
-        "now",
-        "nullif",
-        "replace",
-        "right",
-        "round",
-        "row_number",
-        "set_config",
-        "setval",
-        "split_part",
-        "string_agg",
-        "substr",
-        "substring",
-        "sum",
-        "to_char",
-        "trim",
-        "upper",
-    ];
-    let words = Words::of(engine, text);
+/// Whether a text calls a function other than those that only compute and `nextval`, from this word on: by its name and a parenthesis; behind `INTO`
+/// and `REFERENCES` that is a table with its columns.
+fn calls(engine: Engine, words: &Words<'_>, from: usize) -> bool {
     let is_called = |at: usize| {
         let first = if words.is_qualified(at) { at - 2 } else { at };
-        words.name(at).is_some_and(|name| !HARMLESS.contains(&&*name)) && !words.is_after(first, "into")
+        let names_table = words.is_after(first, "into") || words.is_after(first, "references");
+        words.name(at).is_some_and(|name| name != "nextval" && !computes(engine, &name)) && !names_table
     };
-    (1..words.len()).any(|at| words.is_symbol(at, b'(') && is_called(at - 1))
+    (from.max(1)..words.len()).any(|at| words.is_symbol(at, b'(') && is_called(at - 1))
 }
 
 fn of_piece(engine: Engine, piece: &str) -> Vec<NamedSchema> {
     match first_words(engine, piece).next().as_deref() {
         // In a block, `SELECT INTO` assigns to variables.
         Some("do") => bodies(engine, piece).flat_map(|body| anywhere(&Words::of(engine, body), "select")).collect(),
-        Some("with") => anywhere(&Words::of(engine, piece), ""),
+        Some("with" | "explain") => anywhere(&Words::of(engine, piece), ""),
         Some("select") if piece.to_ascii_lowercase().contains("setval") => anywhere(&Words::of(engine, piece), ""),
         Some("select") if piece.to_ascii_lowercase().contains("search_path") => {
             let mut texts = bodies(engine, piece).skip_while(|text| !text.eq_ignore_ascii_case("search_path"));
@@ -155,7 +139,7 @@ fn at(words: &Words<'_>, place: usize) -> Vec<NamedSchema> {
     let verb = words.word(place);
     let mut reader = Reader { words, at: place + 1 };
     let objects = match verb.as_str() {
-        "insert" | "merge" => reader.after(&["into"]),
+        "insert" | "merge" => reader.after(&["into", "only"]),
         "delete" => reader.after(&["from", "only"]),
         "update" if place == 0 || !["for", "do", "on"].iter().any(|word| words.is_after(place, word)) => {
             reader.after(&["only"])
@@ -354,6 +338,8 @@ mod tests {
             "LOCK TABLE public.t",
             "REINDEX TABLE CONCURRENTLY public.t",
             "WITH x AS (DELETE FROM public.t RETURNING *) SELECT * FROM x",
+            "MERGE INTO ONLY public.t USING a ON true WHEN MATCHED THEN DELETE",
+            "EXPLAIN ANALYZE DELETE FROM public.t",
             "DO $$ BEGIN CREATE TABLE public.t (i int); END $$",
             "SET search_path TO app, public",
             "SET LOCAL search_path = \"public\"",
@@ -406,5 +392,48 @@ mod tests {
         }
         let table = &written(Postgres, "CREATE TABLE public.t (i int)")[0];
         assert_eq!(table.by, "CREATE TABLE public.t");
+    }
+
+    #[test]
+    fn a_statement_that_may_run_code_is_told_from_one_that_can_not() {
+        for sql in [
+            "DO $$ BEGIN END $$",
+            "SELECT own()",
+            "CREATE TABLE a AS SELECT own() AS x",
+            "CREATE UNLOGGED TABLE a AS EXECUTE prepared",
+            "CREATE MATERIALIZED VIEW a AS (SELECT b.own(1))",
+            "ALTER TABLE a ADD COLUMN b int DEFAULT b.own()",
+            "ALTER TABLE a ALTER COLUMN b TYPE text USING own(b)",
+            "ALTER TABLE a ADD CHECK (own(b))",
+            "DROP TABLE U&\"\\0070ublic\".t",
+            "DROP TABLE a CASCADE",
+            "DROP OWNED BY somebody",
+            "REASSIGN OWNED BY a TO b",
+            "SET SCHEMA 'b'",
+            "SET LOCAL \"search_path\" TO b",
+            "SELECT set_config('search' || '_path', 'b', true)",
+            "SELECT setval(('b.s')::regclass, 77)",
+            "COPY (SELECT own()) TO '/dev/null'",
+            "DECLARE c CURSOR FOR SELECT own()",
+            "CREATE UNIQUE INDEX i ON a (own(b)) WHERE b = 1",
+        ] {
+            assert!(runs_code(Postgres, sql), "{sql}");
+        }
+        for sql in [
+            "CREATE TABLE a (id int GENERATED ALWAYS AS IDENTITY, b varchar(20) DEFAULT 'x', c numeric(12, 2), PRIMARY KEY (id))",
+            "CREATE TABLE a AS SELECT count(*) FROM b",
+            "CREATE VIEW a AS SELECT own()",
+            "CREATE FUNCTION own() RETURNS int LANGUAGE sql AS 'SELECT other()'",
+            "CREATE INDEX i ON a (b)",
+            "CREATE INDEX CONCURRENTLY i ON a USING btree (lower(b), (c + 1)) INCLUDE (d)",
+            "SET LOCAL statement_timeout = 0",
+            "ALTER TABLE a ADD COLUMN b timestamptz DEFAULT now(), ADD FOREIGN KEY (c) REFERENCES d (id)",
+            "ALTER TABLE a ALTER COLUMN b TYPE numeric(10, 2) USING b::numeric(10, 2)",
+        ] {
+            assert!(!runs_code(Postgres, sql), "{sql}");
+        }
+        assert!(
+            changes_rows(Postgres, "EXPLAIN (ANALYZE) DELETE FROM a") && !changes_rows(Postgres, "EXPLAIN SELECT 1")
+        );
     }
 }

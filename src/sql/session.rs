@@ -13,10 +13,10 @@ use crate::model::engine::Engine;
 pub(crate) enum SessionUse {
     /// It sets nothing that outlives it, and reads nothing that an earlier statement has set.
     None,
-    /// It sets or reads variables, temporary tables, prepared statements, or settings that do not reach the writes to
-    /// fleet's own tables.
+    /// It sets or reads variables, prepared statements, or settings that do not reach the writes to fleet's own tables.
     Settings,
-    /// It sets something that may reach the writes to fleet's own tables (a role, a read-only transaction, a time limit),
+    /// It sets something that may reach the writes to fleet's own tables (a role, a read-only transaction, a time limit, a
+    /// temporary table),
     /// or reads the result of the statement before it, which such a write would replace.
     Whole,
     /// It runs code that the text does not show, which may do all of this, or open a transaction.
@@ -103,6 +103,8 @@ fn of_piece(engine: Engine, piece: &str) -> SessionUse {
     };
     match first.as_str() {
         "set" => of_set(engine, piece),
+        // For some servers it is a comment, which can't stand before the `;` of a message.
+        _ if is_for_some_servers(piece) => SessionUse::Code,
         "use" | "prepare" | "deallocate" | "handler" => SessionUse::Settings,
         "unlock" => SessionUse::None,
         "flush" => SessionUse::Whole,
@@ -110,7 +112,8 @@ fn of_piece(engine: Engine, piece: &str) -> SessionUse {
             let words = first_words_and_quotes(engine, piece);
             match words.iter().find(|word| KEPT.contains(&word.as_str()) || OTHER.contains(&word.as_str())) {
                 Some(kind) if KEPT.contains(&kind.as_str()) => SessionUse::None,
-                Some(kind) if kind == "temporary" => of_words(engine, piece).max(SessionUse::Settings),
+                // A table of the session may have the name of one of fleet's own, and hides it.
+                Some(kind) if kind == "temporary" => of_words(engine, piece).max(SessionUse::Whole),
                 Some(_) => of_words(engine, piece),
                 // `DROP PREPARE`, and anything unknown.
                 None => of_words(engine, piece).max(SessionUse::Settings),
@@ -119,6 +122,16 @@ fn of_piece(engine: Engine, piece: &str) -> SessionUse {
         first if PLAIN.contains(&first) => of_words(engine, piece),
         _ => SessionUse::Code,
     }
+}
+
+/// Whether a piece is one conditional comment for servers of one product, or newer than the oldest that fleet knows.
+fn is_for_some_servers(piece: &str) -> bool {
+    const ALL: u32 = 50_700;
+    let piece = piece.trim().trim_end_matches(';').trim_end();
+    let is_one = piece.find("*/").is_some_and(|end| end + 2 == piece.len());
+    let number = |rest: &str| rest.chars().take_while(char::is_ascii_digit).collect::<String>();
+    let is_newer = piece.strip_prefix("/*!").is_some_and(|rest| number(rest).parse().unwrap_or(0) >= ALL);
+    is_one && (is_newer || piece.starts_with("/*M!"))
 }
 
 /// The first words of a piece in lower case, names in quotes and symbols between them left out.
@@ -186,6 +199,9 @@ mod tests {
             ("CREATE DEFINER=`root`@`%` TRIGGER t BEFORE INSERT ON a FOR EACH ROW SET @n = ROW_COUNT()", None),
             ("CREATE PROCEDURE p() BEGIN SET lock_wait_timeout = 0; END", None),
             ("/*!50001 CREATE VIEW v AS SELECT 1 */", None),
+            ("/*!80000 INSERT INTO a VALUES (1) */;", Code),
+            ("/*M! INSERT INTO a VALUES (1) */", Code),
+            ("CREATE TABLE a (i int) /*!80000 ENGINE = InnoDB */", None),
             ("(SELECT 1) UNION (SELECT 2)", None),
             ("-- only a comment", None),
             ("SET @x = (SELECT n FROM t WHERE lock_wait_timeout = 1)", Settings),
@@ -196,7 +212,6 @@ mod tests {
             ("SET NAMES utf8mb4 COLLATE utf8mb4_bin", Settings),
             ("SET CHARACTER SET latin1", Settings),
             ("set @@session.sql_mode := ''", Settings),
-            ("CREATE OR REPLACE TEMPORARY TABLE a (i int)", Settings),
             ("DROP PREPARE s", Settings),
             ("USE other", Settings),
             ("HANDLER t OPEN", Settings),
@@ -204,6 +219,7 @@ mod tests {
             ("SET FOREIGN_KEY_CHECKS = 0, lock_wait_timeout = 100", Whole),
             ("SET @@lock_wait_timeout = 100", Whole),
             ("SET SQL_LOG_BIN = 0", Whole),
+            ("CREATE OR REPLACE TEMPORARY TABLE a (i int)", Whole),
             ("SET ROLE app", Whole),
             ("SET TRANSACTION READ ONLY", Whole),
             ("SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE", Whole),

@@ -58,6 +58,11 @@ pub(crate) fn restores_forced(engine: Engine, sql: &str) -> bool {
     }
 }
 
+/// Whether a statement may release all locks that its session holds.
+pub(crate) fn may_unlock(engine: Engine, sql: &str) -> bool {
+    words(engine, sql).iter().any(|word| word == "pg_advisory_unlock_all")
+}
+
 /// Whether the body of a block or routine changes the lock timeout by itself: nothing from outside can come between
 /// that and the next lock.
 pub(crate) fn body_changes_lock_timeout(engine: Engine, body: &str) -> bool {

@@ -71,17 +71,28 @@ pub(crate) fn is_transaction_control(engine: Engine, piece: &str) -> bool {
     let word = |i: usize| words.get(i).map(String::as_str);
     let lexis = syntax(engine).lexis();
     match word(0) {
-        Some("commit" | "rollback" | "savepoint" | "release") => true,
+        Some("abort" | "commit" | "rollback" | "savepoint" | "release") => true,
         first @ Some(_) if first == lexis.transaction_word => true,
         Some("end") => lexis.has_end && matches!(word(1), None | Some("transaction" | "work" | "and")),
         Some("start" | "prepare") => word(1) == Some("transaction"),
         // MySQL's table locks would block writes to the journal; PostgreSQL's LOCK TABLE belongs in a transaction.
         Some("lock") => word(1) == Some("tables") || (lexis.locks_for_session && word(1) == Some("table")),
         Some("set") => piece.to_ascii_lowercase().contains("autocommit"),
-        Some("begin") => matches!(
-            word(1),
-            None | Some("transaction" | "work" | "immediate" | "exclusive" | "deferred" | "isolation" | "read")
-        ),
+        Some("begin") => {
+            matches!(
+                word(1),
+                None | Some(
+                    "transaction"
+                        | "work"
+                        | "immediate"
+                        | "exclusive"
+                        | "deferred"
+                        | "deferrable"
+                        | "isolation"
+                        | "read"
+                )
+            ) || (word(1) == Some("not") && word(2) == Some("deferrable"))
+        }
         _ => false,
     }
 }
@@ -89,7 +100,7 @@ pub(crate) fn is_transaction_control(engine: Engine, piece: &str) -> bool {
 /// Whether a text changes state that lives as long as the connection: resuming after it on another connection would use
 /// different state (a user variable would be NULL, an unqualified name would mean another database's table).
 pub(crate) fn changes_session(engine: Engine, sql: &str) -> bool {
-    sql.contains('@')
+    mentions_variable(sql)
         || split(engine, sql).into_iter().any(|piece| {
             let words: Vec<String> = first_words(engine, piece.text).take(4).collect();
             let first = words.first().map(String::as_str);
@@ -97,6 +108,11 @@ pub(crate) fn changes_session(engine: Engine, sql: &str) -> bool {
                 || piece.text.to_ascii_lowercase().contains("set_config")
                 || (first == Some("create") && is_temporary(engine, piece.text))
         })
+}
+
+/// Whether a text may name a variable: the `@` directly behind a quoted name is that of an account, as in a definer.
+fn mentions_variable(sql: &str) -> bool {
+    sql.match_indices('@').any(|(at, _)| !sql[..at].ends_with(['`', '\'', '"']))
 }
 
 /// Whether a text sets something in its session and nothing else: no variable of the whole server, no password, and no
@@ -192,6 +208,9 @@ mod tests {
             assert!(changes_session(engine, sql), "{sql}");
         }
         assert!(!changes_session(Mysql, "CREATE TABLE temporary_ones (i int)"));
+        let trigger = "/*!50003 CREATE*/ /*!50017 DEFINER=`root`@`%`*/ /*!50003 TRIGGER t BEFORE INSERT ON a FOR EACH ROW SET NEW.i = 1 */";
+        assert!(!changes_session(Mysql, trigger));
+        assert!(changes_session(Mysql, "SELECT 'x', 7 INTO @a") && changes_session(Mysql, "SELECT 7 INTO@a"));
         assert!(reads_session("INSERT INTO child VALUES (LAST_INSERT_ID())") && reads_session("select currval('s')"));
         assert!(!reads_session("INSERT INTO child VALUES (1)"));
     }

@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 
 use super::lex::Kind;
+use super::signature::dropped_signature;
 use super::split;
 use super::words::{code, first_words, unquoted};
 use crate::model::tenant::Engine;
@@ -43,6 +44,8 @@ pub(crate) struct Made {
     written: String,
     /// The table of a trigger, as written.
     table: Option<String>,
+    /// The types of its arguments, where several routines have one name.
+    arguments: Option<String>,
     /// Whether `OR REPLACE` takes the place of an older one.
     pub(crate) replaces: bool,
 }
@@ -80,14 +83,22 @@ impl MadeKind {
 }
 
 impl Made {
-    /// The statement that drops it if it is there; `None` for an object that may hold data.
-    pub(crate) fn drop(&self) -> Option<String> {
+    /// The statement that drops it if it is there; `None` for an object that may hold data. A routine of which the script makes
+    /// several is named with its arguments; another one without them, as it may have had others before.
+    pub(crate) fn drop(&self, all: &[Made]) -> Option<String> {
         if self.kind == MadeKind::Table {
             return None;
         }
         let kind = <&str>::from(self.kind).to_uppercase();
         let on = self.table.as_ref().map(|table| format!(" ON {table}")).unwrap_or_default();
-        Some(format!("DROP {kind} IF EXISTS {}{on}", self.written))
+        let is_overloaded = all.iter().any(|made| made.name == self.name && made.arguments != self.arguments);
+        let arguments = self
+            .arguments
+            .as_ref()
+            .filter(|_| is_overloaded)
+            .map(|arguments| format!("({arguments})"))
+            .unwrap_or_default();
+        Some(format!("DROP {kind} IF EXISTS {}{arguments}{on}", self.written))
     }
 }
 
@@ -98,12 +109,13 @@ pub(crate) fn touched(engine: Engine, sql: &str) -> Vec<Touch> {
 
 /// The objects that a text creates, in order.
 pub(crate) fn made(engine: Engine, sql: &str) -> Vec<Made> {
-    let belong = super::dialect::syntax(engine).lexis().triggers_belong_to_tables;
+    let lexis = super::dialect::syntax(engine).lexis();
     let made = |found: Found| {
-        let Found { verb: Verb::Create, kind, names, on, is_replacing, .. } = found else { return None };
+        let Found { verb: Verb::Create, kind, names, on, arguments, is_replacing, .. } = found else { return None };
         let name = names.into_iter().next()?;
-        let table = on.filter(|_| belong && kind == MadeKind::Trigger);
-        Some(Made { kind, name: name.name, written: name.written, table, replaces: is_replacing })
+        let table = on.filter(|_| lexis.triggers_belong_to_tables && kind == MadeKind::Trigger);
+        let arguments = arguments.filter(|_| lexis.overloads_routines && kind.is_routine());
+        Some(Made { kind, name: name.name, written: name.written, table, arguments, replaces: is_replacing })
     };
     found(engine, sql).into_iter().filter_map(made).collect()
 }
@@ -204,6 +216,8 @@ struct Found {
     /// The new names of renamed objects.
     new: Vec<Named>,
     on: Option<String>,
+    /// The types in parentheses behind the last name, as a `DROP` takes them.
+    arguments: Option<String>,
     is_conditional: bool,
     is_replacing: bool,
     is_widening: bool,
@@ -275,10 +289,12 @@ impl Reader<'_> {
             is_conditional |= self.is(next, "exists");
             next += 1;
         }
-        let mut names = Vec::new();
+        let (mut names, mut arguments) = (Vec::new(), None);
         while let Some((name, behind)) = self.name(next) {
             names.push(name);
             next = self.behind_arguments(behind);
+            let is_list = kind.is_routine() && next > behind + 1;
+            arguments = is_list.then(|| dropped_signature(&self.written(behind + 1..next - 1)));
             if verb != Verb::Drop || !self.is_symbol(next, b',') {
                 break;
             }
@@ -287,7 +303,17 @@ impl Reader<'_> {
         let on = (next..next + 40).find(|&i| self.is(i, "on")).filter(|_| kind == MadeKind::Trigger);
         let on = on.and_then(|on| self.name(on + 1)).map(|(table, _)| table.written);
         let is_widening = kind == MadeKind::Table && self.is(next, "add") && self.takes_nothing_away(next);
-        Some(Found { verb, kind, names, new: Vec::new(), on, is_conditional, is_replacing, is_widening })
+        Some(Found { verb, kind, names, new: Vec::new(), on, arguments, is_conditional, is_replacing, is_widening })
+    }
+
+    /// Tokens as they are written; numbers and texts are not told.
+    fn written(&self, range: std::ops::Range<usize>) -> Vec<String> {
+        let token = |part: &Part| match part {
+            Part::Word(word) => word.clone(),
+            Part::Name { written, .. } => written.clone(),
+            Part::Symbol(symbol) => char::from(*symbol).to_string(),
+        };
+        self.parts[range].iter().map(token).collect()
     }
 
     /// The kind of object behind a verb, and the place behind it.
@@ -369,7 +395,7 @@ impl Reader<'_> {
         }
         let (kind, verb) = (MadeKind::Table, Verb::Rename);
         let (is_conditional, is_replacing, is_widening) = (false, false, false);
-        Some(Found { verb, kind, names, new, on: None, is_conditional, is_replacing, is_widening })
+        Some(Found { verb, kind, names, new, on: None, arguments: None, is_conditional, is_replacing, is_widening })
     }
 
     /// The name at this place, and the place behind it.
@@ -457,7 +483,10 @@ mod tests {
 
     #[test]
     fn an_object_that_a_script_made_can_be_dropped_by_its_name() {
-        let drops = |engine, sql| made(engine, sql).iter().filter_map(Made::drop).collect::<Vec<_>>().join("; ");
+        let drops = |engine, sql| {
+            let all = made(engine, sql);
+            all.iter().filter_map(|made| made.drop(&all)).collect::<Vec<_>>().join("; ")
+        };
         for (engine, sql, expected) in [
             (Sqlite, "CREATE VIEW IF NOT EXISTS \"Open bills\" AS SELECT 1", "DROP VIEW IF EXISTS \"Open bills\""),
             (Postgres, "create materialized view s.m as select 1", "DROP MATERIALIZED VIEW IF EXISTS s.m"),
@@ -469,6 +498,12 @@ mod tests {
             ),
             (Postgres, "CREATE TABLE IF NOT EXISTS t (i int)", ""),
             (Mysql, "CREATE PROCEDURE p(a int) SELECT 1", "DROP PROCEDURE IF EXISTS p"),
+            (Postgres, "CREATE FUNCTION f(a int) RETURNS int RETURN 1", "DROP FUNCTION IF EXISTS f"),
+            (
+                Postgres,
+                "CREATE FUNCTION f(a int, b varchar(20) = 'x, y') RETURNS int RETURN 1; CREATE FUNCTION s.f() RETURNS int RETURN 1",
+                "DROP FUNCTION IF EXISTS f(int, varchar); DROP FUNCTION IF EXISTS s.f()",
+            ),
         ] {
             assert_eq!(drops(engine, sql), expected, "{sql}");
         }

@@ -132,6 +132,11 @@ impl<'a> Words<'a> {
         }
     }
 
+    /// A token as it stands in the text.
+    pub(crate) fn as_written(&self, at: usize) -> &'a str {
+        self.tokens.get(at).map_or("", |token| self.text(token))
+    }
+
     /// A word, a number or a quote, without its quotes.
     pub(crate) fn written(&self, at: usize) -> Option<String> {
         let token = self.tokens.get(at)?;

@@ -72,6 +72,7 @@ mod script_losses;
 mod script_sessions;
 mod scripts;
 mod seeding;
+mod shadows;
 mod shapes;
 mod shared_schemas;
 mod sqlite;

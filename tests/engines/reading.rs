@@ -15,6 +15,8 @@ use sqlx::{Connection as _, Executor as _};
 use crate::engines::support::fleet::Fleet;
 use crate::engines::support::migrations::{Migrations, sql};
 use crate::engines::support::{Home, Site, connect, on_server, server_url, tenant, texts, unique, with};
+use crate::policy::Concurrency;
+use crate::run::{Pace, observe_schemas};
 
 on_every_site!(looking_at_an_empty_database_makes_nothing);
 
@@ -101,6 +103,28 @@ async fn a_tenant_at_its_target_costs_one_query_on_postgres() {
         })
         .await;
     }
+}
+
+/// Beside the history, before and behind it, and once the version of each server, `check` asks a tenant once for all of its schema.
+#[tokio::test]
+async fn a_check_reads_the_catalog_of_a_tenant_once() {
+    with(Site::Postgres, async |home| {
+        let fleet = one().await;
+        fleet.up(&home.tenant).await;
+        let observed = cost(home, async || assert_eq!(fleet.observe(&home.tenant).await.state.name(), "at_target"));
+        let observed = observed.await;
+        let (timeouts, lock_wait_limit) = (fleet.timeouts, fleet.retry.lock_wait_limit);
+        let (tenants, database) = ([home.tenant.clone()], fleet.database());
+        let done = std::sync::atomic::AtomicUsize::new(0);
+        let checked = cost(home, async || {
+            let pace =
+                Pace { concurrency: Concurrency::default(), timeouts, lock_wait_limit, answer: None, done: &done };
+            let live = observe_schemas(&tenants, &fleet.set, &database, pace).await;
+            assert!(live.of(0).fingerprint.is_some());
+        });
+        assert_eq!(checked.await, observed + 3);
+    })
+    .await;
 }
 
 /// A user that may read only these databases, and the server's URL with that user.

@@ -203,6 +203,7 @@ async fn up_and_down_and_up_again_look_the_same(home: &Home) {
             steps: vec![step],
             teller: Default::default(),
             cancelled: Default::default(),
+            has_rows: Default::default(),
             expectations: Default::default(),
             transaction: Default::default(),
             stopwatch: Default::default(),

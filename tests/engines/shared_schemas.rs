@@ -178,8 +178,11 @@ async fn tenants_of_one_database_that_change_shared_objects_at_once_all_get_ther
 async fn code_that_changes_something_outside_of_the_schema_is_rolled_back() {
     with(Site::Postgres, async |home: &Home| {
         home.run(
-            "CREATE TABLE plans (id int PRIMARY KEY); CREATE SCHEMA tools; CREATE FUNCTION tools.hurt(what text) RETURNS void \
-             LANGUAGE plpgsql AS $$ BEGIN EXECUTE what; END $$",
+            "CREATE TABLE plans (id int PRIMARY KEY); CREATE SCHEMA tools; CREATE FUNCTION tools.hurt(what text) RETURNS int \
+             LANGUAGE plpgsql AS $$ BEGIN EXECUTE what; RETURN 1; END $$; CREATE TABLE wide (id int PRIMARY KEY, note text); CREATE \
+             TABLE ref (id int REFERENCES wide); CREATE FUNCTION tools.t() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; \
+             END $$; CREATE TRIGGER tr BEFORE INSERT ON wide FOR EACH ROW EXECUTE FUNCTION tools.t(); CREATE POLICY p ON wide; CREATE \
+             RULE r AS ON DELETE TO wide DO ALSO NOTHING",
         )
         .await;
         for what in [
@@ -191,6 +194,37 @@ async fn code_that_changes_something_outside_of_the_schema_is_rolled_back() {
             "SELECT tools.hurt('CREATE OR REPLACE FUNCTION pub' || 'lic.f() RETURNS int LANGUAGE sql AS ''SELECT 1''')",
             "CREATE FUNCTION own() RETURNS int LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'CREATE TYPE pub' || 'lic.mood AS ENUM ()'; \
              RETURN 1; END $$; SELECT own()",
+            // Parts of a table to which a key of somebody refers.
+            "DO $$ BEGIN EXECUTE 'ALTER TABLE pub' || 'lic.wide ADD COLUMN x int'; END $$",
+            "DO $$ BEGIN EXECUTE 'ALTER TABLE pub' || 'lic.wide DROP COLUMN note'; END $$",
+            "DO $$ BEGIN EXECUTE 'ALTER TABLE pub' || 'lic.wide RENAME TO narrow'; END $$",
+            "DO $$ BEGIN EXECUTE 'ALTER TABLE pub' || 'lic.wide RENAME COLUMN note TO n'; END $$",
+            "DO $$ BEGIN EXECUTE 'ALTER TABLE pub' || 'lic.wide ALTER COLUMN note SET DEFAULT 1'; END $$",
+            "DO $$ BEGIN EXECUTE 'ALTER TABLE pub' || 'lic.wide ADD CHECK (id > 0)'; END $$",
+            "DO $$ BEGIN EXECUTE 'COMMENT ON TABLE pub' || 'lic.wide IS $x$a$x$'; END $$",
+            "DO $$ BEGIN EXECUTE 'CREATE POLICY q ON pub' || 'lic.wide'; END $$",
+            "DO $$ BEGIN EXECUTE 'CREATE RULE s AS ON INSERT TO pub' || 'lic.wide DO ALSO NOTHING'; END $$",
+            "DO $$ BEGIN EXECUTE 'CREATE INDEX i ON pub' || 'lic.wide (note)'; END $$",
+            "DO $$ BEGIN EXECUTE 'DROP TRIGGER tr ON pub' || 'lic.wide'; END $$",
+            "DO $$ BEGIN EXECUTE 'DROP POLICY p ON pub' || 'lic.wide'; END $$",
+            "DO $$ BEGIN EXECUTE 'DROP RULE r ON pub' || 'lic.wide'; END $$",
+            "DO $$ BEGIN EXECUTE 'CREATE COLLATION pub' || 'lic.c (locale = $x$C$x$)'; END $$",
+            "DO $$ BEGIN EXECUTE 'CREATE TEXT SEARCH CONFIGURATION pub' || 'lic.c (COPY = simple)'; END $$",
+            "DO $$ BEGIN EXECUTE 'ALTER DEFAULT PRIVILEGES IN SCHEMA pub' || 'lic GRANT SELECT ON TABLES TO PUBLIC'; END $$",
+            // Code that runs where no query is, and names that the server alone reads.
+            "CREATE TABLE made AS SELECT tools.hurt('CREATE TABLE pub' || 'lic.extra (i int)') AS one",
+            "CREATE MATERIALIZED VIEW made AS SELECT tools.hurt('CREATE TABLE pub' || 'lic.extra (i int)') AS one",
+            "CREATE TABLE own (i int); ALTER TABLE own ADD COLUMN c int DEFAULT tools.hurt('CREATE TABLE pub' || 'lic.extra (i int)'); \
+             INSERT INTO own (i) VALUES (1); ALTER TABLE own ADD COLUMN d int DEFAULT tools.hurt('CREATE TABLE pub' || 'lic.more (i int)')",
+            "CREATE TABLE own (i) AS VALUES (1); ALTER TABLE own ALTER COLUMN i TYPE text USING tools.hurt('CREATE TABLE pub' || \
+             'lic.extra (i int)')::text",
+            "SET SCHEMA 'public'; ALTER TABLE wide ADD COLUMN c int",
+            "SELECT set_config('search' || '_path', 'public', true); DROP TABLE ref",
+            "DECLARE c CURSOR FOR SELECT tools.hurt('CREATE TABLE pub' || 'lic.extra (i int)'); FETCH ALL FROM c",
+            "COPY (SELECT tools.hurt('CREATE TABLE pub' || 'lic.extra (i int)')) TO '/dev/null'",
+            "CREATE TABLE U&\"\\0070ublic\".m4 (k int)",
+            "DROP TABLE U&\"\\0070ublic\".ref",
+            "DELETE FROM U&\"\\0070ublic\".ref; ALTER TABLE U&\"\\0070ublic\".ref RENAME TO other",
         ] {
             for (way, native) in [("script", false), ("rust", false), ("rust", true)] {
                 let fleet = match way {
@@ -201,13 +235,21 @@ async fn code_that_changes_something_outside_of_the_schema_is_rolled_back() {
                 assert_eq!(record.outcome, Outcome::Failed { class: FaultClass::WrongSchema }, "{way} {native} {what}: {record:?}");
                 let said = record.error.unwrap().message;
                 assert!(said.contains("shared_schemas") && said.contains("rolled back"), "{said}");
-                assert_eq!(home.tables().await, ["plans"]);
+                assert_eq!(home.tables().await, ["plans", "ref", "wide"]);
             }
         }
+        let explained = Fleet::with_scripts(&Migrations::of([]), &[("0001_a.sql", "EXPLAIN ANALYZE DELETE FROM public.ref;")]).await;
+        let record = explained.up(&tenant(home, "t1", &["tools"])).await;
+        assert_eq!(record.outcome, Outcome::Failed { class: FaultClass::WrongSchema }, "{record:?}");
+        // A key that refers there, also as it goes, and parts of its own.
         let fine = "CREATE TABLE mine (plan int REFERENCES public.plans (id)); DO $$ BEGIN EXECUTE 'CREATE TABLE made (i int)'; END $$; \
-                    DO $$ BEGIN BEGIN CREATE TABLE two (i int); EXCEPTION WHEN OTHERS THEN NULL; END; END $$;";
+                    DO $$ BEGIN BEGIN CREATE TABLE two (i int); EXCEPTION WHEN OTHERS THEN NULL; END; END $$; DO $$ BEGIN ALTER TABLE mine \
+                    DROP CONSTRAINT mine_plan_fkey; CREATE TABLE kid (id int REFERENCES public.wide); DROP TABLE kid; CREATE TRIGGER x \
+                    BEFORE INSERT ON mine FOR EACH ROW EXECUTE FUNCTION tools.t(); DROP TRIGGER x ON mine; COMMENT ON TABLE mine IS 'a'; \
+                    END $$; CREATE TABLE c AS SELECT tools.hurt('SELECT 1') AS one; EXPLAIN ANALYZE DELETE FROM mine;";
         let fleet = Fleet::with_scripts(&Migrations::of([]), &[("0001_a.sql", fine)]).await;
-        assert_eq!(fleet.up(&tenant(home, "t2", &["tools"])).await.outcome.name(), "migrated");
+        let record = fleet.up(&tenant(home, "t2", &["tools"])).await;
+        assert_eq!(record.outcome.name(), "migrated", "{record:?}");
         let shared = "DO $$ BEGIN EXECUTE 'CREATE TABLE pub' || 'lic.extra (i int)'; END $$;";
         let fleet = Fleet::with_scripts(&Migrations::of([]), &[("0001_a.sql", shared)]).await;
         let record = fleet.up(&tenant(home, "t3", &["tools", "public"])).await;
@@ -249,6 +291,23 @@ async fn code_that_drops_something_outside_of_the_schema_is_rolled_back() {
                 assert!(said.contains("that it dropped (oid ") && said.contains("rolled back"), "{said}");
             }
         }
+        // What hides the notes hides no drop.
+        let drops = "DO $$ BEGIN EXECUTE 'DROP TABLE oth' || 'er.t'; END $$";
+        for hides in ["RESET ALL", "DO $$ BEGIN EXECUTE 'RES' || 'ET A' || 'LL'; END $$"] {
+            for text in [format!("{hides};\n{drops};"), format!("{drops};\n{hides};")] {
+                for (way, native) in [("script", false), ("rust", false), ("rust", true)] {
+                    let fleet = match way {
+                        "script" => Fleet::with_scripts(&Migrations::of([]), &[("0001_a.sql", &text)]).await,
+                        _ => Fleet::of(&Migrations::of([sql("m1", text.split_inclusive(";\n"))])).await.native(native),
+                    };
+                    let record = fleet.up(&tenant(home, "t1", &[])).await;
+                    let failed = Outcome::Failed { class: FaultClass::WrongSchema };
+                    assert_eq!(record.outcome, failed, "{way} {native} {text}: {record:?}");
+                    let said = record.error.unwrap().message;
+                    assert!(said.contains("is not known behind RESET ALL: leave that out"), "{said}");
+                }
+            }
+        }
         // Its own objects of every kind, what it has made itself, and what others drop meanwhile.
         let fine = "CREATE TABLE big (id bigserial PRIMARY KEY, note text UNIQUE, part int); CREATE TYPE mood AS ENUM ('a'); CREATE DOMAIN \
                     positive AS int CHECK (VALUE > 0); CREATE TYPE span AS RANGE (subtype = int); CREATE TABLE p (i int) PARTITION BY \
@@ -279,11 +338,17 @@ async fn rows_outside_that_a_trigger_a_rule_a_view_or_a_key_changes_are_kept() {
              INTO other.child VALUES (1); CREATE VIEW t1.v AS SELECT * FROM other.t; CREATE FUNCTION t1.f() RETURNS trigger LANGUAGE \
              plpgsql AS $$ BEGIN DELETE FROM other.t; RETURN NEW; END $$; CREATE TABLE t1.b (id int); CREATE TRIGGER tr BEFORE INSERT ON \
              t1.b FOR EACH ROW EXECUTE FUNCTION t1.f(); CREATE TABLE t1.c (id int); CREATE RULE r AS ON INSERT TO t1.c DO ALSO DELETE \
-             FROM other.t",
+             FROM other.t; CREATE TABLE t1.d (id int); CREATE FUNCTION t1.e() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN EXECUTE \
+             TG_ARGV[0]; RETURN NEW; END $$; CREATE TRIGGER tr BEFORE INSERT ON t1.d FOR EACH ROW EXECUTE FUNCTION t1.e('TRUNCATE \
+             other.t'); CREATE TABLE t1.e (id int); CREATE TRIGGER tr BEFORE UPDATE ON t1.e FOR EACH STATEMENT EXECUTE FUNCTION \
+             t1.e('DELETE FROM other.t; TRUNCATE other.t'); CREATE TABLE other.parent (id int PRIMARY KEY); INSERT INTO other.parent \
+             VALUES (1); CREATE TABLE t1.kid (id int REFERENCES other.parent); CREATE TABLE t1.f (id int); CREATE TRIGGER tr AFTER \
+             TRUNCATE ON t1.f FOR EACH STATEMENT EXECUTE FUNCTION t1.e('TRUNCATE other.parent, t1.kid')",
         )
         .await;
         for what in
-            ["DELETE FROM a", "UPDATE v SET id = 2", "INSERT INTO b VALUES (1)", "INSERT INTO c VALUES (1)"]
+            ["DELETE FROM a", "UPDATE v SET id = 2", "INSERT INTO b VALUES (1)", "INSERT INTO c VALUES (1)", "INSERT INTO d VALUES (1)",
+             "UPDATE e SET id = 1", "TRUNCATE f", "DO $$ BEGIN TRUNCATE f; END $$"]
         {
             let without = format!("-- fleet: transaction=false\n{what};");
             for (text, native) in [(format!("{what};"), false), (without, false), (String::new(), false), (String::new(), true)] {
@@ -294,8 +359,9 @@ async fn rows_outside_that_a_trigger_a_rule_a_view_or_a_key_changes_are_kept() {
                 let record = fleet.up(&tenant(home, "t1", &[])).await;
                 assert_eq!(record.outcome.name(), "failed", "{text} {native} {what}: {record:?}");
                 assert!(record.error.unwrap().message.contains("changed other."), "{what}");
-                let rows = home.texts("SELECT id::text FROM other.t UNION ALL SELECT id::text FROM other.child").await;
-                assert_eq!(rows, ["1", "1"], "{what}");
+                let rows = home.texts("SELECT id::text FROM other.t UNION ALL SELECT id::text FROM other.child UNION ALL \
+                            SELECT id::text FROM other.parent").await;
+                assert_eq!(rows, ["1", "1", "1"], "{what}");
                 home.run("DROP TABLE IF EXISTS t1.seaql_migrations, t1.fleet_scripts, t1.fleet_progress").await;
             }
         }
@@ -351,6 +417,25 @@ async fn a_sequence_of_another_schema_is_not_set_by_code() {
     .await;
 }
 
+/// What an earlier step of the same transaction has dropped of its own is known to the guard of a later one.
+#[tokio::test]
+async fn code_is_not_blamed_for_what_an_earlier_step_has_dropped() {
+    with(Site::Postgres, async |home: &Home| {
+        home.run("CREATE TABLE plans (id int PRIMARY KEY)").await;
+        let makes = "CREATE TABLE d (i int); CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE TABLE c (i int CONSTRAINT \
+                     ck CHECK (i > 0), plan int CONSTRAINT fk REFERENCES public.plans);";
+        let drops = "ALTER TABLE c DROP CONSTRAINT ck; ALTER TABLE c DROP CONSTRAINT fk; DROP TABLE d; DROP FUNCTION f();";
+        let files = [("0001_a.sql", makes), ("0002_b.sql", drops), ("0003_c.sql", "DO $$ BEGIN PERFORM 1; END $$;")];
+        let mut fleet = Fleet::with_scripts(&Migrations::of([]), &files[..1]).await;
+        assert_eq!(fleet.up(&tenant(home, "t1", &[])).await.outcome.name(), "migrated");
+        fleet = Fleet::with_scripts(&Migrations::of([]), &files).await;
+        fleet.transaction = TransactionScope::Tenant;
+        let record = fleet.up(&tenant(home, "t1", &[])).await;
+        assert_eq!(record.outcome.name(), "migrated", "{record:?}");
+    })
+    .await;
+}
+
 /// The rows that an earlier step has changed outside, by a trigger that is there already, are none of a later one's.
 #[tokio::test]
 async fn code_is_not_blamed_for_the_rows_of_an_earlier_step() {
@@ -374,6 +459,31 @@ async fn code_is_not_blamed_for_the_rows_of_an_earlier_step() {
         let record = Fleet::with_scripts(&Migrations::of([]), &own).await.up(&tenant(home, "t3", &[])).await;
         assert_eq!(record.outcome, Outcome::Failed { class: FaultClass::WrongSchema }, "{record:?}");
         assert!(record.error.unwrap().message.contains("public.shared_log"));
+    })
+    .await;
+}
+
+/// A script without a transaction may give back what its session holds: the limits and the lock are there again behind it.
+/// `DISCARD ALL` is refused before anything is sent.
+#[tokio::test]
+async fn the_lock_that_a_script_without_a_transaction_gives_back_is_taken_again() {
+    with(Site::Postgres, async |home: &Home| {
+        let held = "DO $$ BEGIN IF current_setting('lock_timeout') <> '1s' THEN RAISE EXCEPTION 'no limit'; END IF; IF NOT EXISTS (SELECT FROM \
+                    pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND objsubid = 1) THEN RAISE EXCEPTION 'no lock'; END IF; \
+                    END $$";
+        for (n, ends) in ["SELECT pg_advisory_unlock_all()", "SET SESSION AUTHORIZATION DEFAULT"].iter().enumerate() {
+            let text = format!("-- fleet: transaction=false\n{ends};\nCREATE TABLE mine (i int);\n{held};");
+            let fleet = Fleet::with_scripts(&Migrations::of([]), &[("0001_a.sql", &text)]).await;
+            let record = fleet.up(&tenant(home, &format!("t{n}"), &[])).await;
+            assert_eq!(record.outcome.name(), "migrated", "{ends}: {record:?}");
+            let rust = sql("m1", [*ends, "CREATE TABLE mine (i int)", held]).without_transaction();
+            let record = Fleet::of(&Migrations::of([rust])).await.up(&tenant(home, &format!("r{n}"), &[])).await;
+            assert_eq!(record.outcome.name(), "migrated", "{ends}: {record:?}");
+        }
+        let rust = Migrations::of([sql("m1", ["DISCARD ALL"]).without_transaction()]);
+        let record = Fleet::of(&rust).await.up(&tenant(home, "r9", &[])).await;
+        assert!(record.error.unwrap().message.contains("ends what fleet itself holds in the session"));
+        assert_eq!(home.tables().await, [""; 0], "nothing is in public");
     })
     .await;
 }

@@ -421,12 +421,16 @@ async fn a_view_on_one_that_comes_later_is_asked_when_that_is_there() {
 #[tokio::test]
 async fn a_view_of_a_versions_own_that_a_step_breaks_is_told() {
     crate::engines::support::with(Site::Sqlite, async |home: &Home| {
-        let own = ("0003_own.sql", "CREATE VIEW own AS SELECT amount FROM bills;");
+        let views = "CREATE VIEW own AS SELECT amount FROM BILLS; CREATE VIEW over AS SELECT * FROM \"Own\"; CREATE VIEW other AS \
+                     SELECT 1 AS one; CREATE VIEW \"q\"\"x\" AS SELECT * FROM over; CREATE VIEW `far` AS SELECT * FROM `q\"x`; CREATE \
+                     VIEW further AS SELECT * FROM \"q\"\"x\";";
+        let own = ("0003_own.sql", views);
         let drop = ("0004_drop.sql", "DROP TABLE bills;");
         assert_eq!(fleet(&[BILLS, own]).await.up(&home.tenant).await.notes, [""; 0]);
         let record = fleet(&[BILLS, own, drop]).await.up(&home.tenant).await;
         assert_eq!(record.outcome.name(), "migrated", "{record:?}");
-        assert_eq!(record.notes, ["the view own does not answer any more: no such table: main.bills"]);
+        let lost = |view: &str| format!("the view {view} does not answer any more: no such table: main.BILLS");
+        assert_eq!(record.notes, ["far", "further", "over", "own", "q\"x"].map(lost));
     })
     .await;
 }

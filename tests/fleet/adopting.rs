@@ -102,6 +102,8 @@ fn a_tenant_whose_schema_differs_is_refused_with_the_difference() {
             assert!(message.contains(difference) && message.contains("--no-check"), "{message}");
         }
     }
+    let next = change(&fleet, &["baseline", TRACKING], 100);
+    next.shows(&["another schema: name the version that it has", "small baseline VERSION --dry-run --tenant lite-000"]);
     for tenant in &fleet.tenants {
         assert!(!fleet.has_table(&tenant.id, "seaql_migrations"), "{}", tenant.id);
     }
@@ -387,7 +389,7 @@ fn what_exists_already_is_told_with_both_ways_out() {
         assert_eq!(record(&report, &tenant.id)["error"]["class"], "already_exists", "{}", tenant.id);
     }
     let told =
-        ["small stamp --to m20250110_000001_initial_schema --reason TEXT", "exists already: drop what is in the way"];
+        ["small stamp --to m20250110_000001_initial_schema --reason TEXT", "only what nobody needs is dropped instead"];
     change(&fleet, &["migrate"], 100).shows(&told);
     // A column, an index and a trigger, where the engine has one code for all mistakes.
     let fleet = Fleet::new().head("[fleet]\nscripts = \"sql\"\nattempts = 1\n").sqlite(1);

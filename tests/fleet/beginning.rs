@@ -8,7 +8,9 @@ use crate::support::{Fleet, all, finish, program};
 fn a_new_project_gets_a_tenant_file_and_a_crate_and_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let run = |arguments: &[&str]| finish(&mut program(folder.path(), arguments));
-    run(&["init", "shop"]).exits(0).shows(&["made shop/tenants.toml", "made shop/migration/src/main.rs", "new NAME"]);
+    let made = run(&["init", "shop"]).exits(0);
+    let made = made.shows(&["made shop/tenants.toml", "made shop/migration/src/main.rs", "new NAME"]);
+    assert!(!made.err.contains("sample"), "a program of one's own has no sample: {}", made.err);
     let in_shop = |arguments: &[&str]| finish(&mut program(&folder.path().join("shop"), arguments));
     in_shop(&["new", "add_phone"]).exits(0).shows(&["listed in"]);
     let lib = std::fs::read_to_string(folder.path().join("shop/migration/src/lib.rs")).unwrap();

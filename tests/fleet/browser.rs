@@ -112,8 +112,10 @@ impl Browser<'_> {
         self.client.execute(script, Vec::new()).await.unwrap()
     }
 
+    /// The text of an element as a person sees it, in one call: a live page may replace it between two.
     async fn text(&self, selector: &str) -> String {
-        self.client.find(Locator::Css(selector)).await.unwrap().text().await.unwrap()
+        let text = self.ask(&format!("return document.querySelector({selector:?})?.innerText")).await;
+        text.as_str().unwrap_or_else(|| panic!("there is no {selector}")).to_owned()
     }
 
     /// Waits until a script returns true.

@@ -50,7 +50,7 @@ fn a_resumed_run_has_what_is_left_of_the_budget() {
     let stopped = run_id(&run(&fleet, &["migrate", "--yes"], 101));
     let refused = fleet.run(&["runs", "resume", &stopped, "--yes"]).exits(101);
     refused.tells(&[
-        "it may not have so many failures, and still failed: lite-000, lite-003",
+        "its run_max_failures allows 1; still failed: lite-000, lite-003",
         "5 other tenants",
         "--run-max-failures",
     ]);

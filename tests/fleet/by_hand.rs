@@ -93,6 +93,11 @@ fn all_by_hand(fleet: &Fleet, folder: &str, to: &str) {
         let before = fleet.history(&tenant.id);
         let again = by_hand(fleet, tenant, &file);
         assert!(!again.status.success(), "{}: a file refuses to run twice", tenant.id);
+        // Its head has the words in which the client says so.
+        let (text, told) =
+            (std::fs::read_to_string(&file).unwrap(), String::from_utf8_lossy(&again.stderr).into_owned());
+        let (head, _) = text.split_once("` in its first lines means: ").unwrap();
+        assert!(told.contains(head.rsplit_once('`').unwrap().1), "{}: {told}", tenant.id);
         assert_eq!(fleet.history(&tenant.id), before, "{}", tenant.id);
     }
     fleet.run(&["plan", "--to", to, "--exit-code"]).exits(0);

@@ -165,7 +165,10 @@ fn waves_that_do_not_wait_for_one_that_failed_go_on() {
     assert_eq!(["my-001", "pg-000", "lite-000", "lite-001", "lite-002"].map(done), [false, true, true, true, false]);
     fleet.run(&["runs", "show", "last"]).exits(0).shows(&["nothing new of wave canary-eu was started"]);
     // Nothing that is left may go on yet.
-    fleet.run(&["runs", "resume", "last", "--yes"]).exits(101).tells(&["wave canary-eu may not have so many failures"]);
+    fleet
+        .run(&["runs", "resume", "last", "--yes"])
+        .exits(101)
+        .tells(&["the failure budget of wave canary-eu was used up"]);
     fleet.head = fleet.head.replace("depends_on = [\"canary-us\"]", "depends_on = [\"us\", \"canary-usa\"]");
     let wrong = fleet.run(&["plan"]).exits(78);
     wrong.tells(&["`depends_on` names `us`, which is no wave before this one", "did you mean `canary-us`?"]);

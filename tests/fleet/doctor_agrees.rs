@@ -55,7 +55,7 @@ fn agree(fleet: &Fleet, server_wide: &[&str]) -> BTreeMap<String, String> {
 
 #[test]
 fn what_doctor_says_of_a_history_is_what_migrate_does() {
-    let fleet = Fleet::new().head(HEAD).sqlite(7).postgres(6).mariadb(9).mysql_where_there(9);
+    let fleet = Fleet::new().head(HEAD).sqlite(9).postgres(8).mariadb(11).mysql_where_there(11);
     script(&fleet, "0001_a.sql", "CREATE TABLE a (i int);");
     script(&fleet, "0002_b.sql", "CREATE TABLE b1 (i int);\nCREATE TABLE b2 (i int);");
     let of = |kind: &str, n: usize| format!("{kind}-{n:03}");
@@ -83,6 +83,20 @@ fn what_doctor_says_of_a_history_is_what_migrate_does() {
                     VALUES (1, '0002_b', 'up', 1, 'running', 'x', 'r', 0)";
         fleet.ask(&of(kind, 8), open);
     }
+    // At their targets, and half way in a script that is gone: a version, and one that may begin again.
+    let half_gone: Vec<String> = [("lite", 7), ("pg", 6), ("my", 9), ("mysql", 9)]
+        .into_iter()
+        .filter(|(kind, _)| kinds.contains(kind))
+        .flat_map(|(kind, n)| [of(kind, n), of(kind, n + 1)])
+        .collect();
+    for (id, migration) in half_gone.iter().zip(["0009_gone", "R__gone"].iter().cycle()) {
+        fleet.run(&["migrate", "--yes", "--tenant", id]).exits(0);
+        let create = "CREATE TABLE IF NOT EXISTS fleet_journal (id integer NOT NULL PRIMARY KEY, migration varchar(255) NOT \
+                      NULL, direction varchar(4) NOT NULL, statement integer NULL, state varchar(8) NOT NULL, sha256 \
+                      varchar(64) NOT NULL, run varchar(36) NOT NULL, begun_at bigint NOT NULL)";
+        fleet.ask(id, create);
+        fleet.ask(id, &format!("INSERT INTO fleet_journal VALUES (1, '{migration}', 'up', 2, 'stopped', 'x', 'r', 0)"));
+    }
     // Another run holds the file.
     let lock = fleet.path("lite-006.db.fleet-lock");
     let mut holder = Command::new("flock").arg("--no-fork").arg(&lock).args(["sleep", "100"]).spawn().unwrap();
@@ -94,12 +108,14 @@ fn what_doctor_says_of_a_history_is_what_migrate_does() {
     let _ = holder.wait();
     let ids: BTreeSet<&str> = found.keys().map(String::as_str).collect();
     let mut wanted = BTreeSet::from(["lite-006".to_owned()]);
+    wanted.extend(half_gone.iter().cloned());
     wanted.extend(kinds[2..].iter().flat_map(|kind| [6, 7, 8].map(|n| of(kind, n))));
     wanted.extend(kinds.iter().flat_map(|kind| [3, 4, 5].map(|n| of(kind, n))));
     assert_eq!(ids, wanted.iter().map(String::as_str).collect());
     assert!(found["pg-003"].contains("m99999999_000001_later"), "{found:#?}");
     assert!(found["lite-006"].contains("another run"), "{found:#?}");
     assert!(found["my-006"].contains("0002_b"), "{found:#?}");
+    assert!(found["my-009"].contains("put it back under the name 0009_gone"), "{found:#?}");
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn a_sound_fleet_has_no_errors_and_is_described() {
     let fleet = Fleet::new().sqlite(2).postgres(2).mariadb(2);
     let report = fleet.run(&["doctor", "--format", "json"]).exits(0).json();
     assert_eq!(report["tenants"], 6);
-    for word in ["PostgreSQL ", "MariaDB ", "SQLite ", "MiB are free", "pg_dump", "mariadb-dump"] {
+    for word in ["PostgreSQL ", "MariaDB ", "SQLite ", "MiB are free on the disk of /", "pg_dump", "mariadb-dump"] {
         assert!(!found(&report, "info", word).is_empty(), "{word}: {report:#}");
     }
     assert_eq!(found(&report, "error", ""), [&Value::Null; 0]);

@@ -234,6 +234,8 @@ fn a_new_migration_is_listed_in_the_migrator_or_the_lines_are_shown() {
     let made = fleet.run(&["new", "add_phone"]).exits(0).shows(&["_add_phone.rs", "listed in"]);
     let file = made.out.split("made ").nth(1).unwrap().lines().next().unwrap();
     let module = file.rsplit('/').next().unwrap().strip_suffix(".rs").unwrap();
+    let clock = std::process::Command::new("date").args(["-u", "-d", "1 minute ago", "+m%Y%m%d_%H"]).output().unwrap();
+    assert!(module > String::from_utf8(clock.stdout).unwrap().trim(), "{module}: the time is that of the clock");
     assert!(std::fs::read_to_string(file).unwrap().contains("async fn down"));
     let text = std::fs::read_to_string(&lib).unwrap();
     assert!(text.contains(&format!("mod {module};")) && text.contains(&format!("Box::new({module}::Migration),")));
@@ -279,7 +281,19 @@ fn sql_that_takes_the_read_only_session_back_is_refused() {
     for (id, sql) in [
         ("pg-000", "SET TRANSACTION READ WRITE; CREATE TABLE u (a int); COMMIT; SELECT 1/0"),
         ("pg-000", "ROLLBACK; BEGIN READ WRITE; CREATE TABLE u (a int); COMMIT"),
+        ("pg-000", "SELECT set_config('default_transaction_read_only','off',false); COMMIT; CREATE TABLE u (a int)"),
+        ("pg-000", "SET \"transaction_read_only\" TO off; CREATE TABLE u (a int)"),
+        ("pg-000", "SELECT lo_create(4242); COMMIT"),
+        ("pg-000", "ABORT; CREATE TABLE u (a int)"),
+        ("schema-000", "COMMIT; DROP TABLE t"),
         ("pg-000", "COPY (SELECT 1) TO PROGRAM 'cat'"),
+        ("my-000", "COMMIT; SET `tx_read_only` = 0; CREATE TABLE u (a int)"),
+        ("my-000", "SET @@`tx_read_only` = 0"),
+        ("my-000", "IF 1 THEN COMMIT; START TRANSACTION READ WRITE; CREATE TABLE u (a int); END IF"),
+        ("my-000", "a: LOOP COMMIT; SET tx_read_only = 0; CREATE TABLE u (a int); LEAVE a; END LOOP"),
+        ("mysql-000", "SET `transaction_read_only` = 0; COMMIT; CREATE TABLE u (a int)"),
+        ("mysql-000", "RESTART"),
+        ("lite-000", "COMMIT; DROP TABLE t"),
         ("my-000", "BEGIN NOT ATOMIC SET SESSION TRANSACTION READ WRITE; COMMIT; INSERT INTO t VALUES (3, 'x'); END"),
         ("my-000", "SHUTDOWN WAIT FOR ALL SLAVES"),
         ("mysql-000", "SET SESSION transaction_read_only = 0; COMMIT; CREATE TABLE u (a int)"),
@@ -300,14 +314,9 @@ fn sql_that_takes_the_read_only_session_back_is_refused() {
 fn sql_that_would_change_something_is_refused_by_every_engine() {
     let fleet = of_each_kind();
     let codes = ["[8]", "[25006]", "[25006]", "[1792]", "[1792]"];
-    for sql in [
-        "INSERT INTO t VALUES (3, 'x')",
-        "CREATE TABLE u (a int)",
-        "DROP TABLE t",
-        "SELECT 1; COMMIT; BEGIN; DELETE FROM t; COMMIT",
-        "COMMIT; DROP TABLE t",
-        "ROLLBACK; DELETE FROM t; SELECT 1",
-    ] {
+    for sql in
+        ["INSERT INTO t VALUES (3, 'x')", "CREATE TABLE u (a int)", "DROP TABLE t", "SELECT 1; DELETE FROM t; SELECT 1"]
+    {
         for (tenant, code) in fleet.tenants.iter().zip(codes) {
             let ran = fleet.run(&["exec", sql, "--tenant", &tenant.id]).exits(100);
             ran.tells(&[code, &tenant.id, "nothing was changed"]);

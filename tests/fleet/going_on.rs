@@ -213,7 +213,7 @@ fn a_script_that_was_edited_while_in_doubt_is_not_resolved_by_numbers() {
 
     // With the old text back, numbers mean what they did.
     write_script(&fleet, old);
-    let told = resolve("lite-000", &[]).exits(2).shows(&["--resume-at K"]);
+    let told = resolve("lite-000", &[]).exits(2).shows(&["--resume-at 2"]);
     told.tells(&["statements 1 to 1 of 2 happened", "statement 2: CREATE TABLE last_one", "--resume-at 2"]);
     resolve("lite-000", &["--resume-at", "2", "--yes"]).exits(0);
     fleet.run(&["migrate", "--yes", "--tenant", "lite-000"]).exits(0);

@@ -377,7 +377,9 @@ fn a_proposed_command_means_its_tenant_and_nothing_else() {
     for id in ids {
         let looked = fleet.run(&["runs", "resolve", "--", id]).exits(2);
         assert_ran_harmlessly("runs resolve", &looked);
+        // Each line has a meaning, and behind it the command.
         let line = looked.out.lines().find(|line| line.contains("--not-applied")).unwrap();
+        let (_, line) = line.rsplit_once("  ").unwrap();
         fleet.ask(&toml(id), "DROP TABLE made");
         let settled = shell(&line.replace("--not-applied", "--not-applied --yes")).exits(0);
         fleet.ask(&toml(id), "CREATE TABLE wanted (i int)");

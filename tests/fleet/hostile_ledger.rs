@@ -4,14 +4,14 @@
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sqlx::{Connection, Executor};
 
 use crate::interrupted::Held;
 use crate::killed::read_until;
 use crate::support::{
-    Fleet, Ran, all, block_on, json_file, mariadb_url, postgres_url, program, record, sql, wait, with,
+    Fleet, Ran, all, block_on, json_file, mariadb_url, postgres_url, program, record, sql, until, wait, with,
 };
 
 const LEDGER: &str = "fleet-ledger.db";
@@ -206,14 +206,6 @@ fn a_full_disk_at_the_start_starts_nothing() {
                   exec \"$FLEET\" migrate --yes --ledger led/ledger.db";
     let ran = wait(shell(&fleet, script).spawn().unwrap());
     assert_not_begun(&fleet, ran, &["space"]);
-}
-
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !holds() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "{what} did not come about");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 /// A run whose ledger can be lost now: the first tenant is done and recorded, the second waits for a lock.

@@ -63,6 +63,12 @@ fn a_killed_run_is_finished_by_resume() {
     let killed = &runs(&fleet)[0];
     assert_eq!(killed["status"], "died", "{killed:#}");
     let id = killed["run"].as_str().unwrap();
+    fleet.run(&["status"]).exits(0).tells(&[
+        &format!("run {id}, begun at "),
+        "died and left",
+        &format!("runs resume {id}"),
+    ]);
+    fleet.run(&["tenants", "check"]).tells(&["died and left", &format!("runs resume {id}")]);
     fleet.run(&["runs", "list"]).exits(0).shows(&[id, "died"]);
     fleet.run(&["runs", "show", "last"]).exits(0).shows(&["died", &format!("runs resume {id}")]);
     let done = fleet.tenants.iter().filter(|t| fleet.history(&t.id).is_some_and(|h| h == expected())).count();

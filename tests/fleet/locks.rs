@@ -116,6 +116,14 @@ fn locks_tells_who_holds_and_who_waits() {
     assert_eq!(wait_for_end(&mut child), Some(0));
 }
 
+/// Another login to the same server may be answered, so the message says whose was not.
+#[test]
+fn a_server_that_does_not_answer_is_told_with_the_tenant_it_was_asked_as() {
+    let mut fleet = Fleet::new();
+    fleet.add("shut", "postgres://nobody@127.0.0.1:1/d");
+    fleet.run(&["locks"]).exits(100).shows(&["as shut: "]);
+}
+
 mod mysql {
     use super::*;
 

@@ -39,6 +39,7 @@ fn a_tenant_that_lost_its_database_is_not_made_anew_unasked() {
     let fleet = lost();
     let status = fleet.run(&["status"]).exits(0).shows(&["NEEDS ATTENTION", "empty (4): ", "its database is gone"]);
     LOST.iter().for_each(|id| assert!(status.out.contains(id), "{}", status.out));
+    fleet.run(&["status", "--tenant", "lite-000"]).exits(0).shows(&["small migrate --recreate --tenant lite-000"]);
     fleet.run(&["tenants", "check"]).exits(100);
     let doctor = fleet.run(&["doctor"]).exits(2).shows(&["left it at", "small migrate --recreate --tenant lite-000"]);
     LOST.iter().for_each(|id| assert!(doctor.out.contains(&format!(" --tenant {id}")), "{}", doctor.out));

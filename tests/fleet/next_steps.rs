@@ -54,7 +54,7 @@ fn the_holder_of_a_file_is_named_where_it_can_not_even_be_read() {
     block_on(sqlx::Executor::execute(&mut holder, "BEGIN EXCLUSIVE")).unwrap();
     let told = fleet.run(&["migrate", "--yes", "--lock-timeout", "200ms", "--lock-wait", "0s"]).exits(100);
     let process = format!("connection {}", std::process::id());
-    told.shows(&["LOCK TIMEOUT", "held by", &process]);
+    told.shows(&["LOCK TIMEOUT", "held by", &process, "to see who holds it now: small locks --tenant lite-000"]);
     drop(holder);
     fleet.run(&["migrate", "--yes"]).exits(0);
 }
@@ -82,6 +82,35 @@ fn the_rows_that_a_unique_index_refuses_can_be_asked_for_as_next_says() {
         fleet.ask(id, "DELETE FROM a WHERE i = 1");
     }
     fleet.run(&["migrate", "--failed-of", "last", "--yes"]).exits(0);
+}
+
+/// Twelve tenants that stopped in one script, and twelve whose script was edited since.
+#[test]
+fn a_next_step_for_many_tenants_names_the_first_and_says_of_how_many_or_takes_the_run() {
+    let fleet = fleet().sqlite(12);
+    write(&fleet, "0001_a.sql", "CREATE TABLE a (i int)");
+    write(&fleet, "0001_a.down.sql", "DROP TABLE a");
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    write(&fleet, "0002_b.sql", "-- fleet: transaction=false\nCREATE TABLE b (i int);\nCREATE TABLE a (i int);");
+    write(&fleet, "0002_b.down.sql", "DROP TABLE b");
+    fleet.run(&["migrate", "--yes"]).exits(100);
+    let refused = fleet.run(&["rollback", "--steps", "1", "--yes"]).exits(100);
+    let page = &refused.out;
+    let step = page.lines().find(|line| line.trim_start().starts_with("partially applied")).unwrap();
+    assert!(step.contains("--tenant lite-009 # the first 10 of 12") && !step.contains("lite-010"), "{page}");
+
+    let all = self::fleet().sqlite(12);
+    write(&all, "0001_a.sql", "CREATE TABLE a (i int)");
+    all.run(&["migrate", "--yes"]).exits(0);
+    write(&all, "0001_a.sql", "CREATE TABLE a (i int, j int)");
+    let refused = all.run(&["migrate", "--yes"]).exits(100);
+    let page = &refused.out;
+    let step = page.lines().find(|line| line.trim_start().starts_with("edited: ")).unwrap();
+    let command = step.rsplit_once("small ").unwrap().1;
+    assert!(command.starts_with("scripts repair 0001_a --failed-of "), "{page}");
+    let words: Vec<&str> = command.split(' ').chain(["--yes"]).collect();
+    all.run(&words).exits(0).shows(&["12"]);
+    all.run(&["migrate", "--yes"]).exits(0);
 }
 
 #[test]

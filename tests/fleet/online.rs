@@ -1,12 +1,12 @@
 //! `online = true`: statements that lock a table for long are sent in forms with short locks, and a run that dies in the
 //! middle of one goes on where it was. On the engines.
 
-use std::time::{Duration, Instant};
-
 use serde_json::Value;
 use sqlx::{Connection, Executor};
 
-use crate::support::{Fleet, block_on, database_of, mysql, postgres_url, record, sql, wait_for_end, with};
+use crate::support::{
+    Fleet, awaited, block_on, database_of, mysql, postgres_url, record, signal, sql, wait_for_end, with,
+};
 
 const HEAD: &str = "[fleet]\nscripts = \"sql\"\nattempts = 1\nlock_timeout = \"60s\"\n";
 
@@ -205,19 +205,12 @@ fn wait_in_with(fleet: &Fleet, (tenant, at): (&str, usize), more: &[&str]) -> Wa
         .spawn()
         .unwrap();
     let waits = "SELECT pid::text FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'";
-    Waiting { child, backend: until(&url, waits), gate, url }
+    Waiting { child, backend: row(&url, waits), gate, url }
 }
 
 /// The first row of a query, once it has one.
-fn until(url: &str, query: &str) -> String {
-    let begun = Instant::now();
-    loop {
-        if let Some(row) = sql(url, query).pop() {
-            return row;
-        }
-        assert!(begun.elapsed() < Duration::from_secs(60), "it never came to this: {query}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+fn row(url: &str, query: &str) -> String {
+    awaited(query, || sql(url, query).pop())
 }
 
 const NOBODY: &str = "SELECT 'nobody' WHERE NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND \
@@ -233,7 +226,7 @@ impl Waiting {
             sql(url, &format!("SELECT pg_terminate_backend({})::text", self.backend));
         }
         block_on(self.gate.close()).unwrap();
-        until(url, NOBODY);
+        row(url, NOBODY);
         sql(url, "DROP EVENT TRIGGER wait");
     }
 }
@@ -290,12 +283,12 @@ fn an_index_of_a_killed_run_is_built_again() {
     block_on(writer.execute("BEGIN; UPDATE sales SET total = total WHERE id = 1")).unwrap();
     let Waiting { mut child, backend, gate, .. } = waiting;
     block_on(gate.close()).unwrap();
-    until(&url, "SELECT '1' FROM pg_index WHERE NOT indisvalid");
+    row(&url, "SELECT '1' FROM pg_index WHERE NOT indisvalid");
     child.kill().unwrap();
     wait_for_end(&mut child);
     sql(&url, &format!("SELECT pg_terminate_backend({backend})::text"));
     block_on(writer.close()).unwrap();
-    until(&url, NOBODY);
+    row(&url, NOBODY);
     sql(&url, "DROP EVENT TRIGGER wait");
     assert_eq!(
         sql(&url, "SELECT c.relname FROM pg_index JOIN pg_class c ON c.oid = indexrelid WHERE NOT indisvalid"),
@@ -344,7 +337,7 @@ fn others_write_while_an_index_is_built() {
         block_on(writer.execute("BEGIN; INSERT INTO t VALUES (1)")).unwrap();
         let mut child =
             fleet.program(&["migrate", "--yes", if online { "--online" } else { "--no-online" }]).spawn().unwrap();
-        until(&url, "SELECT '1' FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'");
+        row(&url, "SELECT '1' FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'");
         let other = block_on(async {
             let mut other = sqlx::PgConnection::connect(&url).await.unwrap();
             other.execute("SET lock_timeout = '500ms'; INSERT INTO t VALUES (2)").await
@@ -376,7 +369,7 @@ fn a_server_that_can_not_do_it_without_a_lock_refuses_it() {
         let rows = plan["waves"][0]["tenants"].as_array().unwrap().iter();
         rows.map(|row| row["note"].as_str().unwrap_or_default().to_owned()).collect()
     };
-    let said = "the server will refuse statement 1 of 0002_c in its online form: t has the full-text index f; \
+    let said = "statement 1 of 0002_c will be refused in its online form: t has the full-text index f; \
                 `online = false` in [migrations.\"0002_c\"] is the way on";
     assert_eq!(notes(&["--online"]), [said; 2]);
     assert_eq!(notes(&[]), [""; 2]);
@@ -469,6 +462,34 @@ fn rows_are_changed_in_batches_with_a_commit_each() {
     refused.tells(&["0003_more.sql:2: this can't be done in batches by itself: nothing shows that it comes to an end"]);
 }
 
+/// A view has no place of its own for a row; it is known by the migration that made it, in SQL or in Rust.
+#[test]
+fn a_backfill_through_a_view_stays_whole_and_the_plan_says_why() {
+    let fleet = Fleet::new().head(HEAD).postgres(1).schemas(1).mariadb(1).mysql_where_there(1);
+    let table = "CREATE TABLE bills (i int PRIMARY KEY, region varchar(9));\nINSERT INTO bills (i) VALUES (1), (2);\n";
+    write(&fleet, "0001_t.sql", &format!("{table}CREATE VIEW open_bills AS SELECT * FROM bills;\n"));
+    write(&fleet, "0002_fill.sql", "UPDATE open_bills SET region = 'eu' WHERE region IS NULL;\n");
+    write(
+        &fleet,
+        "0003_table.sql",
+        "UPDATE bills SET region = NULL;\nUPDATE bills SET region = 'us' WHERE region IS NULL;\n",
+    );
+    let shown = fleet.run(&["plan", "--online", "--sql"]).exits(0);
+    let shown = shown.shows(&[
+        "goes through a view, whose rows have no place of their own",
+        "/* fleet: batch */ UPDATE bills SET region = 'us'",
+    ]);
+    assert!(!shown.out.contains("/* fleet: batch */ UPDATE open_bills"), "{}", shown.out);
+    fleet.run(&["migrate", "--yes", "--online", "--to", "0002_fill"]).exits(0);
+    for tenant in &fleet.tenants {
+        assert_eq!(fleet.ask(&tenant.id, "SELECT region FROM bills ORDER BY i"), ["eu", "eu"], "{}", tenant.id);
+    }
+    // The view is made already, and known from the catalog all the same.
+    write(&fleet, "0003_table.sql", "UPDATE open_bills SET region = 'us' WHERE region IS NULL;\n");
+    fleet.run(&["plan", "--online", "--sql"]).exits(0).shows(&["goes through a view"]);
+    fleet.run(&["migrate", "--yes", "--online"]).exits(0);
+}
+
 /// A backfill of 12,000 rows becomes batches by itself, and dies in the second.
 #[test]
 fn a_backfill_that_was_killed_in_its_second_batch_goes_on_with_the_rows_that_are_left() {
@@ -500,12 +521,12 @@ fn a_backfill_that_was_killed_in_its_second_batch_goes_on_with_the_rows_that_are
         };
         sql(&url, slow);
         let mut child = fleet.program(&["migrate", "--yes", "--online", "--tenant", tenant]).spawn().unwrap();
-        let backend = until(&url, waits);
+        let backend = row(&url, waits);
         child.kill().unwrap();
         wait_for_end(&mut child);
         let end = format!("SELECT pg_terminate_backend({backend})::text");
         sql(&url, &if is_postgres { end } else { format!("KILL {backend}") });
-        until(&url, &format!("SELECT 'gone' FROM (SELECT 1 AS n) one WHERE NOT EXISTS ({waits})"));
+        row(&url, &format!("SELECT 'gone' FROM (SELECT 1 AS n) one WHERE NOT EXISTS ({waits})"));
         assert_eq!(fleet.ask(tenant, "SELECT CAST(count(a) AS char(9)) FROM t")[0].trim(), "5000", "{tenant}");
         sql(&url, fast);
     }
@@ -517,4 +538,160 @@ fn a_backfill_that_was_killed_in_its_second_batch_goes_on_with_the_rows_that_are
         assert_eq!(fleet.ask(tenant, "SELECT migration FROM fleet_journal"), [""; 0], "{tenant}");
     }
     fleet.run(&["status", "--exit-code"]).exits(0);
+}
+
+/// A trigger may give each row back what the condition asks for: the batches end nevertheless, on each engine.
+#[test]
+fn a_trigger_that_keeps_a_column_null_ends_a_backfill_with_an_error() {
+    let fleet = Fleet::new().head(HEAD).sqlite(1).postgres(1).schemas(1).mariadb(1).mysql_where_there(1);
+    let values = (1..=30).map(|i| format!("({i}, NULL)")).collect::<Vec<_>>().join(", ");
+    let rows = format!("CREATE TABLE t (i int PRIMARY KEY, v int);\nINSERT INTO t VALUES {values};\n");
+    write(&fleet, "0001_t.sql", &rows);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    let ids: Vec<String> = fleet.tenants.iter().map(|tenant| tenant.id.to_string()).collect();
+    let is_postgres = |tenant: &str| tenant.starts_with("pg-") || tenant.starts_with("schema-");
+    for tenant in &ids {
+        if is_postgres(tenant) {
+            let back =
+                "CREATE FUNCTION back() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.v := NULL; RETURN NEW; END $$";
+            fleet.ask(tenant, back);
+        }
+        fleet.ask(
+            tenant,
+            match tenant.as_str() {
+                "lite-000" => "CREATE TRIGGER back AFTER UPDATE ON t BEGIN UPDATE t SET v = NULL WHERE i = NEW.i; END",
+                tenant if is_postgres(tenant) => {
+                    "CREATE TRIGGER back BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION back()"
+                }
+                _ => "CREATE TRIGGER back BEFORE UPDATE ON t FOR EACH ROW SET NEW.v = NULL",
+            },
+        );
+    }
+    // On servers the online form makes batches of it, on SQLite a person.
+    let change = "UPDATE t SET v = 1 WHERE v IS NULL;\n";
+    write(&fleet, "0002_c.sql", change);
+    write(&fleet, "0002_c.sqlite.sql", &format!("-- fleet: transaction=false\n-- fleet: batch=10\n{change}"));
+    let report = fleet.run(&["migrate", "--yes", "--online", "--format", "json"]).exits(100).json();
+    for tenant in &ids {
+        let failed = record(&report, tenant);
+        assert_eq!(failed["error"]["code"], "FL012", "{failed:#}");
+        let message = failed["error"]["message"].as_str().unwrap();
+        for part in
+            ["rows of t were changed, and 30 are still as its condition asks for", "Disable that and migrate again"]
+        {
+            assert!(message.contains(part), "{tenant}: {message}");
+        }
+    }
+    fleet.run(&["status"]).exits(0).shows(&["partially applied"]);
+    for tenant in &ids {
+        fleet.ask(tenant, if is_postgres(tenant) { "DROP TRIGGER back ON t" } else { "DROP TRIGGER back" });
+    }
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    for tenant in &ids {
+        assert_eq!(fleet.ask(tenant, "SELECT CAST(sum(v) AS char(9)) FROM t")[0].trim(), "30", "{tenant}");
+    }
+    fleet.run(&["status", "--exit-code"]).exits(0);
+}
+
+/// A first batch that is refused has changed nothing: nothing binds the tenant to the text, or to its form.
+#[test]
+fn a_first_batch_that_is_refused_leaves_no_line_in_the_journal() {
+    let mut fleet = Fleet::new().head(HEAD).postgres(1).mariadb(1).mysql_where_there(1);
+    let table = "CREATE TABLE t (i int PRIMARY KEY, v int, CONSTRAINT few CHECK (v < 5));\nINSERT INTO t (i) VALUES (1), (2);\n";
+    write(&fleet, "0001_t.sql", table);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    write(&fleet, "0002_c.sql", "UPDATE t SET v = 9 WHERE v IS NULL;\n");
+    fleet.run(&["migrate", "--yes", "--online"]).exits(100);
+    for tenant in &fleet.tenants {
+        assert_eq!(fleet.ask(&tenant.id, "SELECT migration FROM fleet_journal"), [""; 0], "{}", tenant.id);
+    }
+    write(&fleet, "0002_c.sql", "UPDATE t SET v = 3 WHERE v IS NULL;\n");
+    fleet.head = format!("{HEAD}[migrations.\"0002_c\"]\nonline = false\n");
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    fleet.run(&["status", "--exit-code"]).exits(0);
+}
+
+/// The form in which it was begun is known also where the operator has asked for the other one since.
+#[test]
+fn it_goes_on_in_the_form_in_which_it_was_begun_although_it_was_switched_off() {
+    let plain = plain();
+    let mut fleet = fleet(Fleet::new().postgres(1));
+    wait_in(&fleet, "pg-000", 8).kill(false);
+    fleet.head = format!("{}[migrations.\"0002_locks\"]\nonline = false\n", fleet.head);
+    let told = fleet.run(&["runs", "resolve", "pg-000"]);
+    assert!(!told.out.contains("edited since") && !told.err.contains("edited since"), "{}\n{}", told.out, told.err);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    is_done(&fleet, "pg-000", &plain, "with online = false");
+}
+
+/// What sees statements sees batches: such a table is refused before anything is changed, and sent whole when that is asked for.
+#[test]
+fn a_table_on_which_batches_are_not_one_statement_is_refused_before_anything_is_changed() {
+    let mut fleet = Fleet::new().head(HEAD).postgres(4);
+    let rows = "INSERT INTO t SELECT i, NULL FROM generate_series(1, 30) i;\n";
+    write(&fleet, "0001_t.sql", &format!("CREATE TABLE t (i int, v int);\n{rows}CREATE TABLE log (n int);\n"));
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    let logs = "CREATE FUNCTION lg() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log VALUES (1); RETURN NULL; END $$";
+    fleet.ask("pg-000", logs);
+    fleet.ask("pg-000", "CREATE TRIGGER lg AFTER UPDATE ON t FOR EACH STATEMENT EXECUTE FUNCTION lg()");
+    fleet.ask("pg-001", "ALTER TABLE t RENAME TO t_all");
+    fleet.ask("pg-001", "CREATE VIEW t AS SELECT * FROM t_all");
+    fleet.ask("pg-002", "CREATE RULE lg AS ON UPDATE TO t DO ALSO INSERT INTO log VALUES (1)");
+    write(&fleet, "0002_c.sql", "UPDATE t SET v = 1 WHERE v IS NULL;\n");
+    let plan = fleet.run(&["plan", "--online", "--format", "json"]).exits(0).json();
+    let notes: Vec<&str> = plan["waves"][0]["tenants"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["note"].as_str().unwrap_or_default())
+        .collect();
+    for (note, what) in
+        notes.iter().zip(["the trigger lg, which fires for each statement", "no rows of its own", "the rule lg", ""])
+    {
+        assert!(note.contains(what) && note.is_empty() == what.is_empty(), "{notes:?}");
+    }
+    // The question of the run is one of the plan, too.
+    fleet.run(&["plan", "--online", "--sql", "--wire"]).exits(0).shows(&["-- asked; this plan", "g.tgtype & 16"]);
+    let report = fleet.run(&["migrate", "--yes", "--online", "--format", "json"]).exits(100).json();
+    for tenant in ["pg-000", "pg-001", "pg-002"] {
+        let failed = record(&report, tenant);
+        assert_eq!(failed["error"]["code"], "FL011", "{failed:#}");
+        assert!(
+            failed["error"]["message"].as_str().unwrap().contains("`online = false` in [migrations.\"0002_c\"]"),
+            "{failed:#}"
+        );
+        assert_eq!(fleet.ask(tenant, "SELECT migration FROM fleet_journal"), [""; 0], "{tenant}");
+    }
+    fleet.head = format!("{HEAD}[migrations.\"0002_c\"]\nonline = false\n");
+    fleet.run(&["migrate", "--yes", "--online"]).exits(0);
+    assert_eq!(fleet.ask("pg-000", "SELECT n::text FROM log"), ["1"]);
+    for tenant in ["pg-000", "pg-001", "pg-002", "pg-003"] {
+        assert_eq!(fleet.ask(tenant, "SELECT sum(v)::text FROM t"), ["30"], "{tenant}");
+    }
+}
+
+/// The first signal is enough: each batch is committed, and the next run goes on.
+#[test]
+fn a_signal_ends_a_backfill_behind_its_batch() {
+    let fleet = Fleet::new().head(HEAD).postgres(1);
+    let rows = "INSERT INTO t SELECT i, NULL FROM generate_series(1, 40) i;\n";
+    write(&fleet, "0001_t.sql", &format!("CREATE TABLE t (i int PRIMARY KEY, v int);\n{rows}"));
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    fleet.ask(
+        "pg-000",
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(2); RETURN NEW; END $$",
+    );
+    fleet.ask("pg-000", "CREATE TRIGGER slow BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION slow()");
+    let change = "-- fleet: transaction=false\n-- fleet: batch=1\nUPDATE t SET v = 1 WHERE v IS NULL;\n";
+    write(&fleet, "0002_c.sql", change);
+    let mut child = fleet.program(&["migrate", "--yes"]).spawn().unwrap();
+    let url = fleet.tenant("pg-000").url.clone();
+    row(&url, "SELECT 'one' FROM t WHERE v = 1 LIMIT 1");
+    signal(&child, "INT");
+    assert_ne!(wait_for_end(&mut child), Some(0));
+    let done: usize = fleet.ask("pg-000", "SELECT count(v)::text FROM t")[0].parse().unwrap();
+    assert!((1..40).contains(&done), "{done}");
+    fleet.ask("pg-000", "DROP TRIGGER slow ON t");
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    assert_eq!(fleet.ask("pg-000", "SELECT count(v)::text FROM t"), ["40"]);
 }

@@ -1,29 +1,18 @@
 //! Tests that need servers of their own: replication, and MariaDB's plugin for metadata locks.
 
-use std::time::{Duration, Instant};
+mod load;
+
+use std::time::Duration;
 
 use serde_json::Value;
 use sqlx::{Connection as _, Executor as _, MySqlConnection, Row as _};
 
 use crate::doctoring::{as_user, found, one, tenants};
 use crate::servers::OwnServers;
-use crate::support::{Fleet, block_on, database_of, finish, record, sql, wait};
+use crate::support::{Fleet, awaited, block_on, database_of, finish, record, sql, until, wait};
 
 fn what(finding: &Value) -> &str {
     finding["what"].as_str().unwrap()
-}
-
-/// Waits for a state that a server reaches by itself.
-#[track_caller]
-fn until<T>(ask: impl Fn() -> Option<T>) -> T {
-    let begun = Instant::now();
-    loop {
-        if let Some(found) = ask() {
-            return found;
-        }
-        assert!(begun.elapsed() < Duration::from_secs(60), "it did not come to that");
-        std::thread::sleep(Duration::from_millis(300));
-    }
 }
 
 #[test]
@@ -32,7 +21,9 @@ fn a_standby_and_how_far_it_is_behind_are_told_on_postgres() {
     let standby = own.standby();
     sql(&own.postgres, "CREATE DATABASE acme");
     let there = format!("{}/postgres", standby.server);
-    until(|| (sql(&there, "SELECT datname::text FROM pg_database WHERE datname = 'acme'").len() == 1).then_some(()));
+    until("the database on the standby", || {
+        sql(&there, "SELECT datname::text FROM pg_database WHERE datname = 'acme'").len() == 1
+    });
     let mut fleet = Fleet::new().head("[fleet]\nreplication_lag = \"2s\"\n");
     fleet.add("primary", &database_of(&own.postgres, "acme"));
     let report = fleet.run(&["doctor", "--format", "json"]).exits(0).json();
@@ -42,7 +33,7 @@ fn a_standby_and_how_far_it_is_behind_are_told_on_postgres() {
     sql(&there, "SELECT pg_wal_replay_pause()::text");
     sql(&fleet.tenant("primary").url.clone(), "CREATE TABLE late (i int)");
     fleet.add("copy", &format!("{}/acme", standby.server));
-    let report = until(|| {
+    let report = awaited("both are behind", || {
         let report = fleet.run(&["doctor", "--format", "json"]).exits(2).json();
         (found(&report, "warning", "behind").len() == 2).then_some(report)
     });
@@ -88,7 +79,7 @@ fn a_replica_and_who_holds_a_table_are_told_on_mariadb() {
 
     let waits = ["migrate", "--yes", "--lock-timeout", "6s", "--attempts", "1", "--format", "json"];
     let running = fleet.program(&waits).spawn().unwrap();
-    let rows = until(|| {
+    let rows = awaited("a holder", || {
         let rows = fleet.run(&["locks", "--format", "json"]).exits(0).json()["locks"].as_array().unwrap().clone();
         rows.iter().any(|row| row["is_holder"] == true).then_some(rows)
     });

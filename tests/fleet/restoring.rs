@@ -4,7 +4,7 @@
 use sqlx::Connection as _;
 
 use crate::dumps::{dump, run, run_id};
-use crate::support::{Fleet, block_on, mariadb_url, record, sql};
+use crate::support::{Fleet, block_on, finish, json_file, mariadb_url, mysql, record, sql};
 
 #[test]
 fn a_restore_that_postgres_rolled_back_says_that_nothing_changed_and_what_to_type() {
@@ -266,4 +266,74 @@ fn a_trial_takes_a_dump_that_names_its_own_database_on_mariadb() {
     fleet.run(&["restore", "--run", "last", "--yes"]).exits(0);
     fleet.ask("my-000", "INSERT INTO numbered (j) VALUES (1)");
     assert_eq!(fleet.ask("my-000", "SELECT two FROM called"), ["2"]);
+}
+
+/// Runs the program with each product's own tools, and returns the report.
+#[track_caller]
+fn with_tools(fleet: &Fleet, arguments: &[&str], code: i32) -> serde_json::Value {
+    fleet.write();
+    let all = [arguments, &["--yes", "--report", "json=report.json"]].concat();
+    finish(fleet.program(&all).env("PATH", mysql::path())).exits(code);
+    json_file(&fleet.path("report.json"))
+}
+
+/// A date that no calendar has is let in by one mode, and a load without it makes it zero, with a warning alone.
+#[test]
+fn dates_that_no_calendar_has_come_back_as_they_were() {
+    let fleet = Fleet::new().head("[fleet]\nattempts = 1").mariadb(1).mysql_where_there(1);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    for tenant in &fleet.tenants {
+        let rows = "SET sql_mode = 'ALLOW_INVALID_DATES'; CREATE TABLE z (i int PRIMARY KEY, d date, t datetime(3)); INSERT INTO \
+                    z VALUES (1, '2026-02-31', '2025-02-29 01:02:03.5')";
+        let mut connection = block_on(sqlx::MySqlConnection::connect(&tenant.url)).unwrap();
+        block_on(sqlx::Executor::execute(&mut connection, sqlx::raw_sql(rows))).unwrap();
+    }
+    with_tools(&fleet, &["backup"], 0);
+    for tenant in &fleet.tenants {
+        fleet.ask(&tenant.id, "DROP TABLE z");
+    }
+    with_tools(&fleet, &["restore", "--run", "last"], 0);
+    for tenant in &fleet.tenants {
+        let found = fleet.ask(&tenant.id, "SELECT CONCAT(d, ' ', t) FROM z");
+        assert_eq!(found, ["2026-02-31 2025-02-29 01:02:03.500"], "{}", tenant.id);
+    }
+}
+
+/// Hexadecimal text is twice as long as the bytes, so a row that a server took may be one that it takes no more.
+#[test]
+fn a_dump_that_its_own_server_can_not_load_is_no_backup() {
+    let fleet = Fleet::new().head("[fleet]\nattempts = 1").mariadb(1).mysql_where_there(1);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    for tenant in &fleet.tenants {
+        let most: usize = fleet.ask(&tenant.id, "SELECT CAST(@@GLOBAL.max_allowed_packet AS CHAR)")[0].parse().unwrap();
+        fleet.ask(&tenant.id, "CREATE TABLE large (i int PRIMARY KEY, b LONGBLOB)");
+        let row = format!("INSERT INTO large VALUES (1, REPEAT(X'00FF275C', {}))", (most / 2 + 4096) / 4);
+        fleet.ask(&tenant.id, &row);
+    }
+    let report = with_tools(&fleet, &["backup"], 100);
+    for tenant in &fleet.tenants {
+        let told = record(&report, &tenant.id);
+        assert_eq!((&told["outcome"], &told["error"]["code"]), (&"failed".into(), &"1153".into()), "{told}");
+        assert!(told["error"]["message"].as_str().unwrap().contains("SET GLOBAL max_allowed_packet = "), "{told}");
+        fleet.ask(&tenant.id, "UPDATE large SET b = LEFT(b, 1000000)");
+    }
+    with_tools(&fleet, &["backup"], 0);
+    with_tools(&fleet, &["restore", "--run", "last"], 0);
+}
+
+#[test]
+fn an_event_at_which_the_dump_would_never_end_is_named() {
+    let fleet = Fleet::new().head("[fleet]\nattempts = 1").mariadb(1).mysql_where_there(1);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    for tenant in &fleet.tenants {
+        let event = "CREATE EVENT quarterly ON SCHEDULE EVERY 1 QUARTER STARTS '2031-01-01' DISABLE DO IF 1 THEN SELECT ';;'; END IF";
+        fleet.ask(&tenant.id, event);
+    }
+    let report = with_tools(&fleet, &["backup"], 100);
+    for tenant in &fleet.tenants {
+        let message = record(&report, &tenant.id)["error"]["message"].as_str().unwrap().to_owned();
+        assert!(message.contains("never ends at an event whose text or comment has `;;`: quarterly"), "{message}");
+        fleet.ask(&tenant.id, "DROP EVENT quarterly");
+    }
+    with_tools(&fleet, &["backup"], 0);
 }

@@ -195,7 +195,7 @@ fn a_resumed_run_keeps_the_limits_that_were_flags_and_says_which() {
     let stopped = run_id(&run(&fleet, &begun, 101));
     let kept = format!("kept from run {stopped}: --max-failures 0 --attempts 1 --rate 6000/min");
     let resume = |more: &[&str]| fleet.run(&[&["runs", "resume", "last", "--yes"][..], more].concat());
-    resume(&[]).exits(101).tells(&[&kept, "may not have so many failures", "3 other tenants"]);
+    resume(&[]).exits(101).tells(&[&kept, "its max_failures allows none; still failed: lite-000", "3 other tenants"]);
     assert_eq!(fleet.history("lite-001"), None, "its budget is used up still");
     let raised = resume(&["--max-failures", "1", "--rate", "9000/min"]).exits(100);
     raised.tells(&[&format!("kept from run {stopped}: --attempts 1; give a flag")]).shows(&["3 migrated"]);

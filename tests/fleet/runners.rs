@@ -1,7 +1,7 @@
 //! Several runners on one run: `migrate --enqueue` and `work`, on a ledger on PostgreSQL and tenants on three engines.
 //!
-//! Runners are killed and frozen: nothing is applied twice, each tenant has one outcome, and caps and budgets hold over all of
-//! them. `FLEET_TEST_RUNNERS=full` has the long form: 300 tenants, 20 times.
+//! Runners are killed and frozen: nothing is applied twice, each tenant has one outcome, and caps, as the servers see them, and
+//! budgets hold over all of them. `FLEET_TEST_RUNNERS=full` has the long form: 300 tenants, 20 times; a number has it so often.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Child;
@@ -12,13 +12,21 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde_json::Value;
 
 use crate::crash_points::{content, dies_at, moments, points, resolve, scripted};
-use crate::support::{Fleet, Ran, all, count, finish, mariadb_url, postgres_url, record, signal, sql, wait, with};
+use crate::support::{
+    Fleet, Ran, all, count, finish, mariadb_url, postgres_url, record, signal, sql, until, wait, with,
+};
 
 /// Up to the last migration before those in batches, which no engine can roll back as a whole; scripts come behind all.
 const ENQUEUE: [&str; 3] = ["migrate", "--enqueue", "--yes"];
 
 fn is_full() -> bool {
-    std::env::var("FLEET_TEST_RUNNERS").is_ok_and(|form| form == "full")
+    times() > 1
+}
+
+/// The rounds of a test: one in the short form.
+fn times() -> u64 {
+    let form = std::env::var("FLEET_TEST_RUNNERS").unwrap_or_default();
+    if form == "full" { 20 } else { form.parse().unwrap_or(1) }
 }
 
 /// A fleet whose ledger is on PostgreSQL, with its URL.
@@ -46,16 +54,6 @@ fn outcomes(ledger: &str) -> usize {
     sql(ledger, "SELECT count(*)::text FROM fleet_outcome")[0].parse().unwrap()
 }
 
-/// Waits until something holds.
-#[track_caller]
-fn until(what: &str, holds: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !holds() {
-        assert!(begun.elapsed() < Duration::from_secs(120), "{what} did not come");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
 fn shown(fleet: &Fleet, run: &str) -> Value {
     finish(&mut fleet.program(&["runs", "show", run, "--all", "--format", "json"])).exits(0).json()
 }
@@ -74,7 +72,7 @@ impl Watched {
         let task = std::thread::spawn(move || {
             // Statements of tenants that are at work: a session that was closed may be listed for a moment still, and others look.
             let on_postgres = format!(
-                "SELECT count(DISTINCT application_name)::text FROM pg_stat_activity WHERE starts_with(datname, '{prefix}') AND \
+                "SELECT count(DISTINCT split_part(application_name, ':', 2))::text FROM pg_stat_activity WHERE starts_with(datname, '{prefix}') AND \
                  datname <> '{ledger}' AND state = 'active' AND wait_event = 'PgSleep'"
             );
             let on_mariadb = format!(
@@ -98,42 +96,80 @@ impl Watched {
     }
 }
 
+/// A fleet with a script behind all others at which a tenant is seen to be at work.
+fn seen(fleet: Fleet) -> Fleet {
+    let fleet = scripted(fleet);
+    std::fs::write(fleet.path("sql/0009_wait.sqlite.sql"), "SELECT 1;").unwrap();
+    std::fs::write(fleet.path("sql/0009_wait.postgres.sql"), "SELECT pg_sleep(0.1);").unwrap();
+    std::fs::write(fleet.path("sql/0009_wait.mysql.sql"), "DO SLEEP(0.1);").unwrap();
+    fleet
+}
+
+/// Choices that a seed makes.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from((self.0 >> 33) % end as u64).unwrap()
+    }
+
+    fn pause(&mut self) {
+        std::thread::sleep(Duration::from_millis(self.below(20) as u64));
+    }
+}
+
+/// Three runners to the end of a run, of which one is killed and one is frozen for longer than its lease, at moments in the time
+/// in which the first of these outcomes come.
+fn three(fleet: &Fleet, (run, ledger): (&str, &str), first: usize, chance: &mut Chance) -> Vec<Ran> {
+    let mut runners: Vec<Child> = (0..3).map(|_| runner(fleet, &[run, "--slots", "3"])).collect();
+    let (killed, frozen, at) = (chance.below(3), chance.below(2), chance.below(first));
+    until("the moment to kill", || outcomes(ledger) > at);
+    chance.pause();
+    let mut dead = runners.remove(killed);
+    dead.kill().unwrap();
+    dead.wait().unwrap();
+    until("the moment to freeze", || outcomes(ledger) > at + 1);
+    chance.pause();
+    signal(&runners[frozen], "STOP");
+    std::thread::sleep(Duration::from_millis(2_500));
+    signal(&runners[frozen], "CONT");
+    runners.into_iter().map(wait).collect()
+}
+
+fn told(ended: &[Ran]) -> String {
+    ended.iter().map(|ran| format!("{}\n{}", ran.out, ran.err)).collect::<Vec<_>>().join("\n---\n")
+}
+
+/// Settles a tenant on MariaDB in whose statement a process died.
+fn settle(fleet: &Fleet, id: &str) {
+    let told = fleet.run(&["runs", "resolve", id]).exits(2).err;
+    if told.contains("0009_wait") {
+        // It changes nothing.
+        fleet.run(&["runs", "resolve", id, "--applied", "--yes"]).exits(0);
+    } else {
+        resolve(fleet, id);
+    }
+}
+
 /// What a tenant of each engine has when nothing disturbed it.
 fn whole() -> BTreeMap<&'static str, Vec<String>> {
-    let reference = scripted(Fleet::new().sqlite(1).schemas(1).mariadb(1)).head("[fleet]\nscripts = \"sql\"\n");
+    let reference = seen(Fleet::new().sqlite(1).schemas(1).mariadb(1)).head("[fleet]\nscripts = \"sql\"\n");
     reference.run(&["migrate", "--yes"]).exits(0);
     ["lite", "schema", "my"].map(|kind| (kind, content(&reference, &format!("{kind}-000")))).into()
 }
 
 /// Three runners, of which one is killed and one is frozen for longer than its lease. Returns the ids of those in doubt.
-fn disturbed(each: usize, whole: &BTreeMap<&str, Vec<String>>, mut chance: u64) {
-    let mut next = |below: usize| {
-        chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from((chance >> 33) % below as u64).unwrap()
-    };
-    let fleet = scripted(Fleet::new().sqlite(each).schemas(each).mariadb(each));
+fn disturbed(each: usize, whole: &BTreeMap<&str, Vec<String>>, mut chance: Chance) {
+    let fleet = seen(Fleet::new().sqlite(each).schemas(each).mariadb(each));
     let head = "scripts = \"sql\"\nconcurrency = 6\nper_server = 2\nlease = \"1500ms\"\n";
     let (fleet, ledger) = shared(head, fleet);
     let run = enqueued(&fleet, &[]);
     assert!(fleet.tenants.iter().all(|tenant| fleet.history(&tenant.id).is_none()), "enqueueing touched a tenant");
-    let mut runners: Vec<Child> = (0..3).map(|_| runner(&fleet, &[&run, "--slots", "3"])).collect();
-
-    let (killed, frozen) = (next(3), next(2));
-    let at = next(each);
-    until("the moment to kill", || outcomes(&ledger) > at);
-    std::thread::sleep(Duration::from_millis(next(20) as u64));
-    let mut dead = runners.remove(killed);
-    dead.kill().unwrap();
-    dead.wait().unwrap();
-    until("the moment to freeze", || outcomes(&ledger) > at + 1);
-    std::thread::sleep(Duration::from_millis(next(20) as u64));
-    signal(&runners[frozen], "STOP");
-    std::thread::sleep(Duration::from_millis(2_500));
-    signal(&runners[frozen], "CONT");
-
-    let ended: Vec<Ran> = runners.into_iter().map(wait).collect();
-    let told =
-        |ended: &[Ran]| ended.iter().map(|ran| format!("{}\n{}", ran.out, ran.err)).collect::<Vec<_>>().join("\n---\n");
+    let watched = Watched::begin(&fleet, &ledger);
+    let ended = three(&fleet, (&run, &ledger), each, &mut chance);
+    let (postgres, mariadb) = watched.end();
+    assert!(postgres <= 2 && mariadb <= 2, "{postgres} and {mariadb} at once\n{}", told(&ended));
     let (shown, tenants) = (shown(&fleet, &run), 3 * each);
     assert_eq!(outcomes(&ledger), tenants, "{}", told(&ended));
     assert_eq!(shown["tenants"].as_array().unwrap().len(), tenants);
@@ -149,7 +185,7 @@ fn disturbed(each: usize, whole: &BTreeMap<&str, Vec<String>>, mut chance: u64) 
         shown["tenants"].as_array().unwrap().iter().filter_map(|t| t["runner"].as_str()).collect();
     assert!((2..=3).contains(&names.len()), "each outcome says its runner: {names:?}");
     if !in_doubt.is_empty() {
-        in_doubt.iter().for_each(|id| resolve(&fleet, id));
+        in_doubt.iter().for_each(|id| settle(&fleet, id));
         fleet.run(&["migrate", "--yes"]).exits(0);
     }
     for tenant in &fleet.tenants {
@@ -165,14 +201,50 @@ fn disturbed(each: usize, whole: &BTreeMap<&str, Vec<String>>, mut chance: u64) 
 
 #[test]
 fn three_runners_of_which_one_is_killed_and_one_frozen_leave_no_trace() {
+    let (whole, each) = (whole(), if is_full() { 100 } else { 10 });
+    rounds(|chance| disturbed(each, &whole, chance));
+}
+
+/// The rounds of a test, each with other choices.
+#[expect(clippy::print_stderr, reason = "the seed, for whoever wants the same choices again")]
+fn rounds(round: impl Fn(Chance)) {
     let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos();
     let seed = std::env::var("FLEET_TEST_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(|| u64::from(clock));
-    let whole = whole();
-    let (times, each) = if is_full() { (20, 100) } else { (1, 10) };
-    for time in 0..times {
-        eprintln!("the seed is {}; FLEET_TEST_SEED={} makes the same choices", seed + time, seed + time);
-        disturbed(each, &whole, seed + time);
+    for seed in seed..seed + times() {
+        eprintln!("the seed is {seed}; FLEET_TEST_SEED={seed} makes the same choices");
+        let begun = Instant::now();
+        round(Chance(seed));
+        eprintln!("held, after {:?}", begun.elapsed());
     }
+}
+
+/// Every second tenant fails, behind which the budget is spent. One whose runner was killed within a step without a
+/// transaction is in doubt, and counts.
+#[test]
+fn a_budget_is_strict_over_runners_that_are_killed_and_frozen() {
+    let each = if is_full() { 150 } else { 12 };
+    rounds(|mut chance| {
+        let mut fleet = Fleet::new().sqlite(each).schemas(each);
+        let failing = |id: &str| id.ends_with(['1', '3', '5', '7', '9']);
+        for id in fleet.tenants.iter().map(|tenant| tenant.id.clone()).filter(|id| failing(id)).collect::<Vec<_>>() {
+            fleet.ask(&id, "CREATE TABLE users (id int)");
+        }
+        fleet.head = String::new();
+        let budget = each / 2;
+        let head =
+            format!("concurrency = 6\nper_server = 3\nattempts = 1\nlease = \"1500ms\"\nmax_failures = \"{budget}\"\n");
+        let (fleet, ledger) = shared(&head, fleet);
+        let run = enqueued(&fleet, &[]);
+        let ended = three(&fleet, (&run, &ledger), budget / 2, &mut chance);
+        let shown = shown(&fleet, &run);
+        let of = |outcome| count(&shown, outcome);
+        assert_eq!(of("failed") + of("in_doubt"), budget + 1, "{shown:#}\n{}", told(&ended));
+        let rest = of("not_started") + of("migrated") + of("up_to_date");
+        assert_eq!((outcomes(&ledger), rest), (2 * each, 2 * each - budget - 1), "{shown:#}\n{}", told(&ended));
+        assert!(ended.iter().all(|ran| ran.code == Some(101)), "{}", told(&ended));
+        assert!(with(&shown, "not_started").iter().all(|id| fleet.history(id).is_none()));
+        assert!(with(&shown, "failed").iter().all(|id| failing(id)));
+    });
 }
 
 #[test]

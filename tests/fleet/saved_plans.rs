@@ -57,7 +57,7 @@ fn a_plan_that_was_saved_runs_as_it_was_saved() {
         (Some(&*digest), Some("Ada"))
     );
     // Done once, it does not hold any more.
-    fleet.run(&["migrate", "--plan", "plan.json", "--yes"]).exits(2).tells(&["it has moved since"]);
+    fleet.run(&["migrate", "--plan", "plan.json", "--yes"]).exits(2).tells(&["they have moved since"]);
     let back = fleet.run(&["plan", "--run", "last", "--save", "back.json"]).exits(0);
     back.shows(&["4 tenants", "rollback --plan back.json"]);
     fleet
@@ -100,7 +100,27 @@ fn a_plan_that_does_not_hold_any_more_is_refused_with_each_difference() {
     refused(&fleet, &["run_max_failures is 3, planned unlimited"]);
     fleet.head = HEAD.replace("lock_timeout", "connect_timeout = \"9s\"\nlock_timeout");
     refused(&fleet, &["connect_timeout is 9s, planned 10s"]);
+    fleet.head = HEAD.replace("lock_timeout", "min_free_space = \"1MB\"\nlock_timeout");
+    refused(&fleet, &["min_free_space is 1", "planned not set"]);
     fleet.head = HEAD.to_owned();
+    // The file is of another fleet, and was of one without a name.
+    fleet.head = HEAD.replace("[fleet]", "[fleet]\nname = \"staging\"");
+    refused(&fleet, &["this is the fleet staging, and the plan is for a fleet without a name"]);
+    save(&fleet);
+    fleet.head = HEAD.replace("[fleet]", "[fleet]\nname = \"shop\"");
+    refused(&fleet, &["this is the fleet shop, and the plan is for the fleet staging"]);
+    fleet.head = HEAD.to_owned();
+    refused(&fleet, &["this is a fleet without a name, and the plan is for the fleet staging"]);
+    save(&fleet);
+    // One is in quarantine, or frozen, or is not any more.
+    fleet.tenant_mut("lite-001").more = "quarantine = { reason = \"broken\", until = \"2999-01-01\" }".to_owned();
+    refused(&fleet, &["quarantine of tenant lite-001 is broken (until 2999-01-01), planned not set"]);
+    save(&fleet);
+    fleet.tenant_mut("lite-001").more = format!("freeze_at = \"{}\"", all()[3]);
+    let held = ["quarantine of tenant lite-001 is not set, planned broken", "freeze_at of tenant lite-001 is "];
+    refused(&fleet, &held);
+    fleet.tenant_mut("lite-001").more.clear();
+    save(&fleet);
     // The order of tenants is another one.
     fleet.tenant_mut("lite-001").more = "depends_on = [\"pg-000\"]".to_owned();
     refused(&fleet, &["depends_on of tenant lite-001 is pg-000, planned not set"]);
@@ -126,7 +146,7 @@ fn a_plan_that_does_not_hold_any_more_is_refused_with_each_difference() {
     // The file itself was changed.
     let text = std::fs::read_to_string(fleet.path("plan.json")).unwrap();
     std::fs::write(fleet.path("plan.json"), text.replace("\"2s\"", "\"9s\"")).unwrap();
-    let changed = fleet.run(&["migrate", "--plan", "plan.json", "--yes"]).exits(64);
+    let changed = fleet.run(&["migrate", "--plan", "plan.json", "--yes"]).exits(2);
     changed.tells(&["it was changed after it had been saved", "nothing was touched"]);
     std::fs::write(fleet.path("plan.json"), text).unwrap();
     fleet.run(&["migrate", "--plan", "plan.json", "--yes"]).exits(0).shows(&["4 migrated"]);
@@ -210,12 +230,25 @@ fn without_an_approval_that_the_tenant_file_requires_nothing_is_run() {
     fleet.ask("lite-001", "DELETE FROM fleet_scripts");
     script(&fleet, "CREATE TABLE notes (id integer, secret text);\n");
     let resumed = fleet.run(&["runs", "resume", &dead, "--yes"]).exits(2);
-    resumed.tells(&["0001_notes (sqlite, up) is not as in the plan", "Ada"]);
+    resumed.tells(&["0001_notes was edited", "nothing was touched", "small plan --save"]);
     script(&fleet, "CREATE TABLE notes (id integer);\n");
     fleet
         .run(&["runs", "resume", &dead, "--yes", "--keep-going"])
         .exits(64)
         .tells(&["--keep-going", "nothing was touched"]);
+    for (looser, said) in [
+        (["--lock-timeout", "55s"], "lock_timeout is 55s, planned "),
+        (["--max-failures", "50%"], "max_failures of wave "),
+        (["--attempts", "9"], "attempts is 9, planned "),
+    ] {
+        let refused = fleet.run(&[&["runs", "resume", &dead, "--yes"], &looser[..]].concat()).exits(2);
+        refused.tells(&[said, "that Ada approved", "nothing was touched"]);
+    }
+    let head = fleet.head.clone();
+    fleet.head = head.replace("[fleet]\n", "[fleet]\nname = \"other\"\n");
+    let refused = fleet.run(&["runs", "resume", &dead, "--yes"]).exits(2);
+    refused.tells(&["this is the fleet other, and the plan is for a fleet without a name", "that Ada approved"]);
+    fleet.head = head;
     fleet.run(&["runs", "resume", &dead, "--yes"]).exits(0);
 }
 

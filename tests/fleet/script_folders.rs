@@ -361,3 +361,67 @@ fn a_squash_replaces_the_same_on_each_engine() {
     write(&fleet, "0003_s.sqlite.sql", "-- fleet: replaces=0001_a\ncreate table a (i int);");
     fleet.run(&["plan"]).exits(1).tells(&["on sqlite sql/0003_s.sqlite.sql names other ones"]);
 }
+
+#[test]
+fn drizzles_marks_end_statements_on_every_engine_with_and_without_a_semicolon() {
+    let fleet = fleet().mysql_where_there(1);
+    let up = "CREATE TABLE x1 (id integer);--> statement-breakpoint\nCREATE TABLE x2 (id integer);\n--> statement-breakpoint\n\
+              CREATE TABLE x3 (id integer)\n--> statement-breakpoint\nCREATE TABLE x4 (id integer)";
+    write(&fleet, "20230101000000_x/up.sql", up);
+    write(&fleet, "20230101000000_x/down.sql", "DROP TABLE x1;--> statement-breakpoint\nDROP TABLE x2");
+    migrate(&fleet, 0);
+    for tenant in &fleet.tenants {
+        assert!(["x1", "x2", "x3", "x4"].iter().all(|table| fleet.has_table(&tenant.id, table)), "{}", tenant.id);
+    }
+    fleet.run(&["rollback", "--steps", "1", "--yes"]).exits(0);
+    for tenant in &fleet.tenants {
+        assert!(!fleet.has_table(&tenant.id, "x2") && fleet.has_table(&tenant.id, "x3"), "{}", tenant.id);
+    }
+}
+
+#[test]
+fn a_statement_for_some_servers_only_may_be_the_last_one() {
+    let fleet = Fleet::new().head("[fleet]\nscripts = \"sql\"\nattempts = 1\n").mariadb(1).mysql_where_there(1);
+    let rows = "/*!80000 INSERT INTO c VALUES (1) */;\n/*M! INSERT INTO c VALUES (2) */;\n/*!999999 INSERT INTO c VALUES (3) */;";
+    write(&fleet, "0001_c.mysql.up.sql", &format!("CREATE TABLE c (i int);\n{rows}"));
+    write(&fleet, "0001_c.mysql.down.sql", "DELETE FROM c;\nDROP TABLE c;\n/*!999999 SELECT 1 */;");
+    migrate(&fleet, 0);
+    for tenant in &fleet.tenants {
+        let wanted = if tenant.id.starts_with("mysql") { "1" } else { "2" };
+        assert_eq!(fleet.ask(&tenant.id, "SELECT CAST(i AS CHAR) FROM c"), [wanted], "{}", tenant.id);
+    }
+    fleet.run(&["rollback", "--steps", "1", "--yes"]).exits(0);
+}
+
+/// An account in a definer is no variable, so the statement behind it may begin another session.
+#[test]
+fn a_refused_statement_behind_a_definer_is_no_doubt() {
+    let fleet = Fleet::new().head("[fleet]\nscripts = \"sql\"\nattempts = 1\n").mariadb(1).mysql_where_there(1);
+    let trigger = "/*!50003 CREATE*/ /*!50017 DEFINER=`root`@`%`*/ /*!50003 TRIGGER t BEFORE INSERT ON g FOR EACH ROW SET NEW.i = 1 */;";
+    write(&fleet, "0001_g.mysql.sql", &format!("CREATE TABLE g (i int);\n{trigger}\nINSERT INTO nowhere VALUES (1);"));
+    migrate(&fleet, 100);
+    let told = fleet.run(&["status", "--format", "json"]).exits(0).json();
+    assert_eq!(told["summary"]["by_state"]["partially_applied"], fleet.tenants.len(), "{told:#}");
+}
+
+/// What fleet writes between two statements is no change of the script.
+#[test]
+fn a_script_counts_its_own_changes_on_sqlite() {
+    let fleet = Fleet::new().head("[fleet]\nscripts = \"sql\"\nattempts = 1\n").sqlite(2);
+    write(
+        &fleet,
+        "0001_p.sql",
+        "CREATE TABLE p (a int);\nCREATE TABLE log (n int, m int);\nINSERT INTO p VALUES (1), (2), (3), (4);",
+    );
+    let counts = "-- fleet: transaction=false\nUPDATE p SET a = a + 1;\nINSERT INTO log VALUES (changes(), total_changes());\n\
+                  INSERT INTO log VALUES (changes(), total_changes());";
+    write(&fleet, "0002_n.sql", counts);
+    write(&fleet, "0002_n.down.sql", counts);
+    let logged = |id: &str| fleet.ask(id, "SELECT n || ' ' || m FROM log ORDER BY rowid");
+    fleet.run(&["migrate", "--yes", "--tenant", "lite-000"]).exits(0);
+    fleet.run(&["migrate", "--yes", "--tenant", "lite-001", "--native"]).exits(0);
+    assert_eq!(logged("lite-000"), ["4 4", "1 5"]);
+    assert_eq!(logged("lite-001"), ["4 4", "1 5"]);
+    fleet.run(&["rollback", "--steps", "1", "--yes"]).exits(0);
+    assert_eq!(logged("lite-000"), ["4 4", "1 5", "4 4", "1 5"]);
+}

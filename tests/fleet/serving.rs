@@ -66,7 +66,7 @@ impl Served {
         (status, answer)
     }
 
-    fn get(&self, path: &str) -> String {
+    pub(crate) fn get(&self, path: &str) -> String {
         let (status, answer) = self.send("GET", path, "");
         assert_eq!(status, 200, "{path}: {answer}");
         answer
@@ -77,7 +77,7 @@ impl Served {
         serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap_or_else(|e| panic!("{e}: {answer}"))
     }
 
-    fn post(&self, path: &str, body: &str) -> (u16, Value) {
+    pub(crate) fn post(&self, path: &str, body: &str) -> (u16, Value) {
         let (status, answer) = self.send("POST", path, body);
         (
             status,

@@ -1,23 +1,15 @@
 //! The story of a run: lists of runs, a run that is followed from another terminal, its report for a browser.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::interrupted::Held;
-use crate::support::{Fleet, all, wait};
+use crate::support::{Fleet, all, until, wait};
 
 fn listed(fleet: &Fleet, arguments: &[&str]) -> Vec<Value> {
     let arguments: Vec<&str> = ["runs", "list", "--format", "json"].iter().chain(arguments).copied().collect();
     fleet.run(&arguments).exits(0).json()["runs"].as_array().unwrap().clone()
-}
-
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(60);
-    while !holds() {
-        assert!(Instant::now() < end, "{what}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
 }
 
 #[test]

@@ -119,6 +119,47 @@ fn the_question_says_what_will_happen() {
     }
 }
 
+/// As one line, however the terminal broke it.
+fn unbroken(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn the_question_says_what_is_not_as_a_migration_expects_it() {
+    let mut fleet = Fleet::new().head("[fleet]\nscripts = \"sql\"").sqlite(3);
+    fleet.tenant_mut("lite-000").more = "create_missing = true".to_owned();
+    with_scripts(&fleet, &[("0008_a.sql", "CREATE TABLE a (i int);\n")]);
+    fleet.run(&["migrate", "--yes", "--tenant", "lite-000"]).exits(0);
+    std::fs::remove_file(fleet.path("lite-000.db")).unwrap();
+    fleet.ask("lite-001", "CREATE TABLE of_others (i int)");
+    let (code, shown) = at_terminal(&fleet, &["migrate", "--recreate"], "", "n\n");
+    assert_eq!(code, 1, "{shown}");
+    let shown = unbroken(&shown);
+    for words in [
+        "Databases that were lost, made anew without their rows: lite-000.",
+        "Tables without a history: lite-001 (1 table). if something else has made them: small baseline VERSION --dry-run",
+    ] {
+        assert!(shown.contains(words), "no {words:?} in:\n{shown}");
+    }
+}
+
+#[test]
+fn the_question_before_a_restore_says_whose_rows_go_and_how_old_the_backups_are() {
+    let fleet = Fleet::new().head("[fleet]\nscripts = \"sql\"").sqlite(2);
+    with_scripts(&fleet, &[("0008_a.sql", "CREATE TABLE a (i int);\n")]);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    let newest = crate::support::all().last().unwrap();
+    fleet.run(&["backup", "--tenant", "lite-000"]).exits(0);
+    let (code, shown) = at_terminal(&fleet, &["restore", "--latest", "--tenant", "lite-000"], "", "n\n");
+    assert_eq!(code, 1, "{shown}");
+    let shown = unbroken(&shown);
+    let end = format!("s ago, at {newest} What came since is lost. Replace the content by the backups of run ");
+    for words in ["lite-000 (", "lite-000.db): as of ", &end] {
+        assert!(shown.contains(words), "no {words:?} in:\n{shown}");
+    }
+    assert!(fleet.has_table("lite-000", "a"));
+}
+
 #[test]
 fn a_line_typed_before_the_question_is_no_answer() {
     let fleet = Fleet::new().sqlite(1);

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use crate::interrupted::Held;
-use crate::support::{Fleet, all, count, finish, json_file, record, sql, wait};
+use crate::support::{Fleet, all, count, finish, json_file, record, signal, sql, wait};
 
 /// Every migration of every tenant was committed by exactly one run. Where a lock lasts for one migration a run may
 /// find that another one has continued after its first migration; then both have migrated the tenant, by different
@@ -46,6 +46,8 @@ fn a_second_run_over_the_same_tenants_is_refused_with_who_holds_them() {
     let holder = Held::on(&fleet, "lite-000");
     let first = fleet.program(&["migrate", "--yes", "-t", "lite-000", "-t", "lite-001"]).spawn().unwrap();
     let run = until_running(&fleet, &[]);
+    let watch = format!("small runs show {} --watch", run["run"].as_str().unwrap());
+    fleet.run(&["status", "--tenant", "lite-003"]).exits(0).tells(&["is at work since ", &watch]);
     let by = &run["started_by"];
     let what = format!("run {} is at work on lite-00", run["run"].as_str().unwrap());
     let (user, host) = (by["user"].as_str().unwrap(), by["host"].as_str().unwrap());
@@ -72,12 +74,13 @@ fn a_second_run_over_the_same_tenants_is_refused_with_who_holds_them() {
 fn a_run_whose_process_is_gone_or_whose_heartbeat_is_old_holds_nothing() {
     let fleet = Fleet::new().head("[fleet]\nlock_timeout = \"60s\"").sqlite(2);
     fleet.run(&["migrate", "--yes", "-q", "--to", &all()[0]]).exits(0);
-    let holder = Held::on(&fleet, "lite-000");
+    // Both are held: a tenant that is free could be killed within a step, and is in doubt then.
+    let holders = ["lite-000", "lite-001"].map(|tenant| Held::on(&fleet, tenant));
     let mut first = fleet.program(&["migrate", "--yes"]).spawn().unwrap();
     until_running(&fleet, &[]);
     first.kill().unwrap();
     first.wait().unwrap();
-    holder.release();
+    holders.into_iter().for_each(Held::release);
     // As another machine sees it: only the heartbeat tells.
     let ledger = format!("sqlite:{}", fleet.path("fleet-ledger.db").display());
     let age = |seconds: u32| {
@@ -92,6 +95,34 @@ fn a_run_whose_process_is_gone_or_whose_heartbeat_is_old_holds_nothing() {
     age(31);
     fleet.run(&["migrate", "--yes"]).exits(0);
     assert_eq!(fleet.history("lite-000").unwrap(), all());
+}
+
+/// A laptop that slept, or a virtual machine that was moved: its run was taken for dead, and another did the rest.
+#[test]
+fn a_run_that_wakes_up_behind_its_successor_starts_nothing_more() {
+    let fleet = Fleet::new().head("[fleet]\nlock_timeout = \"60s\"\nconcurrency = 1").sqlite(3);
+    fleet.run(&["migrate", "--yes", "-q", "--to", &all()[0]]).exits(0);
+    let holder = Held::on(&fleet, "lite-000");
+    let first = fleet.program(&["migrate", "--yes"]).spawn().unwrap();
+    until_running(&fleet, &[]);
+    signal(&first, "STOP");
+    // As another machine sees it.
+    let ledger = format!("sqlite:{}", fleet.path("fleet-ledger.db").display());
+    let text = "UPDATE fleet_run SET started_by = json_set(started_by, '$.process.space', 'elsewhere'), heartbeat_at_ms = \
+                heartbeat_at_ms - 60000 WHERE finished_at_ms IS NULL";
+    sql(&ledger, text);
+    fleet.run(&["migrate", "--yes", "-t", "lite-001"]).exits(0);
+    let later = fleet.run(&["runs", "list", "--format", "json"]).exits(0).json()["runs"][0]["run"].clone();
+    let later = later.as_str().unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(6));
+    signal(&first, "CONT");
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    holder.release();
+    let said =
+        ["was taken for dead", "tenant lite-001 among them", &format!("small runs show {later}"), "do not resume"];
+    wait(first).exits(75).tells(&said);
+    assert_eq!(fleet.history("lite-000").unwrap(), all(), "it was in flight");
+    assert_eq!(fleet.history("lite-002").unwrap(), all()[..1], "it was not");
 }
 
 #[test]

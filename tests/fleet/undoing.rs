@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::crash_points::{dies_at, runs};
 use crate::dumps::{run, run_id};
 use crate::support::{Fleet, all, record, sql, with};
 
@@ -23,7 +24,7 @@ fn is_at(fleet: &Fleet, id: &str, applied: usize) {
 }
 
 /// The ledger's rows of a run that died when the first tenants, in plan order, had their outcome.
-fn die_after(fleet: &Fleet, run: &str, finished: usize) {
+pub(crate) fn die_after(fleet: &Fleet, run: &str, finished: usize) {
     let ledger = format!("sqlite:{}", fleet.path("fleet-ledger.db").display());
     sql(&ledger, &format!("DELETE FROM fleet_outcome WHERE run = '{run}' AND place >= {finished}"));
     sql(&ledger, &format!("UPDATE fleet_run SET finished_at_ms = NULL, stats = NULL WHERE run = '{run}'"));
@@ -111,7 +112,7 @@ fn a_tenant_that_moved_since_is_refused_by_name_and_the_others_go_back() {
     is_at(&fleet, "lite-002", 6);
     is_at(&fleet, "pg-001", 4);
     let none = ["rollback", "--run", &moved, "--yes", "--tenant", "pg-001"];
-    fleet.run(&none).exits(1).tells(&["none of the 1 tenant", "nothing was touched"]);
+    fleet.run(&none).exits(1).tells(&["the tenant that run", "can't be taken back; nothing was touched"]);
 }
 
 #[test]
@@ -141,6 +142,45 @@ fn runs_that_resume_each_other_are_taken_back_as_one_rollout() {
     ran.tells(&["lite-003", "its version before is not certain", &all()[1], "--to"]);
     for (id, applied) in [("lite-000", 2), ("lite-001", 2), ("lite-002", 2), ("lite-003", 6)] {
         is_at(&fleet, id, applied);
+    }
+}
+
+/// The versions before are in another ledger: of tenants whose wave had begun nobody knows them, and nobody moved the others.
+#[test]
+fn a_tenant_whose_wave_no_killed_run_had_begun_is_taken_back() {
+    // Each outcome is in the ledger before the next.
+    let head = "[fleet]\nattempts = 1\nconcurrency = 1\n[[wave]]\nname = \"canary\"\ntenants = [\"*-000\"]\n[hooks]\nbefore_tenant = \
+                [\"sleep\", \"0.3\"]\n";
+    let before = || {
+        let fleet = Fleet::new().head(head).sqlite(2).postgres(2).mariadb(2);
+        fleet.run(&["migrate", "--yes", "-q", "--to", &all()[1], "--ledger", "other.db"]).exits(0);
+        fleet
+    };
+    let fleet = before();
+    for command in [&["migrate", "--yes"][..], &["runs", "resume", "last", "--yes"]] {
+        assert!(dies_at(&fleet, command, "written:tenant_finished"));
+    }
+    let first = runs(&fleet)[1]["run"].as_str().unwrap().to_owned();
+    fleet.run(&["runs", "resume", "last", "--yes"]).exits(0);
+    let ran = fleet.run(&["rollback", "--run", &first, "--yes"]).exits(5);
+    ran.tells(&["its version before is not certain: no run before has recorded one", "-000"]);
+    for id in ["lite-001", "pg-001", "my-001"] {
+        is_at(&fleet, id, 2);
+    }
+    // Its first outcome is that of the first run.
+    let back = ["lite-000", "pg-000", "my-000"].iter().filter(|id| fleet.history(id).unwrap().len() == 2);
+    assert_eq!(back.count(), 1);
+
+    // The ledger has the beginning of a wave before a tenant of it is touched.
+    let fleet = before();
+    assert!(dies_at(&fleet, &["migrate", "--yes"], "told:attempt_started@4"));
+    let ledger = format!("sqlite:{}", fleet.path("fleet-ledger.db").display());
+    let begun = sql(&ledger, "SELECT event FROM fleet_event WHERE event LIKE '%wave_started%'");
+    assert!(begun.iter().any(|event| event.contains("\"wave\":\"rest\"")), "{begun:?}");
+    fleet.run(&["runs", "resume", "last", "--yes"]).exits(0);
+    fleet.run(&["rollback", "--run", "last", "--yes"]).exits(5).tells(&["not certain", "lite-001", "pg-001", "my-001"]);
+    for (place, id) in ["lite-000", "pg-000", "my-000", "lite-001", "pg-001", "my-001"].into_iter().enumerate() {
+        is_at(&fleet, id, if place < 3 { 2 } else { 6 });
     }
 }
 
@@ -302,4 +342,28 @@ fn a_database_that_the_run_did_not_move_is_not_taken_back_by_an_id() {
     let last = fleet.run(&["rollback", "--run", "last", "--yes"]).exits(0);
     last.tells(&["was recorded without the places of 1 database", "is not told from it"]);
     is_at(&fleet, "lite-000", 0);
+}
+
+/// The version that the last run before left is that of the database which the id had then.
+#[test]
+fn the_version_before_a_killed_run_is_not_that_of_another_database() {
+    let mut fleet = Fleet::new().sqlite(2);
+    migrate_to(&fleet, "lite-000", 5);
+    migrate_to(&fleet, "lite-001", 2);
+    fleet.tenants.retain(|tenant| tenant.id == "lite-000");
+    fleet.tenant_mut("lite-000").url = "sqlite:lite-001.db".to_owned();
+    let moved = run_id(&run(&fleet, &["migrate", "--yes", "--to", &all()[4]], 0));
+    is_at(&fleet, "lite-000", 5);
+    die_after(&fleet, &moved, 0);
+    let ran = fleet.run(&["rollback", "--run", &moved, "--yes"]).exits(1);
+    ran.tells(&[
+        "lite-000: a run ended without a certain outcome for it, so that its version before is not certain: run ",
+        &format!(" left it at {}, when its database was lite-000.db", all()[4]),
+        "name its version with --to",
+    ]);
+    is_at(&fleet, "lite-000", 5);
+    // What is read of the tenants by hand is no version before.
+    fleet.run(&["runs", "rebuild"]).exits(0);
+    fleet.run(&["rollback", "--run", &moved, "--yes"]).exits(1).tells(&["when its database was lite-000.db"]);
+    is_at(&fleet, "lite-000", 5);
 }

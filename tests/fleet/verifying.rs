@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::pgbouncer::Pgbouncer;
-use crate::support::{Fleet, mysql, postgres_url};
+use crate::support::{Fleet, json_file, mysql, postgres_url, sql, until};
 
 /// One migrated tenant of each kind, with these assertions.
 fn fleet(assertions: &[(&str, &str)]) -> Fleet {
@@ -234,6 +234,25 @@ fn sums_are_compared_before_and_after() {
     fleet.run(&["verify", "--measures", "--row-counts", "--save", "both.json"]).exits(0);
     let both = ["verify", "--measures", "--row-counts", "--against", "both.json"];
     fleet.run(&both).exits(0).shows(&[&format!("{tenants} tenants counted: no count changed, no measure changed")]);
+    // Both are asked for over one session.
+    let database = fleet.tenant("pg-000").url.rsplit('/').next().unwrap();
+    let query = format!("SELECT sessions::text FROM pg_stat_database WHERE datname = '{database}'");
+    let sessions = || sql(&postgres_url(), &query)[0].parse::<u64>().unwrap();
+    let by = |flags: &[&str]| {
+        let before = sessions();
+        fleet.run(&[&["verify", "--tenant", "pg-000", "--save", "again.json"], flags].concat()).exits(0);
+        until("the server has counted a session", || sessions() > before);
+        // A second one would be counted as it ends.
+        std::thread::sleep(std::time::Duration::from_millis(700));
+        sessions() - before
+    };
+    assert_eq!(by(&["--row-counts", "--measures"]), by(&["--row-counts"]));
+    // A measure that is not answered takes no count with it.
+    std::fs::write(fleet.path("verify/bad.measure.postgres.sql"), "SELECT nothing_like_it FROM users").unwrap();
+    let half = ["verify", "--row-counts", "--measures", "--save", "half.json"];
+    fleet.run(&half).exits(2).shows(&["measure bad: ", "nothing_like_it"]);
+    assert_eq!(json_file(&fleet.path("half.json"))["tenants"].as_object().unwrap().len(), tenants);
+    std::fs::remove_file(fleet.path("verify/bad.measure.postgres.sql")).unwrap();
     fleet.ask("my-000", "INSERT INTO inventory_items (id, name, quantity) VALUES (3, 'c', 0)");
     fleet.run(&both).exits(2).shows(&[
         "TABLE OR MEASURE",

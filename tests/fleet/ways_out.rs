@@ -255,7 +255,7 @@ fn lead_out(fleet: &mut Fleet, state: Planted, (held, urls): (Vec<Held>, Vec<Str
         Planted::InDoubt => {
             let command = proposed(&first.exits(100).out, "runs resolve");
             let told = fleet.run(&command).exits(2);
-            assert!(told.out.contains("--resume-at K"), "{}", told.out);
+            assert!(told.out.contains("--resume-at 2"), "{}", told.out);
             on_all(fleet, "DROP TABLE b2");
             let settled = fleet.run(&and_yes([command, vec!["--resume-at".into(), "2".into()]].concat())).exits(0);
             // A line for each tenant.

@@ -8,6 +8,14 @@ fn with_servers() -> Fleet {
     Fleet::new().head(&servers).sqlite(1).postgres(1).mariadb(1)
 }
 
+/// Somebody with tenants takes the program for one that migrates theirs.
+#[test]
+fn the_sample_program_says_whose_migrations_it_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let ran = crate::support::finish(&mut crate::support::program(folder.path(), &["init", "shop"])).exits(0);
+    ran.tells(&["this program, fleet, holds the migrations of fleet's own sample"]);
+}
+
 #[test]
 fn the_entities_of_this_repository_fit_its_migrations_on_all_engines() {
     let fleet = with_servers();

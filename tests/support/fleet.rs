@@ -129,6 +129,7 @@ impl Fleet {
             kind: RunKind::migrate(Goal { direction, target: Target::End, out_of_order: false }),
             resumes: None,
             catalog: catalog.migrations.iter().map(|m| m.to_string()).collect(),
+            texts: Vec::new(),
             tenants: Vec::new(),
             started_at_ms: 0,
             program: "test".into(),
@@ -171,6 +172,7 @@ impl Fleet {
             open_gates: Vec::new(),
             gatekeeper: None,
             runners: None,
+            recorded: None,
             scripts: Arc::new(LazyScripts::new(self.set.clone(), direction, all, self.native)),
             held_back: 0,
             concurrency: Concurrency { global: self.at_once, ..Concurrency::default() },
@@ -196,7 +198,7 @@ impl Fleet {
         let (timeouts, lock_wait_limit) = (self.timeouts, self.retry.lock_wait_limit);
         let done = std::sync::atomic::AtomicUsize::new(0);
         let pace = Pace { concurrency: Concurrency::default(), timeouts, lock_wait_limit, answer: None, done: &done };
-        observe(tenants, &self.set, &self.database(), pace).await
+        observe(tenants, (&self.set, false), &self.database(), pace).await
     }
 
     /// The whole catalog as work for a tenant with the given history.
@@ -214,6 +216,7 @@ impl Fleet {
             steps: missing.into_iter().map(step).collect(),
             teller: Default::default(),
             cancelled: Default::default(),
+            has_rows: Default::default(),
             expectations: Default::default(),
             transaction: self.transaction,
             stopwatch: Default::default(),

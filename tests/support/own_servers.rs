@@ -25,11 +25,15 @@ impl OwnServers {
         OwnServers { postgres, mysql, state }
     }
 
+    /// The folder of both servers; `postgres/log` in it is PostgreSQL's log.
+    pub(crate) fn base(&self) -> PathBuf {
+        PathBuf::from(std::fs::read_to_string(self.state.path().join("base")).unwrap().trim())
+    }
+
     /// Makes the MariaDB the only node of a Galera cluster. Its port stays.
     pub(crate) fn join_galera(&self) {
         let port = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let options = PathBuf::from(std::fs::read_to_string(self.state.path().join("base")).unwrap().trim());
-        let options = options.join("mariadb.options");
+        let options = self.base().join("mariadb.options");
         let text = std::fs::read_to_string(&options).unwrap();
         let more = format!(
             "--wsrep-on=ON\n--wsrep-provider=/usr/lib/galera/libgalera_smm.so\n--wsrep-cluster-address=gcomm://\n\
@@ -44,7 +48,7 @@ impl OwnServers {
 
     /// A standby of the PostgreSQL of this pair.
     pub(crate) fn standby(&self) -> Standby {
-        let base = PathBuf::from(std::fs::read_to_string(self.state.path().join("base")).unwrap().trim());
+        let base = self.base();
         // Only the server's user may write there.
         let data = base.join("postgres/standby");
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

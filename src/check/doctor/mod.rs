@@ -265,7 +265,7 @@ pub(crate) fn unfinished(
 ) -> Option<Finding> {
     let place = |u: &Unfinished| format!("{} ({}), begun by run {}", u.migration, u.direction, u.run);
     let (what, fix) = match &seen.state {
-        State::InDoubt(u) => (format!("in doubt: {}, and not finished", place(u)), command(settle)),
+        State::InDoubt(u) => (format!("in doubt: {}, and not finished{}", place(u), u.way_back()), command(settle)),
         State::Stopped(u) => {
             let verb = if u.direction == Direction::Up { "migrate" } else { "rollback --steps 1" };
             let n = u.statement.unwrap_or(0);
@@ -276,6 +276,14 @@ pub(crate) fn unfinished(
     };
     let (severity, server) = (Severity::Error, seen.server.clone());
     Some(Finding { severity, server, tenants: vec![seen.tenant.clone()], what, fix })
+}
+
+/// A tenant with tables and no history: a migration would begin with its first step, beside them.
+pub(crate) fn without_history(tenant: &Tenant, tables: usize, fix: String) -> Finding {
+    let s = if tables == 1 { "" } else { "s" };
+    let what = format!("{tables} table{s} and no history: `migrate` would begin with its first step");
+    let (severity, server) = (Severity::Warning, tenant.server.to_string());
+    Finding { severity, server, tenants: vec![tenant.id.clone()], what, fix }
 }
 
 /// Something that `migrate` would refuse or fail at on a tenant: the tenant and its server, the reason and the remedy.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Severity::{Error, Info, Warning};
 use super::{Findings, Limits};
-use crate::engine::{Product, dialect};
+use crate::engine::{Product, dialect, location};
 use crate::model::health::{Extension, Health, NeededExtension, Upstream};
 use crate::model::tenant::Tenant;
 use crate::policy::format_duration;
@@ -75,7 +75,12 @@ pub(super) fn judge(findings: &mut Findings, seen: &Seen<'_>, needed: &[NeededEx
         }
     }
     if let Some(free) = health.free_bytes {
-        let what = format!("{} MiB are free on the disk", free / (1024 * 1024));
+        // The files of one key may lie on several disks.
+        let folder = match tenant.engine.capabilities().server {
+            true => String::new(),
+            false => location(tenant).rsplit_once('/').map(|(folder, _)| format!(" of {folder}")).unwrap_or_default(),
+        };
+        let what = format!("{} MiB are free on the disk{folder}", free / (1024 * 1024));
         let (severity, fix) = if is_low(free) { (Warning, "free some, or move the files") } else { (Info, "") };
         findings.server(tenant, severity, what, fix.into());
     }

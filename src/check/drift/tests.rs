@@ -137,6 +137,7 @@ fn a_tenant_without_a_schema_is_a_row_and_never_equal() {
         run: "r".into(),
         stopped: true,
         sha256: String::new(),
+        is_gone: false,
     };
     tenants.schemas[0].state = State::Stopped(unfinished);
     tenants.schemas[1].state = State::Unreachable;

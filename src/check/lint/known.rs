@@ -19,6 +19,8 @@ pub(super) struct Known {
     texts: BTreeMap<(String, String), Option<u32>>,
     /// The sizes with which columns were made, by the table.
     sizes: BTreeMap<(String, String), Size>,
+    /// The tables of SQLite that keep no value of another kind than that of its column.
+    strict: BTreeSet<String>,
     /// How often the type of a column is changed, by the table.
     changes: BTreeMap<(String, String), usize>,
 }
@@ -39,7 +41,10 @@ impl Known {
             out.columns.extend(one.columns);
             out.indexed.extend(one.indexed);
             out.texts.extend(one.texts);
-            out.sizes.extend(one.sizes);
+            for (column, size) in one.sizes {
+                out.sized(column, size);
+            }
+            out.strict.extend(one.strict);
             for (column, times) in one.changes {
                 *out.changes.entry(column).or_default() += times;
             }
@@ -53,6 +58,9 @@ impl Known {
         let words = &statement.words;
         if statement.is("create", "table") {
             self.tables.insert(table.clone());
+            if statement.is_strict() {
+                self.strict.insert(table.clone());
+            }
             for part in statement.elements() {
                 self.add_element(&table, statement, part);
             }
@@ -73,7 +81,15 @@ impl Known {
                     self.columns.extend(column.map(|column| (table.clone(), column.to_lowercase())));
                 }
             }
-            if let Some(new) = statement.renames_to().filter(|_| self.tables.contains(&table)) {
+            for (old, new) in statement.renames() {
+                if !self.tables.contains(&old) {
+                    continue;
+                }
+                let columns: Vec<String> =
+                    self.sizes.keys().filter(|(table, _)| *table == old).map(|(_, column)| column.clone()).collect();
+                for column in columns {
+                    *self.changes.entry((new.clone(), column)).or_default() += 1;
+                }
                 self.tables.insert(new);
             }
         }
@@ -96,24 +112,32 @@ impl Known {
             })
     }
 
-    /// The columns that a statement gives a type which holds less than the one that they were made with. A column whose type is
-    /// changed more than once is not judged.
-    pub(super) fn narrowed(&self, statement: &Statement<'_>) -> Vec<String> {
-        let table = statement.target.clone().unwrap_or_default();
+    /// Of the new types of a table's columns, the columns whose type holds less than the one that they were made with. A column whose
+    /// type is changed more than once is not judged.
+    pub(super) fn narrowed(&self, table: &str, types: Vec<(String, Size)>, is_strict: bool) -> Vec<String> {
+        let was_strict = self.strict.contains(table);
         let is_narrower = |(column, new): &(String, Size)| {
-            let key = (table.clone(), column.clone());
+            let key = (table.to_owned(), column.clone());
             let is_first = self.changes.get(&key).is_none_or(|times| *times <= 1);
-            is_first && self.sizes.get(&key).is_some_and(|old| new.is_narrower_than(*old))
+            is_first && self.sizes.get(&key).is_some_and(|old| new.is_narrower_than(is_strict, (*old, was_strict)))
         };
-        types::modified(statement).into_iter().filter(is_narrower).map(|(column, _)| column).collect()
+        types.into_iter().filter(is_narrower).map(|(column, _)| column).collect()
+    }
+
+    /// Keeps the size with which a column was made: another one is a change.
+    fn sized(&mut self, column: (String, String), size: Size) {
+        match self.sizes.get(&column) {
+            Some(_) => *self.changes.entry(column).or_default() += 1,
+            None => {
+                self.sizes.insert(column, size);
+            }
+        }
     }
 
     /// The key of a table element: of a column, or the first column of a list.
     fn add_element(&mut self, table: &str, statement: &Statement<'_>, part: std::ops::Range<usize>) {
         let words = &statement.words;
-        let first = words.word(part.start);
-        let is_list =
-            ["constraint", "primary", "unique", "index", "key", "fulltext", "spatial"].contains(&first.as_str());
+        let is_list = statement.is_key(part.start);
         let is_key = part.clone().any(|at| {
             words.is(at, "primary") || words.is(at, "unique") || words.is(at, "index") || words.is(at, "key")
         });
@@ -126,8 +150,9 @@ impl Known {
         if let Some(limit) = statement.text_limit(part.start + 1).filter(|_| !is_list) {
             self.texts.extend(column.clone().map(|column| ((table.to_owned(), column.to_lowercase()), limit)));
         }
-        if let Some(size) = Size::at(statement, part.start + 1).filter(|_| !is_list) {
-            self.sizes.extend(column.clone().map(|column| ((table.to_owned(), column.to_lowercase()), size)));
+        let size = Size::at(statement, part.start + 1..part.end).filter(|_| !is_list);
+        if let Some((column, size)) = column.clone().zip(size) {
+            self.sized((table.to_owned(), column.to_lowercase()), size);
         }
         self.indexed.extend(column.filter(|_| is_key).map(|column| (table.to_owned(), column.to_lowercase())));
     }

@@ -16,7 +16,7 @@ use crate::model::tenant::TenantId;
 const LARGE: u64 = 1_000_000;
 
 /// The rules about time and locks, which grow with the rows: nobody waits for an empty table.
-const ABOUT_ROWS: [&str; 18] = [
+const ABOUT_ROWS: [&str; 19] = [
     "adding-field-with-default",
     "adding-foreign-key-constraint",
     "adding-not-nullable-field",
@@ -35,6 +35,7 @@ const ABOUT_ROWS: [&str; 18] = [
     "require-concurrent-reindex",
     "table-rebuild",
     "unbatched-change",
+    "unbatched-copy",
 ];
 
 /// Whether a rule is about programs that still run, on empty tables as well.

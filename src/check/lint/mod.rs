@@ -2,17 +2,19 @@
 //!
 //! Pure: texts in, findings out. A rule is one file in `rules/`, or one row of the table of squawk's; see [`rules::all`].
 
+mod calls;
 mod known;
 pub(crate) mod live;
 mod locks;
 mod merge;
+mod objects;
 pub(crate) mod rules;
 mod squawk;
 mod statement;
 mod suppression;
 mod types;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -25,12 +27,13 @@ use crate::sql::guard::guards;
 use crate::sql::{MadeKind, made};
 use known::Known;
 pub(crate) use locks::locks;
+use objects::Object;
 pub(crate) use rules::Rule;
 use statement::Statement;
 use suppression::Suppressions;
 
 /// The rules whose findings say that rows are lost, which no way down brings back.
-pub(crate) const LOSSES: [&str; 3] = ["ban-drop-column", "ban-drop-table", "down-loses-data"];
+pub(crate) const LOSSES: [&str; 4] = ["ban-drop-column", "ban-drop-owned", "ban-drop-table", "down-loses-data"];
 
 /// The migrations to lint.
 pub(crate) struct Subject {
@@ -124,6 +127,14 @@ pub(crate) struct Hit {
     /// The byte offset in the statement's text.
     at: usize,
     what: String,
+    /// In the place of the table that the statement changes.
+    table: Option<String>,
+}
+
+/// The objects of one namespace: the words that make them, and their kinds where they are made within code.
+pub(super) struct Kinds {
+    names: &'static [&'static str],
+    hold: fn(MadeKind) -> bool,
 }
 
 /// One migration in one direction on one engine, as a rule sees it.
@@ -156,14 +167,20 @@ impl Step<'_> {
         self.statements.iter().filter_map(|s| look(s).map(|what| (Some(s.number), what))).collect()
     }
 
-    /// The names that a `DROP` gives from a place on, without those that another statement makes: readers wait for them, or
+    /// The objects that a `DROP` names from a place on, without those that another statement makes: readers wait for them, or
     /// never had them.
-    fn lost(&self, s: &Statement<'_>, from: usize, is_kind: impl Fn(MadeKind) -> bool) -> Vec<String> {
+    fn lost(&self, s: &Statement<'_>, from: usize, kinds: &Kinds) -> Vec<String> {
         let others = self.statements.iter().filter(|other| other.number != s.number);
-        let made = others.flat_map(|other| made(self.engine, other.sql)).filter(|made| is_kind(made.kind));
-        let made: HashSet<String> = made.map(|made| made.name).collect();
-        let names = s.names_behind(s.skip(from, &["if", "exists"])).into_iter();
-        names.filter(|name| !made.contains(name.rsplit('.').next().unwrap_or(name))).collect()
+        let made = others.flat_map(|other| match other.made_object(kinds.names) {
+            Some(made) => vec![made],
+            None => {
+                let made = made(self.engine, other.sql).into_iter().filter(|made| (kinds.hold)(made.kind));
+                made.map(|made| Object::named(made.name)).collect()
+            }
+        });
+        let made: Vec<Object> = made.collect();
+        let dropped = s.objects_behind(s.skip(from, &["if", "exists"])).into_iter();
+        dropped.filter(|object| !made.iter().any(|made| made.may_be(object))).map(|object| object.shown()).collect()
     }
 
     /// Whether a repeatable script makes a table again that it drops: its rows are derived, and it fills them each time.
@@ -171,6 +188,25 @@ impl Step<'_> {
         let later = &self.statements[from..];
         self.script.record.is_repeatable()
             && later.iter().any(|s| s.is("create", "table") && s.target.as_deref() == Some(table))
+    }
+
+    /// The tables that a statement puts in the place of old ones, which were dropped or renamed before, each with the statement that
+    /// made the new one.
+    fn rebuilt_by<'s>(&'s self, s: &'s Statement<'_>) -> Vec<(String, &'s Statement<'s>)> {
+        let before = &self.statements[..s.number];
+        let is_gone = |table: &String| {
+            self.statements[..=s.number].iter().any(|old| {
+                let is_renamed = !old.is_new && old.renames().iter().any(|(from, _)| from == table);
+                is_renamed || old.lost_tables.contains(table)
+            })
+        };
+        let makes = |s: &Statement<'_>, table: &String| s.is("create", "table") && s.target.as_ref() == Some(table);
+        let renamed = s.renames().into_iter().filter_map(|(from, to)| {
+            let made = before.iter().rfind(|made| makes(made, &from)).filter(|_| is_gone(&to))?;
+            Some((to, made))
+        });
+        let made = s.target.clone().filter(|table| makes(s, table) && !s.is_conditional() && is_gone(table));
+        renamed.chain(made.map(|table| (table, s))).collect()
     }
 
     /// Whether a later statement makes a table of this name again, as the end of a rebuild does.
@@ -272,10 +308,16 @@ fn one(rules: &[Rule], index: usize, step: &Step<'_>, allowed: Option<&BTreeMap<
     let script = step.script;
     let mut hits: Vec<Hit> = Vec::new();
     for rule in rules.iter().filter(|rule| rule.engines[step.engine]) {
-        let rules::By::Words(look) = rule.by else { continue };
-        hits.extend(look(step).into_iter().map(|(statement, what)| {
+        let found: Vec<(Option<usize>, String, Option<String>)> = match rule.by {
+            rules::By::Words(look) => look(step).into_iter().map(|(at, what)| (at, what, None)).collect(),
+            rules::By::Tables(look) => {
+                look(step).into_iter().map(|found| (Some(found.statement), found.what, Some(found.table))).collect()
+            }
+            rules::By::Squawk(_) => continue,
+        };
+        hits.extend(found.into_iter().map(|(statement, what, table)| {
             let at = statement.map_or(0, |at| step.statements[at].begin());
-            Hit { rule: rule.id, statement, at, what }
+            Hit { rule: rule.id, statement, at, what, table }
         }));
     }
     let (found, mut not_read) = squawk::lint(step, rules);
@@ -297,7 +339,7 @@ fn one(rules: &[Rule], index: usize, step: &Step<'_>, allowed: Option<&BTreeMap<
             rule: rule.id,
             severity: rule.severity,
             engines: vec![step.engine],
-            table: hit.statement.and_then(|number| step.statements[number].bare_table()),
+            table: hit.table.or_else(|| step.statements[hit.statement?].target.clone()).map(|table| bare(&table)),
             place: place(index, step, hit.statement, hit.at),
             what: hit.what,
             instead: rule.instead,
@@ -313,6 +355,11 @@ fn one(rules: &[Rule], index: usize, step: &Step<'_>, allowed: Option<&BTreeMap<
         not_analysed: not_read.into_iter().map(note).collect(),
         statements: script.statements.len(),
     }
+}
+
+/// A table in lower case and without its schema, as catalogs of engines are asked for it.
+fn bare(table: &str) -> String {
+    table.rsplit('.').next().unwrap_or(table).to_lowercase()
 }
 
 fn place(index: usize, step: &Step<'_>, statement: Option<usize>, at: usize) -> Place {

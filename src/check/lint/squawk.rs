@@ -73,7 +73,7 @@ fn postgres(step: &Step<'_>, rules: &[Rule]) -> Linted {
             continue;
         }
         let what = violation.message.trim_end_matches('.').to_owned();
-        let hit = Hit { rule: rule.id, statement: Some(number), at, what };
+        let hit = Hit { rule: rule.id, statement: Some(number), at, what, table: None };
         if !hits.contains(&hit) {
             hits.push(hit);
         }

@@ -13,6 +13,7 @@ use crate::sql::words::Words;
 pub(crate) struct Statement<'a> {
     /// From 0.
     pub(super) number: usize,
+    pub(super) engine: Engine,
     pub(super) sql: &'a str,
     pub(super) words: Words<'a>,
     /// The table that it changes, in lower case and without its schema; for an index the table of the index.
@@ -76,6 +77,7 @@ impl<'a> Statement<'a> {
         let words = Words::of(engine, sql);
         let mut statement = Statement {
             number,
+            engine,
             sql,
             words,
             target: None,
@@ -101,11 +103,6 @@ impl<'a> Statement<'a> {
             true => Some(format!("{}.{}", part(at)?, part(at + 2)?)),
             false => part(at),
         }
-    }
-
-    /// The table in lower case and without its schema, as catalogs of engines are asked for it.
-    pub(super) fn bare_table(&self) -> Option<String> {
-        self.target.as_deref().and_then(|table| table.rsplit('.').next()).map(str::to_lowercase)
     }
 
     /// Whether it makes something only if it is not there.
@@ -289,6 +286,11 @@ impl<'a> Statement<'a> {
         self.parts(self.behind + 1, close)
     }
 
+    /// Whether it makes a table of SQLite that refuses values of other kinds than its columns'.
+    pub(super) fn is_strict(&self) -> bool {
+        self.is("create", "table") && self.has_outside("strict")
+    }
+
     /// The index of the parenthesis that closes this one, or the end.
     pub(super) fn closing(&self, open: usize) -> usize {
         let mut depth = 0_usize;
@@ -304,7 +306,7 @@ impl<'a> Statement<'a> {
         self.words.len()
     }
 
-    fn parts(&self, from: usize, to: usize) -> Vec<Range<usize>> {
+    pub(super) fn parts(&self, from: usize, to: usize) -> Vec<Range<usize>> {
         let (mut parts, mut begin, mut at) = (Vec::new(), from, from);
         while at < to {
             if self.words.is_symbol(at, b'(') {
@@ -358,7 +360,37 @@ impl<'a> Statement<'a> {
         self.sql[from..to].split_whitespace().collect::<Vec<_>>().join(" ").trim_end_matches([' ', ',', '(']).to_owned()
     }
 
-    /// The new name of a table that it renames, in lower case.
+    /// Whether an element of a table is a key or a check, and no column.
+    pub(super) fn is_key(&self, at: usize) -> bool {
+        const KEYS: [&str; 11] = [
+            "constraint",
+            "primary",
+            "unique",
+            "index",
+            "key",
+            "fulltext",
+            "spatial",
+            "foreign",
+            "check",
+            "exclude",
+            "like",
+        ];
+        KEYS.iter().any(|word| self.words.is(at, word))
+    }
+
+    /// The tables that it renames, each with its new name; MySQL's `RENAME TABLE` takes several.
+    pub(super) fn renames(&self) -> Vec<(String, String)> {
+        if !self.words.is(0, "rename") {
+            return self.target.clone().zip(self.renames_to()).into_iter().collect();
+        }
+        let pair = |part: Range<usize>| {
+            let to = part.clone().find(|&at| self.words.is(at, "to"))? + 1;
+            Some((self.table_name(self.skip(part.start, &["if", "exists"]))?, self.table_name(to)?))
+        };
+        self.parts(2, self.words.len()).into_iter().filter_map(pair).collect()
+    }
+
+    /// The new name of the first table that it renames, in lower case.
     pub(super) fn renames_to(&self) -> Option<String> {
         let words = &self.words;
         let to = if words.is(0, "rename") {
@@ -409,6 +441,9 @@ impl<'a> Statement<'a> {
             && self.target.is_none();
         match verb.as_str() {
             "do" | "call" | "execute" => Some("it runs code, which is not read".to_owned()),
+            "select" | "with" => {
+                self.call_that_may_write().map(|name| format!("it calls {name}(), which may write and is not read"))
+            }
             _ if has_body => Some("it has a body of code, which is not read".to_owned()),
             known if VERBS.contains(&known) => None,
             "" => Some("it does not begin with a word".to_owned()),

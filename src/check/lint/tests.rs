@@ -307,11 +307,46 @@ fn what_readers_of_the_version_before_miss_is_told_on_each_engine() {
     ] {
         assert!(found(engine, &[text]).contains(&"ban-drop-function"), "{engine} {text}");
     }
+    for (text, lost) in [
+        ("DROP FUNCTION f(int);\nCREATE FUNCTION f(text) RETURNS int LANGUAGE sql RETURN 1", "f(integer)"),
+        ("DROP FUNCTION f(a int4, OUT b int);\nCREATE FUNCTION f(x integer = 1) RETURNS int LANGUAGE sql RETURN 1", ""),
+        ("DROP FUNCTION f;\nCREATE FUNCTION f(text) RETURNS int LANGUAGE sql RETURN 1", ""),
+        ("DROP FUNCTION f();\nCREATE OR REPLACE FUNCTION f(int) RETURNS int LANGUAGE sql RETURN 1", "f()"),
+        ("DROP FUNCTION f(int), f(text);\nCREATE FUNCTION f(text) RETURNS int LANGUAGE sql RETURN 1", "f(integer)"),
+        ("DROP FUNCTION a.f(int);\nCREATE FUNCTION b.f(int) RETURNS int LANGUAGE sql RETURN 1", "a.f(integer)"),
+        ("DROP FUNCTION a.f(int);\nCREATE FUNCTION f(int) RETURNS int LANGUAGE sql RETURN 1", ""),
+        ("DROP FUNCTION f(int);\nDO $$ BEGIN EXECUTE 'CREATE FUNCTION f(text) RETURNS int RETURN 1'; END $$", ""),
+        ("DROP PROCEDURE IF EXISTS p(int[]);\nCREATE PROCEDURE p(int) LANGUAGE sql AS ''", "p(integer[])"),
+        ("DROP ROUTINE p(int);\nCREATE PROCEDURE p(a int) LANGUAGE sql AS ''", ""),
+        (
+            "DROP AGGREGATE total(int);\nCREATE AGGREGATE total(bigint) (SFUNC = int8pl, STYPE = bigint)",
+            "total(integer)",
+        ),
+        ("DROP AGGREGATE total(int);\nCREATE AGGREGATE total(int4) (SFUNC = int4pl, STYPE = int)", ""),
+        ("DROP AGGREGATE total(int);\nCREATE AGGREGATE total (BASETYPE = int, SFUNC = int4pl, STYPE = int)", ""),
+        (
+            "DROP OPERATOR @@@ (text, int);\nCREATE OPERATOR @@@ (LEFTARG = text, RIGHTARG = int8, FUNCTION = f)",
+            "@@@(text, integer)",
+        ),
+        ("DROP OPERATOR s.@@@ (NONE, int);\nCREATE OPERATOR s.@@@ (RIGHTARG = int4, FUNCTION = f)", ""),
+        ("DROP OPERATOR CLASS c USING btree", ""),
+    ] {
+        let all = linted(pg, &[text]).findings;
+        let told = all.iter().find(|found| found.rule == "ban-drop-function").map(|found| found.what.as_str());
+        assert!(
+            told.map_or(lost.is_empty(), |told| !lost.is_empty() && told.contains(&format!(" {lost},"))),
+            "{text}: {told:?}"
+        );
+    }
+    assert!(found(pg, &["DROP VIEW a.totals;\nCREATE VIEW b.totals AS SELECT 1 AS n"]).contains(&"ban-drop-view"));
+    let columns = "DROP VIEW totals;\nCREATE OR REPLACE VIEW s.totals (n) AS SELECT 1";
+    assert!(!found(pg, &[columns]).contains(&"ban-drop-view"));
     let again = "DROP FUNCTION IF EXISTS total;\nCREATE FUNCTION total() RETURNS int DETERMINISTIC RETURN 1";
     assert!(!found(my, &[again]).contains(&"ban-drop-function"));
     let called = "DROP FUNCTION total;\nCREATE TRIGGER t AFTER INSERT ON users EXECUTE FUNCTION total()";
     assert!(found(pg, &[called]).contains(&"ban-drop-function"), "a trigger that calls it does not make it");
-    let made = "CREATE TABLE users (id bigint, name varchar(200), born datetime, note text, n int);";
+    let made =
+        "CREATE TABLE users (id bigint, name varchar(200), born datetime, note text, n int, price decimal(10,2));";
     for (change, is_narrower) in [
         ("MODIFY id int", true),
         ("CHANGE COLUMN `name` title VARCHAR(100) NOT NULL", true),
@@ -322,7 +357,16 @@ fn what_readers_of_the_version_before_miss_is_told_on_each_engine() {
         ("MODIFY name varchar(300)", false),
         ("MODIFY name text", false),
         ("MODIFY n bigint", false),
-        ("MODIFY name int", false),
+        ("MODIFY name int", true),
+        ("MODIFY id int unsigned", true),
+        ("MODIFY id bigint(20) unsigned", true),
+        ("MODIFY price decimal(8,2)", true),
+        ("MODIFY price decimal(10,1)", true),
+        ("MODIFY price bigint", true),
+        ("MODIFY price decimal(12,2)", false),
+        ("MODIFY n int unsigned, ADD INDEX (n)", true),
+        ("MODIFY born text", false),
+        ("MODIFY n mediumtext", false),
         ("MODIFY other tinyint", false),
         ("MODIFY n tinyint, MODIFY n bigint", false),
     ] {
@@ -332,4 +376,147 @@ fn what_readers_of_the_version_before_miss_is_told_on_each_engine() {
     let down = "SELECT 1\n-- down\nALTER TABLE users MODIFY id int";
     assert!(!found(my, &[made, down]).contains(&"narrowing-column-type"));
     assert!(!found(lite, &["DROP TRIGGER t"]).contains(&"ban-drop-function"));
+}
+
+#[test]
+fn a_table_that_is_built_anew_with_narrower_columns_is_found() {
+    let [lite, pg, my] = Engine::ALL;
+    let made = "CREATE TABLE users (id bigint PRIMARY KEY, name varchar(200), price double)";
+    let renamed = |columns: &str| {
+        format!(
+            "CREATE TABLE users_new ({columns});\nINSERT INTO users_new SELECT * FROM users;\nDROP TABLE users;\n\
+             ALTER TABLE users_new RENAME TO users"
+        )
+    };
+    let moved = |columns: &str| {
+        format!(
+            "ALTER TABLE users RENAME TO users_old;\nCREATE TABLE users ({columns});\nINSERT INTO users SELECT * FROM users_old;\n\
+             DROP TABLE users_old"
+        )
+    };
+    let rule = |engine, texts: &[&str]| {
+        let all = linted(engine, texts).findings;
+        all.into_iter().find(|f| f.rule == "narrowing-column-type").map(|found| (found.table.unwrap(), found.what))
+    };
+    let says = |column: &str| {
+        let what =
+            format!("makes {column} of users narrower, and a program that still runs may write values that do not fit");
+        Some(("users".to_owned(), what))
+    };
+    for (engine, columns, narrower) in [
+        (my, "id bigint, name varchar(50), price double", "name"),
+        (pg, "id int8, name character varying(50), price float8", "name"),
+        (pg, "id integer, name text, price float", "id"),
+        (my, "id bigint, name varchar(300), price double", ""),
+        (lite, "id bigint, name varchar(50), price double", ""),
+        (lite, "id bigint, name integer, price double", "name"),
+        (lite, "\"id\" bigint, 'price' real, [name] date_text NOT NULL", ""),
+        (lite, "id bigint, name text, price integer", ""),
+        (lite, "id real, name text, price double", "id"),
+    ] {
+        for text in [renamed(columns), moved(columns)] {
+            let expected = if narrower.is_empty() { None } else { says(narrower) };
+            assert_eq!(rule(engine, &[made, &text]), expected, "{engine} {text}");
+            assert_eq!(rule(engine, &[made, &format!("SELECT 1\n-- down\n{text}")]), None, "{engine} down");
+            let other = text.replace("users", "others");
+            assert_eq!(rule(engine, &[made, &other]), None, "{engine}: of what the table was nothing is known");
+            // After another rebuild nobody knows what it was.
+            assert_eq!(rule(engine, &[made, &text, &text]), None, "{engine} twice: {text}");
+        }
+    }
+    let swapped = "CREATE TABLE users_new (id int, name varchar(200), price double);\n\
+                   RENAME TABLE users TO users_old, users_new TO users";
+    assert_eq!(rule(my, &[made, swapped]), says("id"));
+    let of_one = format!("{made};\n{}", renamed("id int, name int, price int"));
+    for engine in Engine::ALL {
+        assert_eq!(rule(engine, &[&of_one]), None, "{engine}: the table is new");
+    }
+}
+
+#[test]
+fn the_rows_of_a_copy_and_of_a_rebuild_are_those_of_the_old_table() {
+    use super::live::{LiveTenant, judge};
+    let copy = "INSERT INTO archive (id) SELECT id FROM app.Orders";
+    let rebuild = "CREATE TABLE orders_new (id int);\nINSERT INTO orders_new SELECT id FROM orders WHERE id > 0;\nDROP TABLE orders;\n\
+                   ALTER TABLE orders_new RENAME TO orders";
+    for (engine, text, rule) in Engine::ALL.map(|engine| (engine, copy, "unbatched-copy")).into_iter().chain([(
+        Engine::Sqlite,
+        rebuild,
+        "table-rebuild",
+    )]) {
+        let mut all = linted(engine, &[text]);
+        let rows = [("orders".to_owned(), 48_000_000), ("archive".to_owned(), 1)].into();
+        let answer = Ok((BTreeSet::new(), rows));
+        judge(&mut all, &[LiveTenant { tenant: "acme".into(), engine, wave: "rest".to_owned(), answer }]);
+        let found = all.findings.iter().find(|found| found.rule == rule).unwrap();
+        assert_eq!(found.table.as_deref(), Some("orders"));
+        assert!(
+            found.what.ends_with("live: 1 tenant over 1M rows of orders, the largest about 48M (acme)"),
+            "{engine} {found:?}"
+        );
+    }
+}
+
+#[test]
+fn a_query_that_may_write_is_not_analysed() {
+    for sql in [
+        "SELECT f_that_deletes()",
+        "SELECT setval('o_id_seq', 1)",
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity",
+        "WITH x AS (SELECT s.purge(1)) SELECT * FROM x",
+    ] {
+        let result = linted(Engine::Postgres, &[sql]);
+        assert!(result.not_analysed.iter().any(|one| one.why.contains("which may write")), "{sql}: {result:?}");
+    }
+    for sql in [
+        "SELECT count(*), coalesce(max(a), 0) FROM o WHERE a IN (1, 2) AND (b OR c)",
+        "WITH x (a) AS (SELECT 1) SELECT cast(a AS varchar(9)) FROM x",
+    ] {
+        for engine in Engine::ALL {
+            assert_eq!(linted(engine, &[sql]).not_analysed, [], "{engine}: {sql}");
+        }
+    }
+}
+
+#[test]
+fn what_takes_all_rows_or_hides_them_is_told() {
+    for (sql, rule) in [
+        ("CREATE TABLE copy AS SELECT * FROM o", "unbatched-copy"),
+        ("SELECT * INTO copy FROM o", "unbatched-copy"),
+        ("DELETE FROM o USING o2 WHERE o.id = o2.id", "unbatched-change"),
+        ("DELETE FROM o WHERE id IS NOT NULL RETURNING id", "unbatched-change"),
+        ("UPDATE o SET a = lower(a) WHERE o.a IS NOT NULL AND b IS NOT NULL", "unbatched-change"),
+        ("ALTER TABLE s.o NO INHERIT s.par", "changed-inheritance"),
+        ("SET LOCAL lock_timeout TO '0'", "unlimited-lock-wait"),
+        ("ALTER TABLE o DISABLE TRIGGER ALL", "switched-off-checks"),
+        ("create or replace rule r as on delete to s.o do instead nothing", "rewrite-rule"),
+        ("SET SESSION session_replication_role TO 'replica'", "switched-off-checks"),
+        ("ALTER TABLE par ATTACH PARTITION s.o FOR VALUES FROM (1) TO (2)", "attach-partition"),
+        ("drop owned by a, b", "ban-drop-owned"),
+    ] {
+        assert!(found(Engine::Postgres, &[sql]).contains(&rule), "{sql}: {:?}", found(Engine::Postgres, &[sql]));
+    }
+    assert!(found(Engine::Mysql, &["CREATE TABLE copy SELECT * FROM o"]).contains(&"unbatched-copy"));
+    for engine in Engine::ALL {
+        assert!(found(engine, &["DELETE FROM o WHERE id IS NOT NULL"]).contains(&"unbatched-change"), "{engine}");
+    }
+    assert!(found(Engine::Mysql, &["SET @@session.foreign_key_checks = OFF"]).contains(&"switched-off-checks"));
+    for sql in [
+        "CREATE TABLE o (id int);\nCREATE TABLE copy AS SELECT * FROM o",
+        "CREATE TABLE copy AS SELECT * FROM o WITH NO DATA",
+        "DELETE FROM o USING o2 WHERE o.id = o2.id AND o2.gone = 'y'",
+        "DELETE FROM o WHERE a IS NOT NULL AND b < 3",
+        "DELETE FROM o WHERE a OR b IS NOT NULL",
+        "SELECT id INTO t FROM o WHERE id = 1",
+        "CREATE TABLE o (id int);\nALTER TABLE o DISABLE TRIGGER ALL",
+        "CREATE RULE r AS ON SELECT TO o DO INSTEAD SELECT 1",
+    ] {
+        let told = found(Engine::Postgres, &[sql]);
+        assert!(
+            !told.iter().any(
+                |rule| ["unbatched-copy", "unbatched-change", "rewrite-rule", "switched-off-checks"].contains(rule)
+            ),
+            "{sql}: {told:?}"
+        );
+    }
 }

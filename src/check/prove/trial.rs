@@ -50,6 +50,7 @@ impl Trial {
             steps,
             teller: Notifier::default(),
             cancelled: Arc::default(),
+            has_rows: Arc::default(),
             expectations: Default::default(),
             transaction: Default::default(),
             stopwatch: Default::default(),

@@ -198,6 +198,17 @@ pub(in crate::cli) struct Rollback {
 pub(in crate::cli) enum Plans {
     /// Records in the ledger that a person approved a saved plan
     Approve(ApprovePlan),
+    /// A saved plan, for who is to approve it; reaches no database
+    Show(ShowPlan),
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ShowPlan {
+    /// The file that `plan --save` has written
+    #[arg(value_name = "FILE")]
+    pub(in crate::cli) file: std::path::PathBuf,
+    #[command(flatten)]
+    _flags: RunFlags,
 }
 
 #[derive(Debug, Args)]

@@ -291,6 +291,8 @@ pub(in crate::cli) enum Runs {
     Resume(Resume),
     /// Has a run go on that paused at a gate, also one that failed; the ledger keeps who said so
     Approve(Approve),
+    /// Has a run pause that goes on, also on another machine: it starts no new tenant, and those in flight come to their end
+    Pause(PauseRun),
     /// Records the versions of the tenants, as their own tables have them, in the ledger: after one was lost
     Rebuild {
         #[command(flatten)]
@@ -364,6 +366,20 @@ impl Resume {
     pub(in crate::cli) fn of(&self, run: String) -> Self {
         Resume { run, native: self.native, output: self.output.clone(), ..Resume::default() }
     }
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct PauseRun {
+    /// The run: its id, its beginning or end, or "last"
+    pub(in crate::cli) run: String,
+    /// The person who has it pause, for the ledger; the user of this machine unless given
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(in crate::cli) by: Option<String>,
+    /// Why, for whoever looks next
+    #[arg(long, value_name = "TEXT")]
+    pub(in crate::cli) reason: Option<String>,
+    #[command(flatten)]
+    _flags: PlaceFlags,
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,8 @@
 
 mod folder;
 mod line;
+#[cfg(feature = "otel")]
+mod traces;
 
 use std::io::Write as _;
 use std::str::FromStr as _;
@@ -35,12 +37,25 @@ const IN_FILES: &str = "fleet=debug,sqlx::query=debug";
 pub(super) fn start(global: &Global, settings: &Settings, terminal: Terminal) {
     let stderr = filter(global, terminal);
     let folder = settings.log_dir.as_deref().map(|path| Folder::new(path, terminal));
-    if stderr.is_some() || folder.is_some() {
-        let files = folder.map(|folder| (Targets::from_str(IN_FILES).expect("a constant"), folder));
-        let log = Log { format: settings.log_format, stderr, files };
+    let is_wanted = stderr.is_some() || folder.is_some();
+    let files = folder.map(|folder| (Targets::from_str(IN_FILES).expect("a constant"), folder));
+    let log = Log { format: settings.log_format, stderr, files };
+    #[cfg(feature = "otel")]
+    if let Some(traces) = traces::layer(terminal) {
+        // Outside of the log, which says which spans there are.
+        let _ = tracing_subscriber::registry().with(log).with(traces).try_init();
+        return;
+    }
+    if is_wanted {
         // A test may have set up a log of its own.
         let _ = tracing_subscriber::registry().with(log).try_init();
     }
+}
+
+/// Has traces sent that were not yet.
+#[cfg(feature = "otel")]
+pub(super) fn end(terminal: Terminal) {
+    traces::end(terminal);
 }
 
 /// The lines for stderr; `None` where there are to be none.
@@ -95,6 +110,10 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Log {
 
     fn on_new_span(&self, attributes: &span::Attributes<'_>, id: &span::Id, context: Context<'_, S>) {
         let Some(span) = context.span(id).filter(|span| span.metadata().target() == SPANS) else { return };
+        // That is told by lines of its own.
+        if span.name() == "wave" {
+            return;
+        }
         let mut fields = Fields::default();
         attributes.record(&mut fields);
         span.extensions_mut().insert(fields);

@@ -10,10 +10,10 @@ use crate::cli::next;
 use crate::cli::setup::Program;
 use crate::inputs::select::{Selection, Wave};
 use crate::model::event::RunHeader;
-use crate::model::outcome::{OutcomeKind, TenantRecord};
+use crate::model::outcome::{Outcome, OutcomeKind, TenantRecord};
 use crate::model::tenant::TenantId;
-use crate::policy::{FailureBudget, Tally};
-use crate::report::count;
+use crate::policy::{self, FailureBudget, Tally};
+use crate::report::{clean, count};
 
 /// The budgets of a run that goes on.
 pub(super) struct Budgets {
@@ -24,14 +24,17 @@ pub(super) struct Budgets {
     pub(super) is_up: bool,
 }
 
+/// The counts that the waves begin with, and the budgets of waves that are used up.
+type Within = (HashMap<String, Tally>, Vec<policy::UsedUp>);
+
 /// The failures that are still open count for the budgets of their waves and of the run: where they use one up, nothing of
 /// that wave or one that waits for it is started, and nothing at all if no other waits. Returns the counts that the waves begin
 /// with, and the waves whose budgets are used up.
-pub(super) fn within_budgets<'a>(
-    (waves, left): (&'a Selection, &BTreeSet<TenantId>),
+pub(super) fn within_budgets(
+    (waves, left): (&Selection, &BTreeSet<TenantId>),
     failure: &dyn Fn(&TenantId) -> Option<OutcomeKind>,
     Budgets { keep_going, of_run, is_up }: Budgets,
-) -> Result<(HashMap<String, Tally>, Vec<String>), UsedUp<'a>> {
+) -> Result<Within, Box<UsedUp>> {
     let counted = |budget: FailureBudget, ids: &[&TenantId]| -> BTreeSet<TenantId> {
         let counts = |id: &&&TenantId| failure(id).is_some_and(|kind| budget.counts(kind));
         ids.iter().filter(counts).map(|id| (*id).clone()).collect()
@@ -51,11 +54,12 @@ pub(super) fn within_budgets<'a>(
         };
         let most = if keep_going { FailureBudget::UNLIMITED } else { wave.max_failures };
         if waiting(&behind) > 0 && most.is_exceeded(&tally, wave.tenants.len()) {
+            let used_up = policy::UsedUp { wave: Some(wave.name.clone()), budget: most, tally };
             if waiting(&others) > 0 {
-                closed.push(wave.name.clone());
+                closed.push(used_up);
             } else {
-                let (failed, waiting) = (counted(most, &finished), waiting(&behind));
-                return Err(UsedUp { wave: Some(&wave.name), failed, waiting });
+                let failed = counted(most, &finished);
+                return Err(Box::new(UsedUp { failed, waiting: waiting(&behind), used_up }));
             }
         }
         tallies.insert(wave.name.clone(), tally);
@@ -63,19 +67,22 @@ pub(super) fn within_budgets<'a>(
     }
     let all: Tally = tallies.values().copied().sum();
     match of_run.is_exceeded(&all, all.finished + left.len()) {
-        true => Err(UsedUp { wave: None, failed: all_failed, waiting: left.len() }),
+        true => {
+            let used_up = policy::UsedUp { wave: None, budget: of_run, tally: all };
+            Err(Box::new(UsedUp { failed: all_failed, waiting: left.len(), used_up }))
+        }
         false => Ok((tallies, closed)),
     }
 }
 
 /// A wave, or a run, whose budget is used up by tenants that still fail, while others wait.
-pub(super) struct UsedUp<'a> {
-    wave: Option<&'a str>,
+pub(super) struct UsedUp {
+    used_up: policy::UsedUp,
     failed: BTreeSet<TenantId>,
     waiting: usize,
 }
 
-impl UsedUp<'_> {
+impl UsedUp {
     pub(super) fn error(&self, program: &Program, former: &Former) -> CliError {
         let records: Vec<&TenantRecord> = former.run.records.iter().filter_map(|(_, record)| record.as_ref()).collect();
         let mut by_run: BTreeMap<Uuid, (&RunHeader, Vec<TenantRecord>)> = BTreeMap::new();
@@ -86,24 +93,27 @@ impl UsedUp<'_> {
         }
         let steps = by_run.into_values().flat_map(|(header, records)| match records.is_empty() {
             false => {
-                let next = next::after(program, header, &records, None);
-                next.first.into_iter().chain(next.rest.lines().map(str::to_owned)).collect::<Vec<_>>()
+                let next = next::after(program, header, &records, &next::Stop::default());
+                // A tenant that was resolved is where somebody says it is, which need not be the target.
+                let is_doubtful = records.iter().any(|record| matches!(record.outcome, Outcome::InDoubt(_)));
+                let again =
+                    is_doubtful.then(|| format!("once it is resolved: {}", program.command(&next::again(header))));
+                let steps = next.first.into_iter().chain(next.rest.lines().map(str::to_owned));
+                steps.chain(again).collect::<Vec<_>>()
             }
             // They failed in a run that this one resumed.
             true => vec![program.command(&next::again(header))],
         });
         let run = former.run.header.run;
         let file = program.shown(&program.registry.path).display().to_string();
-        let (of, raise) = match self.wave {
-            Some(wave) => {
-                let raise = format!("the wave's max_failures in {file} (of the last wave: --max-failures)");
-                (format!("wave {wave}"), raise)
-            }
-            None => ("it".to_owned(), format!("run_max_failures in {file}, or --run-max-failures")),
+        let raise = match self.used_up.wave {
+            Some(_) => format!("the wave's max_failures in {file} (of the last wave: --max-failures)"),
+            None => format!("run_max_failures in {file}, or --run-max-failures"),
         };
         CliError::BudgetUsedUp(format!(
-            "run {run} is not resumed: {of} may not have so many failures, and still failed: {}; {} would be started \
-             nevertheless, so nothing was\nfirst: {}\nthen: {}\nor raise {raise}",
+            "run {run} is not resumed: {}; still failed: {}; {} would be started nevertheless, so nothing was\nfirst: {}\nthen: {}\n\
+             or raise {raise}",
+            clean(&self.used_up.to_string()),
             program.terminal.names(&self.failed),
             count(self.waiting, "other tenant"),
             steps.collect::<Vec<_>>().join("\n       "),

@@ -1,46 +1,58 @@
-//! A rollout brings the same texts to all of its tenants: one that goes on looks at those that it is done with.
+//! A rollout brings the same texts to all of its tenants.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-
-use super::Former;
 use crate::cli::exit::CliError;
 use crate::cli::setup::Program;
-use crate::compile::MigrationSet;
-use crate::inputs::select::{Filter, Selection};
-use crate::model::schema::State;
-use crate::model::tenant::TenantId;
+use crate::model::event::RunHeader;
+use crate::model::plan::{Goal, Target};
+use crate::model::schema::Catalog;
 use crate::report::clean;
 
-/// Refuses a run that would bring another text of a script to the tenants that are `left` than it brought to the others: no
-/// canary has seen it. One tenant of each engine and flavour is read.
-pub(super) async fn refuse_edited(
+/// The most scripts that a refusal names.
+const NAMED: usize = 3;
+
+/// Refuses to go on with a run whose scripts were edited or joined by others since it began: no earlier wave has seen them.
+///
+/// A run of a program that did not keep the texts is not refused for an edited one.
+pub(super) fn refuse_changed(
     program: &Program,
-    set: &Arc<MigrationSet>,
-    former: &Former,
-    (waves, left): (&Selection, &BTreeSet<TenantId>),
+    catalog: &Catalog,
+    header: &RunHeader,
+    goal: Goal,
 ) -> Result<(), CliError> {
-    let is_done = |id: &TenantId| !left.contains(id) && !former.failed.contains_key(id);
-    let done = waves.tenants().filter(|tenant| is_done(&tenant.id));
-    let samples: BTreeMap<_, _> = done.map(|tenant| (tenant.variant(), tenant.id.clone())).collect();
-    if samples.is_empty() {
+    let changed = changed(catalog, header, goal);
+    if changed.is_empty() {
         return Ok(());
     }
-    let only = Some(samples.into_values().collect());
-    let selection = program.filter(Filter { only, ..Filter::default() }).await?;
-    let tenants: Vec<_> = selection.tenants().cloned().collect();
-    for seen in program.observe(set, &tenants).await {
-        if let State::Edited { scripts } = &seen.state {
-            return Err(CliError::PlanRefused(format!(
-                "{} was edited since run {} applied it to {}: the tenants that are left would get a text that no earlier wave has \
-                 seen; nothing was touched\nput the old text back and give the command again; or have the new text counted as \
-                 applied where the old one was, and go on: {}",
-                clean(&scripts.join(", ")),
-                former.run.header.run,
-                clean(seen.tenant.as_str()),
-                program.command("scripts repair")
-            )));
-        }
-    }
-    Ok(())
+    let more = if changed.len() > NAMED { format!(" and {} more", changed.len() - NAMED) } else { String::new() };
+    let (again, command) = match header.kind.plan() {
+        Some(_) => ("save a new plan, and have it approved where that is required", "plan --save plan.json"),
+        None => ("begin a new rollout, with its canary first", "migrate"),
+    };
+    Err(CliError::PlanRefused(format!(
+        "since run {} began, {}{more}: the tenants that are left would get a text that no earlier wave has seen; nothing was \
+         touched\nput the scripts back as they were and give the command again; or {again}: {}; where a tenant has an old text, \
+         have the new one counted as applied before: {}",
+        header.run,
+        changed[..changed.len().min(NAMED)].join(", "),
+        program.command(command),
+        program.command("scripts repair")
+    )))
+}
+
+/// Each script up to the goal that is another one now, or new, with that word.
+fn changed(catalog: &Catalog, header: &RunHeader, goal: Goal) -> Vec<String> {
+    let reach = match goal.target {
+        Target::Migration(place) => place + 1,
+        Target::End | Target::Steps(_) => catalog.migrations.len(),
+    };
+    let place_then = |name: &str| header.catalog.iter().position(|then| then == name);
+    let texts = catalog.texts();
+    let change = |place: usize| {
+        let name = &catalog.migrations[place];
+        let Some(then) = place_then(name) else { return (place < reach).then(|| format!("{} was added", clean(name))) };
+        let (text, then) = (texts.get(place)?, header.texts.get(then)?);
+        (text != then).then(|| format!("{} was edited", clean(name)))
+    };
+    let reached = (0..catalog.migrations.len()).filter(|&place| place < reach || catalog.is_repeatable(place));
+    reached.filter_map(change).collect()
 }

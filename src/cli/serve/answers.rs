@@ -141,7 +141,7 @@ impl Answers {
     /// Refuses a change of a run or of a tenant that does not exist.
     async fn knows(&self, change: &Change) -> Result<(), CliError> {
         match change {
-            Change::Approve { run, .. } | Change::Resume { run } => {
+            Change::Approve { run, .. } | Change::Resume { run } | Change::Pause { run, .. } => {
                 let read = async |ledger: &Ledger| ledger.run(run).await.map(drop).map_err(run_error);
                 let found = self.program().read_ledger_if_any(read).await?;
                 found.ok_or_else(|| CliError::NothingMatched("no run has been recorded yet".to_owned()))

@@ -9,10 +9,11 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::Command;
 
-use super::super::setup::{Program, literal};
+use super::super::setup::Program;
 use super::TOKEN;
 use crate::inputs::SETTINGS;
 use crate::model::tenant::TenantId;
+use crate::model::typed::literal;
 use crate::report::clean;
 use crate::report::site::document;
 use crate::server::{Change, Refused};
@@ -25,21 +26,19 @@ const TOLD: u64 = 8_192;
 /// Makes a change, or begins its run. The answer is a JSON document.
 pub(super) async fn make(program: &Program, change: Change) -> Result<String, Refused> {
     // A request for something that exists may come at the wrong time; any other is wrong in itself.
-    let is_of_run = matches!(change, Change::Approve { .. } | Change::Resume { .. });
+    let is_of_run = matches!(change, Change::Approve { .. } | Change::Resume { .. } | Change::Pause { .. });
     let (words, is_run) = words(change);
     let own =
         std::env::current_exe().map_err(|error| Refused::Unavailable(format!("this program is not found: {error}")))?;
     let mut command = Command::new(own);
     command.arg("--config").arg(&program.registry.path).args(&words).env_remove(TOKEN);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-    if is_run {
-        for setting in SETTINGS {
-            match (program.flags.get(setting.key), setting.flag) {
-                // It may hold a password, which no list of processes shows.
-                (Some(text), Some(_)) if text.contains("://") => drop(command.env(setting.variable(), text)),
-                (Some(text), Some((long, _))) => drop(command.arg(format!("--{long}={text}"))),
-                _ => {}
-            }
+    for setting in SETTINGS {
+        match (program.flags.get(setting.key), setting.flag) {
+            // It may hold a password, which no list of processes shows; and not every command takes every flag.
+            (Some(text), Some(_)) if !is_run || text.contains("://") => drop(command.env(setting.variable(), text)),
+            (Some(text), Some((long, _))) => drop(command.arg(format!("--{long}={text}"))),
+            _ => {}
         }
     }
     let unable = |error: std::io::Error| Refused::Unavailable(format!("the change could not be started: {error}"));
@@ -107,6 +106,12 @@ fn words(change: Change) -> (Vec<String>, bool) {
             let more = RUN.map(str::to_owned).into_iter().chain(["--".to_owned(), run]);
             (with(&["runs", "resume"], more.collect()), true)
         }
+        Change::Pause { run, by, reason } => {
+            let by = by.map(|by| format!("--by={by}"));
+            let reason = reason.map(|reason| format!("--reason={reason}"));
+            let more = by.into_iter().chain(reason).chain(["--".to_owned(), run]);
+            (with(&["runs", "pause"], more.collect()), false)
+        }
         Change::Quarantine { tenant, reason, until } => {
             let until = until.map(|until| format!("--until={until}"));
             let more = [format!("--reason={reason}")].into_iter().chain(until).chain(["--".to_owned(), tenant]);
@@ -127,6 +132,7 @@ mod tests {
             Change::Refresh { views: vec!["--all".into()], groups: vec!["-y".into()], tenants: vec!["*".into()] },
             Change::Approve { run: run.clone(), by: "--yes".into() },
             Change::Resume { run: run.clone() },
+            Change::Pause { run: run.clone(), by: Some("--x".into()), reason: Some("-y".into()) },
             Change::Quarantine { tenant: run.clone(), reason: "--x".into(), until: Some("--y".into()) },
             Change::Release { tenant: run },
         ];

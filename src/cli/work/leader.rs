@@ -16,14 +16,14 @@ use crate::cli::enqueue::digest;
 use crate::cli::exit::{CliError, run_error};
 use crate::cli::{gates, resume};
 use crate::crash;
-use crate::ledger::{Fence, LedgerError, Recorder};
+use crate::ledger::{Asked, Fence, LedgerError, Recorder};
 use crate::model::clock::now_ms;
 use crate::model::event::{Event, PlannedTenant};
 use crate::model::gate::GateRecord;
 use crate::model::outcome::{NotStarted, Outcome, TenantRecord};
 use crate::model::stats::RunStats;
 use crate::model::tenant::TenantId;
-use crate::run::{self, Cancel, RunPlan, Runners};
+use crate::run::{self, Cancel, Level, RunPlan, Runners};
 
 /// The interval at which outcomes are looked for.
 const LOOK: Duration = Duration::from_millis(50);
@@ -51,7 +51,8 @@ pub(super) async fn lead(site: &Site, runner: &Arc<Runner>, token: i64) -> Resul
         stats.add(&record.outcome, record.attempts);
     }
     let cancel = Cancel::default();
-    if let Some(reason) = stopped(records, former.last_gate.as_ref()).or(used_up) {
+    let told_reason = told_reason(records);
+    if let Some(reason) = told_reason.or_else(|| former.last_gate.as_ref().and_then(GateRecord::reason)).or(used_up) {
         cancel.drain(reason);
     }
     let gatekeeper = gates::keeper(&site.program, &site.set, &plan)?;
@@ -60,13 +61,20 @@ pub(super) async fn lead(site: &Site, runner: &Arc<Runner>, token: i64) -> Resul
     let mut recorder = ledger.recorder();
     recorder.join(run, Fence::Leads { token }).await.map_err(CliError::Ledger)?;
     let events = ledger.events(run).await.map_err(CliError::Ledger)?;
+    let is_asked = events.iter().any(|(_, event)| matches!(event, Event::PauseRequested(_)));
     let begun_waves = events.into_iter().filter_map(|(_, event)| match event {
         Event::WaveStarted { wave, .. } => Some(wave),
         _ => None,
     });
-    let mut told = Told { begun_waves: begun_waves.collect(), stats, handing: handing.clone(), recorder: &recorder };
+    let begun_waves = begun_waves.collect();
+    let mut told = Told { begun_waves, stats, told_reason, is_asked, handing: handing.clone(), recorder: &recorder };
+    // A request that a former leader had read, or not, comes before anything is started.
+    if let Asked::Already(request) = ledger.asked_to_pause(run).await.map_err(CliError::Ledger)? {
+        told.take(Event::PauseRequested(request)).await;
+        cancel.drain(NotStarted::Paused);
+    }
     let (sender, mut receiver) = mpsc::channel(1_024);
-    let running = AbortOnDropHandle::new(tokio::spawn(run::execute(plan, runner.door.clone(), cancel, sender)));
+    let running = AbortOnDropHandle::new(tokio::spawn(run::execute(plan, runner.door.clone(), cancel.clone(), sender)));
     let (mut look, mut again) = (tokio::time::interval(LOOK), tokio::time::interval(runner.lease / 2));
     loop {
         tokio::select! {
@@ -74,7 +82,16 @@ pub(super) async fn lead(site: &Site, runner: &Arc<Runner>, token: i64) -> Resul
                 Some(event) => told.take(event).await,
                 None => break,
             },
-            _ = look.tick() => handing.look().await,
+            request = recorder.asked(), if cancel.level() == Level::Running => {
+                told.take(Event::PauseRequested(request)).await;
+                cancel.drain(NotStarted::Paused);
+            }
+            _ = look.tick() => {
+                if matches!(cancel.level(), Level::Draining(reason) if reason.is_pause()) {
+                    handing.take_back().await;
+                }
+                handing.look().await;
+            }
             _ = again.tick() => put_again(runner).await,
         }
     }
@@ -134,13 +151,12 @@ fn only(mut plan: RunPlan, open: &BTreeSet<TenantId>) -> RunPlan {
     plan
 }
 
-/// The reason why a former leader had started nothing more, if it died before it had told that of each tenant.
-fn stopped(records: &[(PlannedTenant, Option<TenantRecord>)], gate: Option<&GateRecord>) -> Option<NotStarted> {
-    let told = records.iter().find_map(|(_, record)| match record.as_ref()?.outcome {
+/// The reason why a former leader had started nothing more, as it told of some tenants before it died.
+fn told_reason(records: &[(PlannedTenant, Option<TenantRecord>)]) -> Option<NotStarted> {
+    records.iter().find_map(|(_, record)| match record.as_ref()?.outcome {
         Outcome::NotStarted { reason, .. } if reason != NotStarted::Dependency => Some(reason),
         _ => None,
-    });
-    told.or_else(|| gate.and_then(GateRecord::reason))
+    })
 }
 
 /// The events of the lead, as the ledger is to have them.
@@ -149,6 +165,10 @@ struct Told<'a> {
     begun_waves: HashSet<String>,
     /// The run so far.
     stats: RunStats,
+    /// The reason why a former leader had not started some tenants.
+    told_reason: Option<NotStarted>,
+    /// Whether a request to pause is recorded.
+    is_asked: bool,
     handing: Arc<Handing>,
     recorder: &'a Recorder,
 }
@@ -158,6 +178,7 @@ impl Told<'_> {
         match &mut event {
             Event::RunStarted(_) => return,
             Event::WaveStarted { wave, .. } if !self.begun_waves.insert(wave.clone()) => return,
+            Event::PauseRequested(_) if std::mem::replace(&mut self.is_asked, true) => return,
             Event::WaveFinished { stats, .. } => *stats = self.stats,
             Event::TenantFinished(record) => {
                 self.stats.add(&record.outcome, record.attempts);
@@ -167,7 +188,9 @@ impl Told<'_> {
                 }
                 record.index = self.handing.tenants[record.index].0;
             }
-            Event::RunFinished { stats } => *stats = RunStats { stopped: stats.stopped, ..self.stats },
+            Event::RunFinished { stats } => {
+                *stats = RunStats { stopped: stats.stopped.or(self.told_reason), ..self.stats };
+            }
             _ => {}
         }
         self.handing.runner.view().show(&event, self.handing.runner.begun.elapsed());
@@ -185,7 +208,7 @@ struct Handing {
     /// The numbers of queues in use, by server.
     queues: Mutex<HashMap<Arc<str>, BTreeSet<usize>>>,
     /// By place, those that wait for an outcome.
-    waiting: Mutex<HashMap<i64, oneshot::Sender<TenantRecord>>>,
+    waiting: Mutex<HashMap<i64, oneshot::Sender<Option<TenantRecord>>>>,
 }
 
 impl Handing {
@@ -209,8 +232,22 @@ impl Handing {
         for (_, record) in outcomes {
             let waiting = i64::try_from(record.index).ok().and_then(|place| locked(&self.waiting).remove(&place));
             if let Some(waiting) = waiting {
-                let _ = waiting.send(record);
+                let _ = waiting.send(Some(record));
             }
+        }
+    }
+
+    /// Takes back the tenants that no runner has taken: the run starts nothing new.
+    async fn take_back(&self) {
+        // A task of its own: the lead is not polled while its lease is renewed, which would wait for this transaction for ever.
+        let (runner, token) = (self.runner.clone(), self.token);
+        let taking = tokio::spawn(async move { runner.ledger.take_back(runner.run, token).await });
+        let Ok(Ok(places)) = taking.await else { return };
+        for place in places {
+            if let Some(waiting) = locked(&self.waiting).remove(&place) {
+                let _ = waiting.send(None);
+            }
+            self.runner.queue.remove(self.runner.run, place).await;
         }
     }
 
@@ -232,7 +269,7 @@ impl Handing {
 
 #[async_trait]
 impl Runners for Handing {
-    async fn outcome(&self, index: usize) -> TenantRecord {
+    async fn outcome(&self, index: usize) -> Option<TenantRecord> {
         let (at, server) = &self.tenants[index];
         let (run, place) = (self.runner.run, i64::try_from(*at).unwrap_or(i64::MAX));
         let number = self.take_queue(server);
@@ -252,7 +289,7 @@ impl Runners for Handing {
         }
         let Ok(record) = outcome.await else { return std::future::pending().await };
         self.leave_queue(server, number);
-        TenantRecord { index, ..record }
+        Some(TenantRecord { index, ..record? })
     }
 }
 

@@ -3,8 +3,8 @@
 //! Only where the text shows that the repetition ends, and that a row which was changed is not changed again.
 
 use sqlparser::ast::{
-    Assignment, AssignmentTarget, BinaryOperator, Delete, Expr, FromTable, Statement, TableFactor, TableWithJoins,
-    Update, Value,
+    Assignment, AssignmentTarget, BinaryOperator, Delete, Expr, FromTable, FunctionArguments, InTarget, Query, SetExpr,
+    Statement, TableFactor, TableWithJoins, Update, Value,
 };
 use sqlparser::dialect::{Dialect, MySqlDialect, PostgreSqlDialect, SQLiteDialect};
 use sqlparser::parser::Parser;
@@ -30,13 +30,25 @@ const ROW: EngineMap<Option<[&str; 3]>> = EngineMap {
 ///
 /// # Errors
 /// The reason why it can't be done in batches.
-pub(in crate::compile) fn in_batches(engine: Engine, sql: &str, rows: u32) -> Result<String, &'static str> {
+pub(super) fn in_batches(engine: Engine, sql: &str, rows: u32) -> Result<String, &'static str> {
+    let parsed = Parser::parse_sql(DIALECTS[engine], sql).map_err(|_| "the parser does not know it")?;
+    let [parsed] = parsed.as_slice() else { return Err("it is not one statement") };
+    of_parsed(engine, (sql, parsed), rows)
+}
+
+/// The same of a statement that was parsed before.
+///
+/// # Errors
+/// As [`in_batches`].
+pub(in crate::compile) fn of_parsed(
+    engine: Engine,
+    (sql, parsed): (&str, &Statement),
+    rows: u32,
+) -> Result<String, &'static str> {
     // The parser reads it as an escape in some texts, and would not write it again as it was.
     if sql.contains('\\') {
         return Err("it has a backslash");
     }
-    let parsed = Parser::parse_sql(DIALECTS[engine], sql).map_err(|_| "the parser does not know it")?;
-    let [parsed] = parsed.as_slice() else { return Err("it is not one statement") };
     let (change, table, condition) = match parsed {
         Statement::Update(update) => of_update(update)?,
         Statement::Delete(delete) => of_delete(delete)?,
@@ -57,6 +69,85 @@ pub(in crate::compile) fn in_batches(engine: Engine, sql: &str, rows: u32) -> Re
     let code = lex::tokens(engine, sql).find(|token| !matches!(token.kind, Kind::Space | Kind::Comment));
     let head = code.map_or("", |token| &sql[..token.start]);
     Ok(format!("{head}/* fleet: batch */ {of_rows}"))
+}
+
+/// The rows that a repeated statement still has to change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Left {
+    pub(crate) table: String,
+    /// The query that counts them.
+    pub(crate) count: String,
+}
+
+/// How the rows are counted that a repeated statement still has to change; `None` where its text does not show that each row
+/// is changed once: a person wrote it.
+pub(crate) fn left(engine: Engine, sql: &str) -> Option<Left> {
+    if sql.contains('\\') {
+        return None;
+    }
+    let parsed = Parser::parse_sql(DIALECTS[engine], sql).ok()?;
+    let [parsed] = parsed.as_slice() else { return None };
+    let (table, selection, limit, sets) = match parsed {
+        Statement::Update(Update { table, selection, limit, assignments, from: None, .. }) => {
+            (table, selection.as_ref(), limit, Some(assignments))
+        }
+        Statement::Delete(Delete { from: FromTable::WithFromKeyword(from), selection, limit, using: None, .. }) => {
+            (from.first()?, selection.as_ref(), limit, None)
+        }
+        _ => return None,
+    };
+    let table = plain_table(table)?;
+    let condition = match limit {
+        Some(_) => selection,
+        None => limited(engine, &table, selection?, sets.is_some())?,
+    };
+    let mut empty = Vec::new();
+    condition.into_iter().for_each(|condition| empty_columns(condition, &mut empty));
+    let fills = |set: &Assignment| matches!(&set.target, AssignmentTarget::ColumnName(name) if empty.contains(&name.to_string()));
+    let ends = sets.is_none_or(|sets| sets.iter().any(fills));
+    let condition = condition.map(|condition| format!(" WHERE {condition}")).unwrap_or_default();
+    ends.then(|| Left { count: format!("SELECT count(*) FROM {table}{condition}"), table })
+}
+
+/// The condition of the rows of which a subquery takes some; `Some(None)` where that has none.
+fn limited<'a>(engine: Engine, table: &str, selection: &'a Expr, is_update: bool) -> Option<Option<&'a Expr>> {
+    let (outside, rows) = match selection {
+        Expr::BinaryOp { left, op: BinaryOperator::And, right } => (Some(&**left), rows_of(right)?),
+        rows => (None, rows_of(rows)?),
+    };
+    let outside = match outside {
+        Some(Expr::Nested(inner)) => Some(&**inner),
+        other => other,
+    };
+    let SetExpr::Select(select) = &*rows.body else { return None };
+    let [from] = select.from.as_slice() else { return None };
+    let inside = select.selection.as_ref();
+    let is_its_own = plain_table(from).as_deref() == Some(table) && rows.limit_clause.is_some();
+    let row = select.projection.first().map(ToString::to_string);
+    // By a key that a person chose, a DELETE takes other rows as well.
+    let is_of_rows = is_update || row.as_deref() == ROW[engine].map(|[row, ..]| row);
+    (is_its_own && is_of_rows && (outside.is_none() || outside == inside)).then_some(inside)
+}
+
+/// The query whose rows a condition takes.
+fn rows_of(condition: &Expr) -> Option<&Query> {
+    match condition {
+        Expr::In { target: InTarget::Subquery(query), negated: false, .. } | Expr::Subquery(query) => Some(query),
+        Expr::AnyOp { right: inner, .. } | Expr::Nested(inner) => rows_of(inner),
+        Expr::Function(call) => match &call.args {
+            FunctionArguments::Subquery(query) => Some(query),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The table of a repeated statement, as it names it.
+pub(in crate::compile) fn table_of(engine: Engine, sql: &str) -> Option<String> {
+    match Parser::parse_sql(DIALECTS[engine], sql).ok()?.as_slice() {
+        [Statement::Update(Update { table, .. })] => plain_table(table),
+        _ => None,
+    }
 }
 
 type Parts = (String, String, Option<String>);
@@ -150,6 +241,36 @@ mod tests {
         assert_eq!(all, "/* fleet: batch */ DELETE FROM s.t WHERE ctid = ANY (ARRAY (SELECT ctid FROM s.t LIMIT 9))");
         let some = in_batches(Engine::Mysql, "DELETE FROM `t` WHERE a < 3", 9).unwrap();
         assert_eq!(some, "/* fleet: batch */ DELETE FROM `t` WHERE a < 3 LIMIT 9");
+    }
+
+    #[test]
+    fn the_rows_that_are_left_are_counted_by_the_condition_of_a_batch() {
+        for engine in [Engine::Sqlite, Engine::Postgres, Engine::Mysql] {
+            for (sql, rest) in [
+                ("UPDATE t SET a = 1 WHERE a IS NULL AND b > 'LIMIT 1)'", " WHERE a IS NULL AND b > 'LIMIT 1)'"),
+                ("UPDATE t SET a = b WHERE a IS NULL", " WHERE (a IS NULL) AND (b) IS NOT NULL"),
+                ("DELETE FROM t WHERE b < 3", " WHERE b < 3"),
+                ("DELETE FROM t", ""),
+            ] {
+                let found = left(engine, &in_batches(engine, sql, 9).unwrap()).unwrap();
+                let count = format!("SELECT count(*) FROM t{rest}");
+                assert_eq!(found, Left { count, table: "t".to_owned() }, "{engine}");
+            }
+        }
+        let by_hand = |sql: &str| left(Engine::Postgres, &format!("/* fleet: batch */ {sql}"));
+        let key = "UPDATE t SET a = 1 WHERE id IN (SELECT id FROM t WHERE a IS NULL LIMIT 9)";
+        let count = "SELECT count(*) FROM t WHERE a IS NULL".to_owned();
+        assert_eq!(by_hand(key), Some(Left { count, table: "t".to_owned() }));
+        for sql in [
+            "UPDATE t SET n = n - 1 WHERE id IN (SELECT id FROM t WHERE n > 0 LIMIT 9)",
+            "UPDATE t SET a = 1 WHERE k = 2 AND id IN (SELECT id FROM t WHERE a IS NULL LIMIT 9)",
+            "DELETE FROM t WHERE id IN (SELECT t FROM old LIMIT 9)",
+            "DELETE FROM t WHERE id IN (SELECT id FROM t WHERE old LIMIT 9)",
+            "INSERT INTO t SELECT a FROM u LIMIT 9",
+        ] {
+            assert_eq!(by_hand(sql), None, "{sql}");
+        }
+        assert_eq!(left(Engine::Mysql, "UPDATE t SET n = n - 1 WHERE n > 0 LIMIT 9"), None);
     }
 
     #[test]

@@ -155,6 +155,11 @@ impl Reader<'_> {
         let found = foreign::annotation(text, self.in_liquibase);
         self.in_liquibase |= found.is_liquibase;
         let is_head = matches!(place, Place::Head { .. });
+        if found.may_be_down && self.direction == Direction::Up && matches!(place, Place::Before(_)) {
+            let what = format!("the SQL below `{}` is sent with the rest", excerpt(comment.trim(), 60));
+            let instead = "if it is the way down, move it to `….down.sql`; else head it with other words";
+            self.found.push(Found { always: true, is_warning: true, ..Found::new(Some(line), what, instead) });
+        }
         let mut wrong = |what: String, instead: &str| {
             self.found.push(Found { always: true, ..Found::new(Some(line), what, instead) })
         };
@@ -292,8 +297,9 @@ impl Reader<'_> {
         };
         for name in names.split(between).collect::<Vec<_>>() {
             let is_open = name.matches('(').count() != name.matches(')').count() || name.starts_with('(');
-            if name.is_empty() || is_open || self.notes.replaces.iter().any(|other| **other == *name) {
-                let instead = "write `-- fleet: replaces=0001_a,0002_b`, each name once and without spaces, and behind an earlier squash in \
+            let is_file = name.ends_with(".sql") || name.contains(['"', '\'', '`']) || name.ends_with("()");
+            if name.is_empty() || is_open || is_file || self.notes.replaces.iter().any(|other| **other == *name) {
+                let instead = "write `-- fleet: replaces=0001_a,0002_b`, each name once, as the history has it, without spaces, quotes and `.sql`, and behind an earlier squash in \
                                parentheses those that it stood for: `0003_s(0001_a,0002_b)`";
                 return self.wrong(line, "`replaces` takes names of scripts", instead);
             }

@@ -9,6 +9,8 @@ pub(super) struct Annotation {
     pub(super) is_down: bool,
     /// The file has no transaction.
     pub(super) has_no_transaction: bool,
+    /// It is a heading that a person may have written above the way down.
+    pub(super) may_be_down: bool,
     /// It begins a file of Liquibase.
     pub(super) is_liquibase: bool,
     /// The reason to refuse it, and the fix.
@@ -18,7 +20,12 @@ pub(super) struct Annotation {
 const UNKNOWN: (&str, &str) = ("it has no meaning here", "leave the line out, or write what it stands for");
 const DOWN: Annotation = Annotation { is_down: true, ..NONE };
 const NO_TRANSACTION: Annotation = Annotation { has_no_transaction: true, ..NONE };
-const NONE: Annotation = Annotation { is_down: false, has_no_transaction: false, is_liquibase: false, wrong: None };
+const NONE: Annotation =
+    Annotation { is_down: false, has_no_transaction: false, may_be_down: false, is_liquibase: false, wrong: None };
+const MAY_BE_DOWN: Annotation = Annotation { may_be_down: true, ..NONE };
+
+/// Words that head the way down where a person parts a file by hand.
+const BACK: [&str; 6] = ["rollback", "revert", "undo", "backward", "backwards", "downgrade"];
 
 const fn wrong(what: &'static str, instead: &'static str) -> Annotation {
     Annotation { wrong: Some((what, instead)), ..NONE }
@@ -27,6 +34,7 @@ const fn wrong(what: &'static str, instead: &'static str) -> Annotation {
 /// Reads a comment without its delimiters, in lower case. `in_liquibase`: a comment before it began a file of Liquibase.
 pub(super) fn annotation(text: &str, in_liquibase: bool) -> Annotation {
     let words: Vec<&str> = text.split_whitespace().collect();
+    let heading = text.trim_matches(['-', '=', '#', '*', ':', ' ']);
     let marker = text.trim_start_matches(['-', ' ', '#']);
     match words.as_slice() {
         ["+goose" | "+migrate" | "+micrate", rest @ ..] => goose(rest),
@@ -39,6 +47,8 @@ pub(super) fn annotation(text: &str, in_liquibase: bool) -> Annotation {
             wrong("it would bring in another file", "put that file's SQL here")
         }
         ["rambler", "down"] | ["down"] | ["@undo" | "//@undo" | "@down" | "//@down", ..] => DOWN,
+        // tern, and shmig.
+        _ if heading == "create above / drop below" || (text.starts_with('=') && heading == "down") => DOWN,
         ["down", "migration", rest @ ..] if rest.iter().all(|word| word.trim_matches(['-', ':']).is_empty()) => DOWN,
         ["liquibase", "formatted", "sql", ..] => Annotation { is_liquibase: true, ..NONE },
         ["liquibase", "rollback", ..] => ROLLBACK,
@@ -55,6 +65,7 @@ pub(super) fn annotation(text: &str, in_liquibase: bool) -> Annotation {
             "a file of Play's evolutions has both ways in it, and writes `;;` for `;`",
             "move the part below `!Ups` to `….up.sql` and the one below `!Downs` to `….down.sql`, with plain `;`, and leave these lines out",
         ),
+        _ if BACK.contains(&heading) => MAY_BE_DOWN,
         _ => NONE,
     }
 }
@@ -161,6 +172,8 @@ mod tests {
             "flyway: placeholderreplacement=false",
             "a down migration is not possible",
             "rollback: see the wiki",
+            "==== up ====",
+            "undo the change of 0001",
             "changeset 12 of the old tool",
             "",
         ] {
@@ -185,7 +198,19 @@ mod tests {
         ] {
             assert_eq!(annotation(text, false), NO_TRANSACTION, "{text}");
         }
-        for text in ["+goose down", "migrate:down", "down migration", "rambler down", "down", "//@undo"] {
+        for text in ["ROLLBACK", "-- Revert --", "=== undo ===", "backward:"] {
+            assert!(annotation(&text.to_lowercase(), false).may_be_down, "{text}");
+        }
+        for text in [
+            "+goose down",
+            "migrate:down",
+            "down migration",
+            "rambler down",
+            "down",
+            "//@undo",
+            "-- create above / drop below ----",
+            "==== down ====",
+        ] {
             assert_eq!(annotation(text, false), DOWN, "{text}");
         }
     }

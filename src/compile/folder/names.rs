@@ -141,6 +141,12 @@ fn suffixes(stem: &str) -> Result<(&str, Option<Variant>, Option<Direction>), Fo
         let instead = format!("name it `{base}.{engine}.{early}.sql`");
         return Err(wrong("the direction stands before the engine", instead));
     }
+    if let Some((base, other)) = base.rsplit_once('.')
+        && let Some(other) = Engine::named(&other.to_ascii_lowercase())
+    {
+        let instead = format!("make a file for each: `{base}.{other}{end}.sql` and `{base}.{engine}{end}.sql`");
+        return Err(wrong("its name has two engines", instead));
+    }
     Ok((base, Some(variant), direction))
 }
 

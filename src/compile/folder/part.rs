@@ -103,7 +103,8 @@ impl Source<'_> {
 
     fn read(&self, engine: Engine) -> (SqlPart, Vec<Found>) {
         let mut expanded = Expanded::default();
-        let mut text = self.text.as_str();
+        let parted = self.text.contains(BREAKPOINT).then(|| with_ends(&self.text));
+        let mut text = parted.as_deref().unwrap_or(&self.text);
         if text.contains("{{") && comments::read(engine, self.direction, text, &scan(engine, text).0).0.has_variables {
             expanded = variables::expand(engine, text);
             if self.direction == Direction::Down {
@@ -178,6 +179,21 @@ impl Source<'_> {
         found.sort_by_key(|found| found.line);
         (part, found)
     }
+}
+
+/// Drizzle's mark between two statements, with or without a `;` before it. For MySQL it is no comment.
+const BREAKPOINT: &str = "--> statement-breakpoint";
+
+/// The text with the end of a statement for each such mark at the end of a line; nothing else moves.
+fn with_ends(text: &str) -> String {
+    let line = |line: &str| {
+        let whole = line.trim_end();
+        match whole.strip_suffix(BREAKPOINT) {
+            Some(before) => format!("{before};-- statement-breakpoint{}", &line[whole.len()..]),
+            None => line.to_owned(),
+        }
+    };
+    text.split_inclusive('\n').map(line).collect()
 }
 
 /// Checks the statements; returns the BEGIN and the COMMIT to strip around those that are not part of the refresh. Pragmas may

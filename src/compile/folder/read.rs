@@ -124,6 +124,11 @@ fn variants(files: &[Named], up: &[Named], mistakes: &mut Vec<ScriptMistake>) ->
 fn source<'a>(path: &'a Path, direction: Direction, mistakes: &mut Vec<ScriptMistake>) -> Option<Source<'a>> {
     let found = match std::fs::read(path) {
         Ok(bytes) => match String::from_utf8(bytes) {
+            Ok(text) if text.contains('\0') => {
+                let line = text.split('\0').next().unwrap_or_default().lines().count().max(1);
+                let what = "it has a character NUL, as UTF-16 without a mark has, and no server takes that";
+                Found::new(Some(line), what, "save it as UTF-8")
+            }
             Ok(text) => {
                 let text = text.strip_prefix('\u{feff}').unwrap_or(&text).replace("\r\n", "\n");
                 return Some(Source { file: path, direction, text, transaction: settings(path, mistakes) });

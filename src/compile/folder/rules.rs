@@ -112,6 +112,9 @@ impl<'a> Statement<'a> {
                 "`SOURCE` is a command of the mysql client",
                 "leave it out, and put what it would bring into the file as SQL",
             )
+        } else if self.word(0) == "load" && ends("local", "infile") {
+            let instead = "write the rows as INSERT statements";
+            ("`LOAD … LOCAL INFILE` needs a file of a client program", instead)
         } else if self.word(0) == "copy" && ends("from", "stdin") {
             let instead = "write the rows as INSERT statements";
             ("`COPY … FROM STDIN` needs data from a client program", instead)

@@ -662,3 +662,33 @@ fn a_squash_may_name_what_an_earlier_squash_stood_for() {
     assert_eq!(replaced.iter().map(|name| &**name).collect::<Vec<_>>(), ["3_s(1_a,2_b)", "4_c"]);
     assert!(said(&[("4_s.sql", "-- fleet: replaces=3_s(1_a,2_b\nselect 1;")]).contains("in parentheses"));
 }
+
+#[test]
+fn a_file_with_both_ways_in_it_is_refused_or_warned_of() {
+    for line in ["---- create above / drop below ----", "-- ==== DOWN ===="] {
+        let told = said(&[("1_a.sql", &format!("create table x (i int);\n{line}\ndrop table x;"))]);
+        assert!(told.contains("1_a.sql:2: up and down parts in one file"), "{told}");
+    }
+    let warnings = |text: &str| read(folder(&[("1_a.sql", text)]).path()).unwrap().warnings.len();
+    for line in ["-- ROLLBACK", "-- revert", "-- undo --", "/* x */ -- Backward:"] {
+        assert_eq!(warnings(&format!("create table x (i int);\n{line}\ndrop table x;")), 1, "{line}");
+    }
+    for text in ["-- undo\ndrop table x;", "create table x (i int);\n-- undo", "select 1; -- undo of 1\nselect 2;"] {
+        assert_eq!(warnings(text), 0, "{text}");
+    }
+}
+
+#[test]
+fn names_and_texts_that_mean_something_else_are_refused() {
+    let told = said(&[("1_a.sqlite.postgres.sql", "select 1;")]);
+    assert!(told.contains("two engines") && told.contains("`1_a.sqlite.sql` and `1_a.postgres.sql`"), "{told}");
+    let wide: String = "select 1;\nselect 2;".chars().flat_map(|c| [c, '\0']).collect();
+    assert!(said(&[("1_a.sql", &wide)]).contains("1_a.sql:1: it has a character NUL"));
+    for name in ["0001_a.sql", "'0001_a'", "0001_a()"] {
+        let told = said(&[("2_s.sql", &format!("-- fleet: replaces={name}\nselect 1;"))]);
+        assert!(told.contains("`replaces` takes names"), "{told}");
+    }
+    let load = said(&[("1_a.mysql.sql", "LOAD DATA LOCAL INFILE '/a' INTO TABLE t;")]);
+    assert!(load.contains("needs a file of a client program"), "{load}");
+    assert_eq!(said(&[("1_a.mysql.sql", "LOAD DATA INFILE '/a' INTO TABLE t;")]), "");
+}

@@ -9,6 +9,7 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::digest;
@@ -27,31 +28,34 @@ enum Rewritten {
     Kept(String),
 }
 
-/// All statements of a script, each rewritten.
-type Rewriter = fn(Engine, &[String]) -> Vec<Rewritten>;
+/// All statements of a script, each rewritten, beside the names of views.
+type Rewriter = fn(Engine, &[String], &BTreeSet<String>) -> Vec<Rewritten>;
 
 /// SQLite locks the whole file for each change, whatever its form.
 static REWRITERS: EngineMap<Option<Rewriter>> =
     EngineMap { sqlite: None, postgres: Some(postgres::rewrite), mysql: Some(mysql::rewrite) };
 
-/// Statements that a server refuses on a table with a full-text index, by number from 1, each with its table.
-type Refused = fn(&[String]) -> Vec<(usize, String)>;
+/// Statements that are refused because of what a tenant's table has, by number from 1, each with its table.
+type Refused = fn(Engine, &[String]) -> Vec<(usize, String)>;
 
 static REFUSED: EngineMap<Option<Refused>> =
-    EngineMap { sqlite: None, postgres: None, mysql: Some(mysql::refused_beside_full_text) };
+    EngineMap { sqlite: None, postgres: Some(postgres::in_batches), mysql: Some(mysql::refused_beside_full_text) };
 
-/// The statements of an online form that the server refuses where the table has a full-text index, by number from 1, each with
-/// its table.
-pub(crate) fn refused_beside_full_text(script: &Script) -> Vec<(usize, String)> {
-    REFUSED[script.engine].filter(|_| script.is_online()).map(|of| of(&script.statements)).unwrap_or_default()
+/// The statements of an online form that are refused where a tenant's table has what goes not with them, by number from 1, each
+/// with its table: a full-text index on MySQL, a trigger that sees statements on PostgreSQL.
+pub(crate) fn refused_online(script: &Script) -> Vec<(usize, String)> {
+    REFUSED[script.engine]
+        .filter(|_| script.is_online())
+        .map(|of| of(script.engine, &script.statements))
+        .unwrap_or_default()
 }
 
 /// The verbs of statements that mean the same alone in a transaction as together with their neighbours.
 const ALONE: [&str; 9] = ["create", "alter", "drop", "comment", "insert", "update", "delete", "grant", "revoke"];
 
 /// The online form of a script; where nothing can be rewritten, the script itself, with the reasons. The way down and
-/// repeatable scripts have none.
-pub(super) fn online(script: &Arc<Script>) -> Arc<Script> {
+/// repeatable scripts have none. `views` are the names, in lower case, that any migration makes a view of.
+pub(super) fn online(script: &Arc<Script>, views: &BTreeSet<String>) -> Arc<Script> {
     let has_form = matches!(script.record, Record::Migration | Record::Script { repeatable: false, .. });
     if script.direction == Direction::Down || !has_form || script.statements.is_empty() {
         return script.clone();
@@ -65,7 +69,7 @@ pub(super) fn online(script: &Arc<Script>) -> Arc<Script> {
         Execution::Native { .. } => return whole("it runs as Rust code"),
         Execution::Irreversible { .. } => return script.clone(),
     };
-    let rewritten = rewriter(script.engine, &script.statements);
+    let rewritten = rewriter(script.engine, &script.statements, views);
     let reason = |(at, of): (usize, &Rewritten)| match of {
         Rewritten::Kept(why) => Some(Kept { statement: Some(at + 1), why: why.clone() }),
         _ => None,

@@ -12,18 +12,19 @@ use sqlparser::ast::{
 use sqlparser::dialect::MySqlDialect;
 use sqlparser::parser::Parser;
 
-use super::{Rewritten, rows};
+use super::Rewritten;
+use super::rows::{self, Relations};
 use crate::model::engine::Engine;
 use crate::sql::first_words;
 use crate::sql::lex::{self, Kind};
 
-pub(super) fn rewrite(engine: Engine, statements: &[String]) -> Vec<Rewritten> {
+pub(super) fn rewrite(engine: Engine, statements: &[String], views: &BTreeSet<String>) -> Vec<Rewritten> {
     let mut new = BTreeSet::new();
     let mut one = |sql: &String| {
         let changes_schema =
             first_words(engine, sql).next().is_some_and(|verb| ["create", "alter", "drop"].contains(&&*verb));
         if !changes_schema {
-            return rows::of_all_rows(engine, sql, |name| new.contains(name)).unwrap_or(Rewritten::Same);
+            return rows::of_all_rows(engine, sql, Relations { new: &new, views }).unwrap_or(Rewritten::Same);
         }
         match Parser::parse_sql(&MySqlDialect {}, sql) {
             Err(_) => unread(engine, sql),
@@ -94,7 +95,7 @@ fn statement(
 
 /// Changes of columns and of the primary key with `LOCK=NONE`: beside a full-text index they are neither instant nor done in place
 /// while others write (<https://dev.mysql.com/doc/refman/8.4/en/innodb-online-ddl-limitations.html>).
-pub(super) fn refused_beside_full_text(statements: &[String]) -> Vec<(usize, String)> {
+pub(super) fn refused_beside_full_text(_: Engine, statements: &[String]) -> Vec<(usize, String)> {
     let is_refused = |op: &AlterTableOperation| {
         matches!(
             op,

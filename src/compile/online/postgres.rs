@@ -9,12 +9,14 @@ use sha2::{Digest as _, Sha256};
 use squawk_syntax::SourceFile;
 use squawk_syntax::ast::{self, AlterColumnOption, AlterTableAction, AstNode, Constraint, ConstraintOption, Stmt};
 
-use super::{Rewritten, rows};
+use super::Rewritten;
+use super::rows::{self, Relations};
+use crate::compile::folder::batches;
 use crate::model::engine::Engine;
 use crate::model::text::hex;
-use crate::sql::split;
+use crate::sql::{Directive, directive, split};
 
-pub(super) fn rewrite(engine: Engine, statements: &[String]) -> Vec<Rewritten> {
+pub(super) fn rewrite(engine: Engine, statements: &[String], views: &BTreeSet<String>) -> Vec<Rewritten> {
     let mut new = BTreeSet::new();
     let mut all = Vec::with_capacity(statements.len());
     for sql in statements {
@@ -25,7 +27,7 @@ pub(super) fn rewrite(engine: Engine, statements: &[String]) -> Vec<Rewritten> {
         }
         let parsed: Vec<Stmt> = parse.tree().stmts().collect();
         new.extend(parsed.iter().filter_map(created_table));
-        let of_rows = |text: &str| rows::of_all_rows(engine, text, |name| new.contains(name));
+        let of_rows = |text: &str| rows::of_all_rows(engine, text, Relations { new: &new, views });
         all.push(match parsed.as_slice() {
             [Stmt::Update(_) | Stmt::Delete(_)] => of_rows(sql).unwrap_or(Rewritten::Same),
             [one] => statement(sql, one, &new).unwrap_or_else(|why| Rewritten::Kept(why.to_owned())),
@@ -298,4 +300,11 @@ fn is_checked_at_once(of: &Constraint) -> bool {
             | Constraint::PrimaryKeyConstraint(_)
             | Constraint::UniqueConstraint(_)
     )
+}
+
+/// The statements that are repeated, by number from 1, each with its table as the text names it.
+pub(super) fn in_batches(engine: Engine, statements: &[String]) -> Vec<(usize, String)> {
+    let is_batch = |sql: &String| directive(sql) == Some(Directive::Batch);
+    let table = |(at, sql): (usize, &String)| Some((at + 1, batches::table_of(engine, sql)?));
+    statements.iter().enumerate().filter(|(_, sql)| is_batch(sql)).filter_map(table).collect()
 }

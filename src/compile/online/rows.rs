@@ -1,6 +1,8 @@
 //! Changes of all rows of a table, which become batches where the text proves that this ends, that it leaves no row out, and
 //! that no row depends on another one.
 
+use std::collections::BTreeSet;
+
 use sqlparser::ast::{
     BinaryOperator, Delete, Expr, FromTable, FunctionArg, FunctionArgExpr, FunctionArguments, ObjectName, Statement,
     TableFactor, Update, Value,
@@ -40,29 +42,42 @@ const PLAIN: [&str; 16] = [
 /// Words that stand for themselves: no value, and the clock of MySQL.
 const NO_COLUMNS: [&str; 4] = ["default", "utc_date", "utc_time", "utc_timestamp"];
 
-/// An `UPDATE` or `DELETE` of all rows; `None` for any other statement, for one of some rows, and for a table that
-/// `is_new`, by its name as the engine folds it.
-pub(super) fn of_all_rows(engine: Engine, sql: &str, is_new: impl Fn(&str) -> bool) -> Option<Rewritten> {
+/// The relations of which more is known than their names.
+#[derive(Clone, Copy)]
+pub(super) struct Relations<'a> {
+    /// The tables that the script makes, by their names as the engine folds them.
+    pub(super) new: &'a BTreeSet<String>,
+    /// The names, in lower case, that any migration makes a view of.
+    pub(super) views: &'a BTreeSet<String>,
+}
+
+/// An `UPDATE` or `DELETE` of all rows; `None` for any other statement, for one of some rows, and for a table that is new.
+pub(super) fn of_all_rows(engine: Engine, sql: &str, relations: Relations<'_>) -> Option<Rewritten> {
     let verb = first_words(engine, sql).next()?;
     if !["update", "delete"].contains(&verb.as_str()) || directive(sql).is_some() {
         return None;
     }
     let parsed = Parser::parse_sql(batches::DIALECTS[engine], sql).ok()?;
     let [parsed] = parsed.as_slice() else { return None };
-    let table = table(parsed)?;
-    if table.0.last().and_then(|part| part.as_ident()).is_some_and(|name| {
+    let name = table(parsed)?.0.last().and_then(|part| part.as_ident());
+    if name.is_some_and(|name| {
         let keeps_case = name.quote_style.is_some() && syntax(engine).lexis().folds_names;
-        is_new(&if keeps_case { name.value.clone() } else { name.value.to_lowercase() })
+        relations.new.contains(&if keeps_case { name.value.clone() } else { name.value.to_lowercase() })
     }) {
         return None;
     }
+    let is_view = name.is_some_and(|name| relations.views.contains(&name.value.to_lowercase()));
     let why = match parsed {
         Statement::Update(update) => match extent(update) {
             Extent::Some => return None,
             Extent::All => {
                 "nothing in it tells the rows that are done from the others; ask for a column that it sets and that IS NULL"
             }
-            Extent::Empty => match backfill(engine, sql, update) {
+            // Nor does every server take a limit there.
+            Extent::Empty if is_view => {
+                "it goes through a view, whose rows have no place of their own by which a batch finds them"
+            }
+            Extent::Empty => match backfill(engine, sql, (parsed, update)) {
                 Ok(sql) => return Some(Rewritten::Into(vec![sql])),
                 Err(why) => why,
             },
@@ -140,7 +155,7 @@ fn is_always(condition: &Expr) -> bool {
 }
 
 /// The batches of an `UPDATE` that gives a value to a column wherever it has none.
-fn backfill(engine: Engine, sql: &str, update: &Update) -> Result<String, &'static str> {
+fn backfill(engine: Engine, sql: &str, (parsed, update): (&Statement, &Update)) -> Result<String, &'static str> {
     let values = || update.assignments.iter().map(|set| &set.value);
     if !values().chain(&update.selection).all(is_of_the_row) {
         return Err("a value that is not made of literals and of the row's own columns may differ between two batches");
@@ -157,7 +172,7 @@ fn backfill(engine: Engine, sql: &str, update: &Update) -> Result<String, &'stat
     if code[head..code.len() - tail].iter().any(is_hint) {
         return Err("a comment within it may be a hint for the server");
     }
-    batches::in_batches(engine, sql, ROWS)
+    batches::of_parsed(engine, (sql, parsed), ROWS)
 }
 
 /// Whether a text may stand for the present time: <https://www.postgresql.org/docs/current/datatype-datetime.html>, 8.5.1.4.

@@ -182,6 +182,13 @@ impl MysqlSession {
         message.push(Place::Commit { step }, "COMMIT");
     }
 
+    /// Drops the tables of the session, and no others, that hide fleet's own behind Rust code, which had the session to itself.
+    fn shows_own_tables(&self) -> String {
+        let (books, journal) = (self.door.books(), self.door.journal());
+        let tables: Vec<&str> = books.tables().into_iter().chain([journal.table()]).collect();
+        format!("DROP TEMPORARY TABLE IF EXISTS {}", tables.join(", "))
+    }
+
     /// The history row and the end of the journal in one transaction, without its commit.
     fn end(&self, work: &Work, step: usize) -> Vec<String> {
         let mut sql = vec!["START TRANSACTION".to_owned()];
@@ -381,10 +388,11 @@ impl Journalled for MysqlSession {
     async fn stop_native(&mut self, work: &Work, step: usize) -> PartialState {
         if self.left_nothing {
             let undo = self.door.undo(&work.steps[step].script).join(";\n");
-            let undone = self.run(format!("START TRANSACTION;\n{undo};\nCOMMIT")).await;
+            let shows = self.shows_own_tables();
+            let undone = self.run(format!("{shows};\nSTART TRANSACTION;\n{undo};\nCOMMIT")).await;
             return undone.map_or(PartialState::Unknown, |()| PartialState::Nothing);
         }
-        let _ = self.run(self.door.journal().stop(None)).await;
+        let _ = self.run(format!("{};\n{}", self.shows_own_tables(), self.door.journal().stop(None))).await;
         journalled::in_doubt(self).await
     }
 
@@ -395,6 +403,9 @@ impl Journalled for MysqlSession {
         let mut end = self.end(work, step);
         end.push("COMMIT".to_owned());
         let is_native = matches!(work.steps[step].script.execution, Execution::Native { .. });
+        if is_native {
+            end.insert(0, self.shows_own_tables());
+        }
         let releases = step + 1 == work.steps.len() && !is_native;
         let release = self.release();
         match &self.aside {

@@ -5,7 +5,7 @@
 //! replaces it. Dying in between, the tenant is in doubt, no run touches it, and the same restore starts again from the
 //! first step.
 
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::io::{BufRead, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::atomic::Ordering;
@@ -23,6 +23,7 @@ use crate::engine::mysql::codes;
 use crate::engine::mysql::definers::{self, Account, definers};
 use crate::engine::mysql::flavour::Flavour;
 use crate::engine::mysql::tenant_lock::{LOCK_NAME, TenantLock, load_under};
+use crate::engine::mysql::trial::feed;
 use crate::engine::provision::MARK_TABLE;
 use crate::engine::queries::{Queries as _, TextRow};
 use crate::engine::{Dump, journal, literal};
@@ -33,8 +34,11 @@ use crate::sql::SessionUse;
 /// The last line of a complete dump.
 const COMPLETED: &str = "-- Dump completed";
 
-/// Maximum number of definers named in a refusal.
-const MOST_DEFINERS: usize = 5;
+/// The longest packet that the programs themselves take: the limit that counts is the server's.
+const MOST_BYTES: &str = "--max-allowed-packet=1073741824";
+
+/// Maximum number of definers, or events, named in a refusal.
+const MOST_NAMES: usize = 5;
 
 /// A program and its product: their options differ.
 #[derive(Debug, Clone)]
@@ -55,7 +59,7 @@ impl Client {
     /// The client on a database. Bytes are taken verbatim, and a dump can't make it run commands.
     pub(super) fn loading(&self, database: &str) -> Command {
         let mut command = client(self.program.name, &self.defaults);
-        command.args(["--binary-mode", "--batch", "--default-character-set=utf8mb4"]);
+        command.args(["--binary-mode", "--batch", "--default-character-set=utf8mb4", MOST_BYTES]);
         command.arg(format!("--database={database}")).stdout(Stdio::null());
         command
     }
@@ -106,7 +110,6 @@ impl Dump for MysqlSession {
     async fn load(&mut self, from: &Transfer<'_>) -> Result<(), Fault> {
         let program = self.program("mariadb", "mysql").await?;
         check_end(from.file)?;
-        let dump = std::fs::File::open(from.file).map_err(|e| broken(format!("{}: {e}", from.file.display())))?;
         let client = Client { defaults: self.defaults(&program).await?, program };
         let database = self.door.namespace().unwrap_or_default();
         self.check_definers(from.file).await?;
@@ -118,10 +121,10 @@ impl Dump for MysqlSession {
         self.run(format!("USE {};\n{create};\n{mark}", Engine::Mysql.quote(&database))).await?;
         self.empty(&was).await?;
         let mut command = client.loading(&database);
-        // Dying here, the client continues to the end of its file; a later run detects it by its lock.
+        // Dying here, the client ends with the part that it has, and the journal says that a restore is under way; until it
+        // has ended, a later run detects it by its lock.
         command.arg(format!("--init-command={}", load_under(self.id.load(Ordering::Relaxed))));
-        command.stdin(Stdio::from(dump));
-        tool::run_with_streams(command, client.program.name, &from.limits()).await.map_err(told)?;
+        feed(from, client.program.name, command, None).await?;
         // A tenant that had no journal has none again; any other tenant's came with the end of the dump.
         let marked = self.entry().await?.flatten().is_some_and(|entry| entry.is_restore());
         if marked {
@@ -176,6 +179,7 @@ impl MysqlSession {
     async fn dump_to(&mut self, to: &Transfer<'_>, program: &Program) -> Result<(), Fault> {
         let database = self.door.namespace().unwrap_or_default();
         let defaults = self.defaults(program).await?;
+        self.check_events(program).await?;
         make_private(to.file)?;
         self.write_defaults(to.file).await?;
         let own = self.own_tables().await?;
@@ -195,7 +199,48 @@ impl MysqlSession {
             command.args(["--triggers", "--"]).arg(&database).args(&own);
             append(to, program, command).await?;
         }
-        Ok(())
+        self.check_packets(to.file).await
+    }
+
+    /// Both dump programs look for a delimiter that the text of an event does not have, and never find one for `;;`.
+    async fn check_events(&mut self, program: &Program) -> Result<(), Fault> {
+        let sql = "SELECT event_name FROM information_schema.events WHERE event_schema = DATABASE() AND (INSTR(event_definition, \
+                   ';;') > 0 OR INSTR(event_comment, ';;') > 0) ORDER BY 1";
+        let rows = self.rows(sql.to_owned()).await?;
+        let names: Vec<String> = rows.iter().take(MOST_NAMES).map(|row| row.must(0)).collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        Err(broken(format!(
+            "{} never ends at an event whose text or comment has `;;`: {}; nothing was written; change the event (ALTER EVENT), \
+             or back this tenant up by a command of your own ([backup] of the tenant file)",
+            program.name,
+            names.join(", ")
+        )))
+    }
+
+    /// A dump with a statement that its own server does not take can't be loaded again.
+    async fn check_packets(&mut self, file: &Path) -> Result<(), Fault> {
+        let lost = |e: std::io::Error| broken(format!("{} can't be read: {e}", file.display()));
+        let rows = self.rows("SELECT CAST(@@GLOBAL.max_allowed_packet AS CHAR)".to_owned()).await?;
+        let most: u64 = rows.first().and_then(|row| row.parse(0)).unwrap_or(u64::MAX);
+        if file.metadata().map_err(lost)?.len() < most {
+            return Ok(());
+        }
+        let dump = file.to_owned();
+        let read = tokio::task::spawn_blocking(move || longest(std::io::BufReader::new(std::fs::File::open(dump)?)));
+        let longest = read.await.map_err(|e| broken(format!("the dump was not read: {e}")))?.map_err(lost)?;
+        // The packet has a byte for its kind before the text.
+        if longest < most {
+            return Ok(());
+        }
+        let text = format!(
+            "the dump has a statement of {longest} bytes, and this server takes {most} (max_allowed_packet), so that no restore \
+             could load it; as an administrator: SET GLOBAL max_allowed_packet = {}, and in the server's configuration; then \
+             again",
+            (longest + 1).next_multiple_of(1 << 20)
+        );
+        Err(Fault::with_code(FaultClass::Backup, "1153", text))
     }
 
     /// The dump begins with the default character set of the database, which the tools leave out for one without its name.
@@ -229,7 +274,7 @@ impl MysqlSession {
     fn dump_command(&self, program: &Program, defaults: &SecretFile) -> Command {
         let mut command = client(program.name, defaults);
         command.args(["--single-transaction", "--quick", "--hex-blob", "--skip-dump-date", "--no-tablespaces"]);
-        command.arg("--default-character-set=utf8mb4");
+        command.args(["--default-character-set=utf8mb4", MOST_BYTES]);
         command.args(Flavour::of(&program.version).dump_options(&program.server));
         command
     }
@@ -259,7 +304,7 @@ impl MysqlSession {
         if definers::may_define(&grants, &version) {
             return Ok(());
         }
-        let names: Vec<String> = others.iter().take(MOST_DEFINERS).map(account).collect();
+        let names: Vec<String> = others.iter().take(MOST_NAMES).map(account).collect();
         let more =
             others.len().checked_sub(names.len() + 1).map(|n| format!(" and {} more", n + 1)).unwrap_or_default();
         let text = format!(
@@ -365,8 +410,14 @@ pub(super) fn account((user, host): &Account) -> String {
 
 /// The fault of a failed tool, with the engine's error number if it printed one. It is not transient: the part of the
 /// load that has run is not rolled back.
-pub(super) fn told(fault: Fault) -> Fault {
+pub(super) fn told(mut fault: Fault) -> Fault {
     let Some(number) = number(&fault.message) else { return fault };
+    if number == 1153 {
+        fault.message.push_str(
+            "; the dump has a statement that the server does not take: as an administrator, raise its max_allowed_packet (SET \
+             GLOBAL max_allowed_packet = 1073741824), then restore again",
+        );
+    }
     let class = match codes::class(number) {
         class @ (FaultClass::PermissionDenied | FaultClass::Resources) => class,
         _ => fault.class,
@@ -415,6 +466,35 @@ fn quoted(value: &str) -> String {
     out
 }
 
+/// The length of the longest statement with rows; it may have a line for each row, and no row has a line break in it.
+fn longest(mut dump: impl BufRead) -> std::io::Result<u64> {
+    let (mut most, mut length, mut end, mut head) = (0, 0, Vec::new(), Vec::new());
+    loop {
+        // A line may be longer than the memory that one wants to have for it: its ends are enough.
+        let buffer = dump.fill_buf()?;
+        if buffer.is_empty() {
+            return Ok(most.max(length));
+        }
+        let at = buffer.iter().position(|&byte| byte == b'\n').map_or(buffer.len(), |at| at + 1);
+        let part = &buffer[..at];
+        if head.len() < 6 {
+            head.extend_from_slice(&part[..part.len().min(6 - head.len())]);
+        }
+        end.extend_from_slice(&part[part.len().saturating_sub(2)..]);
+        end.drain(..end.len().saturating_sub(2));
+        length += part.len() as u64;
+        dump.consume(at);
+        if end.ends_with(b"\n") {
+            // A statement of another kind is counted line by line: none of them is long.
+            if end == b";\n" || !(head == b"INSERT" || head.starts_with(b"(")) {
+                most = most.max(length);
+                length = 0;
+            }
+            (head, end) = (Vec::new(), Vec::new());
+        }
+    }
+}
+
 fn check_end(file: &Path) -> Result<(), Fault> {
     let end = || -> std::io::Result<String> {
         let mut file = std::fs::File::open(file)?;
@@ -448,6 +528,14 @@ mod tests {
         let fault = told(broken("mariadb-dump failed: mariadb-dump: Got error: 1205: Lock wait timeout exceeded"));
         assert_eq!((fault.class, fault.code.as_deref()), (FaultClass::Backup, Some("1205")));
         assert_eq!(told(broken("it said nothing")).code, None);
+    }
+
+    #[test]
+    fn the_longest_statement_is_found_on_one_line_or_on_many() {
+        let length = |text: &str| longest(std::io::BufReader::with_capacity(3, text.as_bytes())).unwrap();
+        assert_eq!(length("-- a\nINSERT INTO a VALUES (1);\nINSERT INTO b VALUES (1),(2);\n"), 30);
+        assert_eq!(length("INSERT INTO b VALUES\n(1),\n(2);\n-- a\nINSERT INTO a VALUES (1);\n"), 31);
+        assert_eq!(length(""), 0);
     }
 
     #[test]

@@ -18,6 +18,19 @@ pub(in crate::engine) fn listed() -> impl Iterator<Item = Code> {
     })
 }
 
+/// A syntax error quotes the text from where it is on, and what stands behind a statement in its message is fleet's own.
+pub(in crate::engine) fn of_statement(message: &str) -> String {
+    let quoted = message.find("near '").map(|at| at + "near '".len());
+    let end = quoted.and_then(|at| Some(at + message[at..].find(";\n")?));
+    match (quoted, end) {
+        (Some(at), Some(end)) if message[end..].contains("`fleet_journal`") => match message[at..end].trim() {
+            "" => format!("{}at the end of the statement", &message[..at - "near '".len()]),
+            own => format!("{}{own}' at the end of the statement", &message[..at]),
+        },
+        _ => message.to_owned(),
+    }
+}
+
 /// An account's plugin is missing on the server; a statement of a migration may say so too, and is no login.
 pub(in crate::engine) const PLUGIN_IS_NOT_LOADED: u16 = 1524;
 
@@ -328,6 +341,18 @@ const CODES: &[(FaultClass, &[(u16, &str)])] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_syntax_error_quotes_no_more_than_the_statement() {
+        let behind = ";\nUPDATE `u`.`fleet_journal` SET statement = 2 WHERE id = 1;\nALTER TABLE ...' at line 1";
+        let syntax = "You have an error in your SQL syntax; check the manual for the right syntax to use near '";
+        let told = of_statement(&format!("{syntax}{behind}"));
+        assert!(told.ends_with("to use at the end of the statement"), "{told}");
+        let told = of_statement(&format!("{syntax}frm a{behind}"));
+        assert!(told.ends_with("to use near 'frm a' at the end of the statement"), "{told}");
+        let own = format!("{syntax}frm a;\nUPDATE b' at line 1");
+        assert_eq!(of_statement(&own), own, "a body of a routine has semicolons");
+    }
 
     #[test]
     fn each_number_has_one_class() {

@@ -1,6 +1,6 @@
 //! The SQL dialect of MySQL and MariaDB.
 
-use crate::engine::dialect::{ColumnTypes, Dialect, Product, ScriptsTable, Values, is_bytes};
+use crate::engine::dialect::{ColumnTypes, Dialect, OwnTable, Product, Values, is_bytes};
 use crate::engine::mysql::flavour::Flavour;
 
 /// The databases that the user may see, without those of the server itself.
@@ -36,11 +36,14 @@ impl Dialect for Mysql {
         ]
     }
 
-    fn marks_scripts(&self, mark: &str, scripts: &ScriptsTable<'_>) -> String {
+    fn marks(&self, mark: &str, table: &OwnTable<'_>) -> String {
+        if table.by_rows {
+            return format!("SELECT CONVERT({mark} USING utf8mb4) COLLATE utf8mb4_bin FROM {}", table.qualified);
+        }
         format!(
             "SELECT CONVERT({mark} USING utf8mb4) COLLATE utf8mb4_bin FROM information_schema.tables WHERE \
              table_schema = {} AND table_name = {}",
-            scripts.database, scripts.name
+            table.database, table.name
         )
     }
 

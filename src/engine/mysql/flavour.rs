@@ -182,6 +182,23 @@ impl Flavour {
         }
     }
 
+    /// The query for the bytes written to the binary log since the server was started, the column with them, and the right that it
+    /// takes.
+    ///
+    /// Sources: <https://mariadb.com/kb/en/replication-and-binary-log-status-variables/#binlog_bytes_written>,
+    /// <https://dev.mysql.com/doc/refman/9.7/en/performance-schema-file-summary-tables.html>.
+    pub(in crate::engine) fn log_written(self) -> (&'static str, usize, &'static str) {
+        match self {
+            Flavour::MariaDb => ("SHOW GLOBAL STATUS LIKE 'Binlog_bytes_written'", 1, "SHOW GLOBAL STATUS"),
+            Flavour::MySql => (
+                "SELECT CAST(SUM(sum_number_of_bytes_write) AS CHAR) FROM \
+                 performance_schema.file_summary_by_event_name WHERE event_name = 'wait/io/file/sql/binlog'",
+                0,
+                "GRANT SELECT ON performance_schema.*",
+            ),
+        }
+    }
+
     /// The means by which a server tells who holds a lock on a table.
     pub(in crate::engine) fn tells_holders(self) -> &'static str {
         match self {

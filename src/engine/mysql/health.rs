@@ -6,7 +6,7 @@ use std::path::Path;
 
 use async_trait::async_trait;
 
-use crate::engine::health::{is_local, number};
+use crate::engine::health::{UNSEEN_FOLDER, is_local, number};
 use crate::engine::mysql::flavour::Flavour;
 use crate::engine::mysql::settings::Settings;
 use crate::engine::mysql::{MysqlSession, cluster};
@@ -14,12 +14,20 @@ use crate::engine::queries::{Queries as _, TextRow};
 use crate::engine::{HealthCheck, TenantEndpoint, address, literal};
 use crate::model::fault::Fault;
 use crate::model::health::{Health, HeldLock, Obstacle, Questions, Room, Upstream};
+use crate::model::load::ServerLoad;
 use crate::model::outcome::Blocker;
 use crate::model::tenant::Engine;
 
 const SERVER: &str = "SELECT VERSION(), CURRENT_USER(), CAST(@@max_connections AS CHAR), CAST(@@max_user_connections AS CHAR), \
                       COALESCE(CURRENT_ROLE(), 'NONE'), (SELECT CAST(COUNT(*) AS CHAR) FROM information_schema.plugins WHERE \
                       plugin_name = 'METADATA_LOCK_INFO' AND plugin_status = 'ACTIVE'), COALESCE(DATABASE(), '')";
+const LOAD: &str = "SELECT VERSION(), CAST(@@max_connections AS CHAR), CAST(@@max_user_connections AS CHAR), \
+                    CAST(@@log_bin AS CHAR), @@datadir, @@hostname";
+
+/// The sessions that wait for rows, and those that wait for tables and other objects.
+const LOCK_WAITS: &str = "SELECT CAST(COUNT(*) AS CHAR) FROM (SELECT trx_mysql_thread_id AS id FROM \
+                          information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT' UNION SELECT id FROM \
+                          information_schema.processlist WHERE state LIKE 'Waiting for % lock') waiting";
 const CONNECTED: &str = "SHOW GLOBAL STATUS LIKE 'Threads_connected'";
 
 /// The user's own grants, on all databases or on this one, whose name may be a pattern.
@@ -56,10 +64,7 @@ impl HealthCheck for MysqlSession {
         health.number = number(&version);
         let flavour = Flavour::of(&version);
         health.version = format!("{} {}", flavour.product().name, version.split('-').next().unwrap_or_default());
-        if let Some(used) = self.rows(CONNECTED.to_owned()).await?.first().and_then(|row| row.parse(1)) {
-            let limits = [2, 3].map(|column| server.parse::<u64>(column).filter(|most| *most > 0));
-            health.connections = limits.into_iter().flatten().min().map(|most| Room { used, most });
-        }
+        health.connections = self.room([2, 3].map(|column| server.parse(column))).await?;
         let settings = Settings::read(self).await?;
         health.read_only_by = settings.read_only(flavour, health.number);
         health.read_only = !health.read_only_by.is_empty();
@@ -99,17 +104,61 @@ impl HealthCheck for MysqlSession {
         }
         Ok(health)
     }
+
+    /// As [`HealthCheck::health`], several small queries.
+    async fn server_load(&mut self) -> Result<ServerLoad, Fault> {
+        let mut load = ServerLoad::default();
+        let rows = self.rows(LOAD.to_owned()).await?;
+        let Some(server) = rows.first() else { return Ok(load) };
+        let flavour = Flavour::of(&server.must(0));
+        load.connections = self.room([1, 2].map(|column| server.parse(column))).await?;
+        let mut unknown = |number: &str, why: String| load.unknown.insert(number.to_owned(), why);
+        match self.rows(LOCK_WAITS.to_owned()).await {
+            Ok(rows) => load.lock_waits = rows.first().and_then(|row| row.parse(0)),
+            Err(fault) => _ = unknown("lock_waits", format!("it takes the right PROCESS: {fault}")),
+        }
+        if server.is_true(3) {
+            let (sql, column, right) = flavour.log_written();
+            match self.rows(sql.to_owned()).await {
+                Ok(rows) => load.log_bytes = rows.first().and_then(|row| row.parse(column)),
+                Err(fault) => _ = unknown("log_bytes", format!("it takes {right}: {fault}")),
+            }
+        }
+        match self.replica_status().await {
+            Ok(rows) if rows.is_empty() => {
+                let why = "the server does not know how far its replicas are behind";
+                unknown("replication_lag", why.to_owned());
+            }
+            Ok(rows) => load.replication_lag = rows.iter().filter_map(|row| upstream(row).lag_seconds).max(),
+            Err(fault) => _ = unknown("replication_lag", fault.to_string()),
+        }
+        load.free_bytes = free(&self.door, &server.must(4), &server.must(5));
+        if load.free_bytes.is_none() {
+            load.unknown.insert("free_bytes".to_owned(), UNSEEN_FOLDER.to_owned());
+        }
+        Ok(load)
+    }
 }
 
 impl MysqlSession {
+    /// The connections of the server, against the least of these limits; 0 is none.
+    async fn room(&mut self, limits: [Option<u64>; 2]) -> Result<Option<Room>, Fault> {
+        let used = self.rows(CONNECTED.to_owned()).await?.first().and_then(|row| row.parse(1));
+        let most = limits.into_iter().flatten().filter(|most| *most > 0).min();
+        Ok(used.zip(most).map(|(used, most)| Room { used, most }))
+    }
+
+    async fn replica_status(&mut self) -> Result<Vec<TextRow>, Fault> {
+        match self.rows(REPLICA[0].to_owned()).await {
+            // It does not know the keyword. A right that is missing for one is missing for the other.
+            Err(fault) if fault.code.as_deref() == Some("1064") => self.rows(REPLICA[1].to_owned()).await,
+            read => read,
+        }
+    }
+
     /// The values shared by all databases of the server.
     async fn read_server(&mut self, health: &mut Health) {
-        let mut status = self.rows(REPLICA[0].to_owned()).await;
-        // 1064: it does not know the keyword. A right that is missing for one is missing for the other.
-        if status.as_ref().is_err_and(|fault| fault.code.as_deref() == Some("1064")) {
-            status = self.rows(REPLICA[1].to_owned()).await;
-        }
-        match status {
+        match self.replica_status().await {
             Ok(rows) => health.follows = rows.first().map(upstream),
             Err(fault) => health.unknown.push(format!("replication: {fault}")),
         }
@@ -117,8 +166,7 @@ impl MysqlSession {
             health.free_bytes = rows.first().and_then(|row| free(&self.door, &row.must(0), &row.must(1)));
         }
         if health.free_bytes.is_none() {
-            let text = "free space: the server does not tell, and its folder can't be looked at from here";
-            health.unknown.push(text.to_owned());
+            health.unknown.push(format!("free space: {UNSEEN_FOLDER}"));
         }
     }
 }

@@ -10,7 +10,9 @@ use async_trait::async_trait;
 
 use super::inspect_others;
 use crate::engine::Inspect;
-use crate::engine::inspect::{Gathered, count_queries, counted, estimated, literals, refreshed};
+use crate::engine::inspect::{
+    Gathered, count_queries, counted, estimated, literals, only_count, own_tables, refreshed,
+};
 use crate::engine::mysql::MysqlSession;
 use crate::engine::mysql::flavour::Flavour;
 use crate::engine::own_tables::OwnTables as _;
@@ -76,6 +78,15 @@ impl Inspect for MysqlSession {
         Ok(reading.gathered.finish(&self.door.migrations.catalog().history_table))
     }
 
+    async fn table_count(&mut self) -> Result<usize, Fault> {
+        let query = format!(
+            "SELECT CAST(COUNT(*) AS CHAR) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_type IN \
+             ('BASE TABLE', 'SYSTEM VERSIONED') AND table_name NOT IN ({})",
+            own_tables(Engine::Mysql, &self.door.migrations.catalog().history_table)
+        );
+        Ok(only_count(&self.rows(query).await?))
+    }
+
     async fn row_counts(&mut self, tables: &[String]) -> Result<Vec<u64>, Fault> {
         if tables.is_empty() {
             return Ok(Vec::new());
@@ -96,8 +107,8 @@ impl Inspect for MysqlSession {
         Ok(estimated(&self.rows(query).await?))
     }
 
-    async fn full_text_indexes(&mut self) -> Result<Vec<(String, String)>, Fault> {
-        let query = "SELECT table_name, MIN(index_name) FROM information_schema.statistics WHERE table_schema = DATABASE() AND \
+    async fn online_hindrances(&mut self) -> Result<Vec<(String, String)>, Fault> {
+        let query = "SELECT table_name, CONCAT('the full-text index ', MIN(index_name)) FROM information_schema.statistics WHERE table_schema = DATABASE() AND \
                      index_type = 'FULLTEXT' GROUP BY table_name";
         let rows = self.rows(query.to_owned()).await?;
         Ok(rows.iter().filter_map(|row| Some((row.text(0)?, row.text(1)?))).collect())

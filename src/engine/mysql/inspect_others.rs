@@ -2,7 +2,7 @@
 //! sequences.
 //!
 //! Definers, creation times and the current values of sequences are left out: they differ between databases created
-//! alike. So are the starts of events that are those of their creation, and the time of an event that happens once.
+//! alike; and a time zone of an event that is the server's. So are the starts of events that are those of their creation, and the time of an event that happens once.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ pub(crate) const QUERIES: [&str; 6] = [
      p.specific_name, p.routine_type, p.ordinal_position",
     "SELECT 'routine', r.* FROM information_schema.routines r WHERE r.routine_schema = DATABASE()",
     "SELECT 'view', v.* FROM information_schema.views v WHERE v.table_schema = DATABASE()",
-    "SELECT 'event', e.* FROM information_schema.events e WHERE e.event_schema = DATABASE()",
+    "SELECT 'event', e.*, IF(e.time_zone IN ('SYSTEM', @@global.time_zone), NULL, e.time_zone) AS own_zone FROM information_schema.events e WHERE e.event_schema = DATABASE()",
 ];
 
 /// The privileges on the database, its tables and their columns, as far as this user may see them; `*` stands for the grant
@@ -69,7 +69,8 @@ pub(crate) fn add(gathered: &mut Gathered, kind: &str, row: &TextRow, database: 
             gathered.add_other("view", row.must_named("table_name"), text);
         }
         "event" => {
-            let every = words(row, &["event_type", "interval_value", "interval_field", "status", "on_completion"]);
+            let every =
+                words(row, &["event_type", "interval_value", "interval_field", "status", "on_completion", "own_zone"]);
             let text = format!("{every}\n{}\n{}", body(row, "event_definition"), row.must_named("sql_mode"));
             // An event without a start has the moment of its creation or of its last change.
             let is_given =

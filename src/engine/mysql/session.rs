@@ -12,6 +12,7 @@ use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
 use sqlx::{MySql, Pool};
 
 use crate::engine::ask::ask;
+use crate::engine::history::HistoryTables;
 use crate::engine::journal;
 use crate::engine::journalled;
 use crate::engine::mysql::flavour::learn;
@@ -49,6 +50,8 @@ pub(crate) struct MysqlSession {
     pub(crate) aside: Option<MySqlConnection>,
     /// Whether a script that has the connection to itself ran code that may have opened a transaction.
     pub(crate) ran_code: bool,
+    /// Whether the last look at the history saw that no journal is open.
+    pub(crate) saw_no_journal: bool,
     /// Whether native code that failed left nothing in the database.
     pub(crate) left_nothing: bool,
 }
@@ -77,6 +80,7 @@ impl MysqlSession {
             settings: Settings::default(),
             aside: None,
             ran_code: false,
+            saw_no_journal: false,
             left_nothing: false,
         })
     }
@@ -158,8 +162,14 @@ impl Batch for MysqlSession {
 #[async_trait]
 impl Session for MysqlSession {
     async fn history(&mut self) -> Result<Vec<String>, Fault> {
+        self.saw_no_journal = false;
         let looked = self.table_rows(self.door.books().look()).await?;
+        self.saw_no_journal = looked.as_deref().is_some_and(HistoryTables::is_closed);
         self.versions(looked).await
+    }
+
+    fn saw_no_journal(&self) -> bool {
+        self.saw_no_journal
     }
 
     async fn unfinished(&mut self) -> Result<Option<Unfinished>, Fault> {

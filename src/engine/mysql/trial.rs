@@ -4,9 +4,11 @@
 
 use std::borrow::Cow;
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, PipeWriter, Write as _};
+use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::process::Stdio;
 use std::sync::Arc;
+
+use tokio::process::Command;
 
 use crate::engine::backup::{Transfer, Trial, broken, tool};
 use crate::engine::mysql::MysqlSession;
@@ -61,16 +63,9 @@ impl MysqlSession {
     ) -> Result<(), Fault> {
         let there = &self.door;
         let (database, name) = (there.namespace().unwrap_or_default(), scratch.id.to_string());
-        let lost = |e: io::Error| broken(format!("{} can't be read: {e}", from.file.display()));
-        let dump = BufReader::with_capacity(1 << 16, File::open(from.file).map_err(lost)?);
-        let (input, output) = io::pipe().map_err(lost)?;
-        let mut command = client.loading(&name);
-        command.stdin(Stdio::from(input));
+        let command = client.loading(&name);
         let moved = Moved { database, scratch: Some(name), is_inside: false };
-        let copying = tokio::task::spawn_blocking(move || moved.copy(dump, output));
-        tool::run_with_streams(command, client.program.name, &from.limits()).await.map_err(told)?;
-        let copied = copying.await.map_err(|e| broken(format!("the dump was not read: {e}")))?;
-        copied.map_err(|e| broken(format!("the dump did not reach {} as a whole: {e}", client.program.name)))?;
+        feed(from, client.program.name, command, Some(moved)).await?;
         let door = TenantEndpoint {
             asks_flavours: false,
             tenant: scratch.clone(),
@@ -122,6 +117,43 @@ fn untouched(fault: Fault) -> Fault {
     Fault { message: crate::model::fault::bounded(text), ..fault }
 }
 
+/// Runs the client on the lines of a dump; `moved`: for a scratch database.
+///
+/// Dying in it: the client's input ends with us, and so does the client, with the part that it has.
+pub(super) async fn feed(
+    from: &Transfer<'_>,
+    name: &str,
+    mut command: Command,
+    mut moved: Option<Moved>,
+) -> Result<(), Fault> {
+    let lost = |e: io::Error| broken(format!("{} can't be read: {e}", from.file.display()));
+    let mut dump = BufReader::with_capacity(1 << 16, File::open(from.file).map_err(lost)?);
+    let (input, output) = io::pipe().map_err(lost)?;
+    command.stdin(Stdio::from(input));
+    let copying = tokio::task::spawn_blocking(move || {
+        let (mut output, mut line) = (io::BufWriter::new(output), Vec::new());
+        while dump.read_until(b'\n', &mut line)? > 0 {
+            let changed = moved.as_mut().map_or_else(|| Cow::from(&line), |moved| moved.line(&line));
+            output.write_all(&with_all_dates(&changed))?;
+            line.clear();
+        }
+        output.flush()
+    });
+    tool::run_with_streams(command, name, &from.limits()).await.map_err(told)?;
+    let copied = copying.await.map_err(|e| broken(format!("the dump was not read: {e}")))?;
+    copied.map_err(|e| broken(format!("the dump did not reach {name} as a whole: {e}")))
+}
+
+/// The head of a dump sets a mode in which a date that no calendar has, such as 31 February, is loaded as zero: the server
+/// only warns. A table has such dates where `ALLOW_INVALID_DATES` let them in.
+fn with_all_dates(line: &[u8]) -> Cow<'_, [u8]> {
+    const MODE: &[u8] = b"SQL_MODE='NO_AUTO_VALUE_ON_ZERO'";
+    match line.starts_with(b"/*!40101 SET @OLD_SQL_MODE=") {
+        true => replaced(line, MODE, b"SQL_MODE='NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES'").into(),
+        false => line.into(),
+    }
+}
+
 /// Makes the few lines of a dump that name the tenant's database name the scratch database, or none at all.
 pub(super) struct Moved {
     pub(super) database: String,
@@ -132,15 +164,6 @@ pub(super) struct Moved {
 }
 
 impl Moved {
-    fn copy(mut self, mut dump: BufReader<File>, output: PipeWriter) -> io::Result<()> {
-        let (mut output, mut line) = (io::BufWriter::new(output), Vec::new());
-        while dump.read_until(b'\n', &mut line)? > 0 {
-            output.write_all(&self.line(&line))?;
-            line.clear();
-        }
-        output.flush()
-    }
-
     /// Row data can't be mistaken for such a line: every line break in it is escaped.
     ///
     /// - `ALTER DATABASE` stands around objects made under another default collation; it would change the tenant's.

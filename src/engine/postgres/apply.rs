@@ -20,7 +20,7 @@ use crate::engine::own_tables::OwnTables as _;
 use crate::engine::postgres::PostgresSession;
 use crate::engine::postgres::native::around;
 use crate::engine::postgres::settings::{OwnSettings, RESET, leave};
-use crate::engine::postgres::{codes, guards};
+use crate::engine::postgres::{codes, guards, inside};
 use crate::engine::queries::Queries as _;
 use crate::engine::work::ScriptStatement;
 use crate::engine::{ApplyError, PartialState, Work, errors, native};
@@ -28,6 +28,7 @@ use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::Unfinished;
 use crate::model::tenant::Engine;
 use crate::sql::directive;
+use crate::sql::settings::may_unlock;
 
 impl PostgresSession {
     /// Applies steps that each have a transaction, in one message. The server reads a message as a whole before it runs
@@ -96,10 +97,18 @@ impl PostgresSession {
         Err((ApplyError { committed, at, fault, residue }, unread.and_then(|(place, _)| place.step())))
     }
 
-    /// The state after a failure, as our own role: a script's may not read the journal.
+    /// The state after a failure, as our own role and without the tables of the session: a script's role may not read the journal,
+    /// and a table of its own may hide it. Dying in it: the session ends with all of that.
     pub(crate) async fn in_doubt(&mut self) -> PartialState {
-        let _ = self.rows("ROLLBACK; RESET SESSION AUTHORIZATION; RESET ROLE".to_owned()).await;
+        for end in ["ROLLBACK; RESET SESSION AUTHORIZATION; RESET ROLE", "DISCARD TEMP"] {
+            let _ = self.rows(end.to_owned()).await;
+        }
         journalled::in_doubt(self).await
+    }
+
+    /// The statements that create the history tables where they are missing.
+    fn install(&self) -> Vec<String> {
+        self.door.install().into_iter().map(|create| guards::makes_if_missing(&self.door, create)).collect()
     }
 
     /// Each step ends what it left in the session before its own history row. What others left in a pooler's session is
@@ -119,10 +128,10 @@ impl PostgresSession {
         if is_first {
             message.push_all(prepare, guards::lock_and_schema(&self.door));
             if !self.has_history && step == 0 {
-                message.push_all(prepare, self.door.install());
+                message.push_all(prepare, self.install());
             }
             if step == 0 && work.refreshes() {
-                message.push(prepare, self.door.books().create_refreshes());
+                message.push(prepare, guards::makes_if_missing(&self.door, self.door.books().create_refreshes()));
             }
             message.push(guard, guards::history(&self.door, work.expectation(step)));
         } else {
@@ -131,8 +140,8 @@ impl PostgresSession {
             message.push(guard, all);
         }
         message.push_all(prepare, guards::extensions(&self.door, script).into_iter().collect());
-        let check = guards::stays_inside(&self.door, script);
-        message.push_all(prepare, guards::notes_before_script(&self.door, script).into_iter().collect());
+        let check = inside::stays_inside(&self.door, script);
+        message.push_all(prepare, inside::notes_before_script(&self.door, script).into_iter().collect());
         for (statement, sql) in script.statements.iter().enumerate() {
             for piece in settings.pieces(script, sql) {
                 message.push(Place::Statement { step, statement }, piece);
@@ -143,6 +152,7 @@ impl PostgresSession {
         // Any definition may run code: defaults, bounds of partitions, event triggers.
         message.push_all(record, leave(script, check, is_last));
         message.push(record, settings.own());
+        message.push_all(record, guards::hides_nothing(&self.door, script).into_iter().collect());
         message.push(record, self.door.record(&work.steps[step]));
         if is_last {
             message.push(Place::Commit { step }, "COMMIT");
@@ -152,10 +162,10 @@ impl PostgresSession {
     /// Sets fleet's own settings again behind a statement that may have changed them. Dying here: the statement has
     /// happened, and the journal names it; the session is gone with its settings.
     async fn set_again(&mut self, settings: &OwnSettings, sql: &str) -> Result<(), Fault> {
-        match settings.again(sql) {
-            again if again.is_empty() => Ok(()),
-            again => self.run(again.join("; ")).await,
-        }
+        let mut again = settings.again(sql);
+        // The journal is open: another run that got the lock meanwhile changes nothing.
+        again.extend(may_unlock(Engine::Postgres, sql).then(|| guards::lock_for_session(&self.door)));
+        if again.is_empty() { Ok(()) } else { self.run(again.join("; ")).await }
     }
 
     /// Runs native code and writes its history row in one transaction.
@@ -164,15 +174,16 @@ impl PostgresSession {
         let mut preamble = vec![settings.own()];
         preamble.extend(guards::lock_and_schema(&self.door));
         if !self.has_history && step == 0 {
-            preamble.extend(self.door.install());
+            preamble.extend(self.install());
         }
         preamble.push(guards::history(&self.door, work.expectation(step)));
         preamble.extend(guards::extensions(&self.door, &work.steps[step].script));
         let script = &work.steps[step].script;
-        let check = guards::stays_inside(&self.door, script);
-        preamble.extend(guards::notes_before_script(&self.door, script));
+        let check = inside::stays_inside(&self.door, script);
+        preamble.extend(inside::notes_before_script(&self.door, script));
         let mut before_record = leave(script, check, true).join(";\n");
-        let _ = write!(before_record, ";\n{}", settings.own());
+        let hides = guards::hides_nothing(&self.door, script).map(|check| format!(";\n{check}")).unwrap_or_default();
+        let _ = write!(before_record, ";\n{}{hides}", settings.own());
         let mut around = around(&preamble, &before_record);
         let record = self.door.record(&work.steps[step]);
         if self.door.tape.takes_native(&script.migration, &around, ["BEGIN", &record]) {
@@ -239,13 +250,17 @@ impl Journalled for PostgresSession {
         }
         let mut tables = guards::lock_and_schema(&self.door).split_off(1);
         tables.retain(|sql| !sql.starts_with("SET LOCAL"));
-        tables.extend(self.door.install());
-        tables.push(self.door.journal().create());
+        tables.extend(self.install());
+        tables.push(guards::makes_if_missing(&self.door, self.door.journal().create()));
         for sql in tables {
             self.run(sql).await?;
         }
         self.has_history = true;
-        self.entry().await
+        let entry = self.entry().await?;
+        if entry.is_none() {
+            self.check_batches(&work.steps[step].script).await?;
+        }
+        Ok(entry)
     }
 
     async fn open(&mut self, work: &Work, step: usize, opening: Opening) -> Result<(), Fault> {
@@ -298,7 +313,7 @@ impl Journalled for PostgresSession {
             }
         } else {
             for (within, piece) in crate::sql::split(Engine::Postgres, this.sql()).into_iter().enumerate() {
-                let sent = match guards::statement_stays_inside(&self.door, &this.step().script, piece.text) {
+                let sent = match inside::statement_stays_inside(&self.door, &this.step().script, piece.text) {
                     Some(guard) => self.run_inside(piece.text, &guard).await,
                     None => self.run_outside(piece.text, limits.lock).await,
                 };
@@ -351,7 +366,9 @@ impl Journalled for PostgresSession {
 
     async fn finish(&mut self, work: &Work, step: usize) -> Result<(), Fault> {
         // One transaction: the journal is closed if and only if the history says so.
-        let end = format!("{}; {}", self.door.record(&work.steps[step]), self.door.journal().close());
+        let hides =
+            guards::hides_nothing(&self.door, &work.steps[step].script).map(|check| check + "; ").unwrap_or_default();
+        let end = format!("{hides}{}; {}", self.door.record(&work.steps[step]), self.door.journal().close());
         self.keep(end).await?;
         // Dying here: all is recorded, and the session's lock ends with the session.
         let leave = leave(&work.steps[step].script, None, true).join("; ");

@@ -81,6 +81,7 @@ const CODES: &[(FaultClass, &[(&str, &str)])] = &[
             ("FL003", "fleet: not in the tenant's schema"),
             ("FL007", "fleet: an extension outside of a shared schema"),
             ("FL008", "fleet: code changed what is outside of the tenant's schema"),
+            ("FL010", "fleet: a table that hides one of fleet's own"),
         ],
     ),
     (

@@ -1,6 +1,6 @@
 //! The SQL dialect of PostgreSQL.
 
-use crate::engine::dialect::{Dialect, Product, ScriptsTable, Values};
+use crate::engine::dialect::{Dialect, OwnTable, Product, Values};
 
 /// <https://www.postgresql.org/docs/current/catalog-pg-database.html>
 pub(in crate::engine) const DATABASES: &str =
@@ -23,8 +23,14 @@ impl Dialect for Postgres {
         ["version::text AS version", "version::text || chr(9) || checksum::text"]
     }
 
-    fn marks_scripts(&self, mark: &str, scripts: &ScriptsTable<'_>) -> String {
-        format!("SELECT {mark}::text WHERE to_regclass({}) IS NOT NULL", self.literal(scripts.qualified))
+    /// `ts_stat` is a function of every server that reads a text of SQL only when it is called, so the table need not be there.
+    fn marks(&self, mark: &str, table: &OwnTable<'_>) -> String {
+        let exists = format!("to_regclass({}) IS NOT NULL", self.literal(table.qualified));
+        if !table.by_rows {
+            return format!("SELECT {mark}::text WHERE {exists}");
+        }
+        let rows = self.literal(&format!("SELECT array_to_tsvector(ARRAY['x']) FROM {}", table.qualified));
+        format!("SELECT {mark}::text WHERE CASE WHEN {exists} THEN EXISTS (SELECT FROM ts_stat({rows})) ELSE false END")
     }
 
     fn product(&self, _version: &str) -> Product {

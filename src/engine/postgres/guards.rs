@@ -6,15 +6,57 @@ use sha2::{Digest, Sha256};
 
 use crate::engine::expectation::Expectation;
 use crate::engine::postgres::settings;
-use crate::engine::{TenantEndpoint, address, literal};
-use crate::model::schema::{Execution, Script};
+use crate::engine::{TenantEndpoint, address, history, journal, literal};
+use crate::model::schema::Script;
 use crate::model::tenant::{Engine, Tenant};
 use crate::policy::Timeouts;
 use crate::sql::extension::unplaced;
-use crate::sql::outside::{changes_rows, runs_code};
+use crate::sql::made;
 
 /// A migration may change the search path, as dumps do: the history would then go to another schema, or nowhere.
 pub(crate) const OWN_SEARCH_PATH: &str = "SET LOCAL search_path TO DEFAULT";
+
+/// The search path of the session's start, for fleet's own tables in the middle of a script: tables of the session, which would
+/// come first in it wherever they are not named, come last.
+const OWN_TABLES_PATH: &str = "DO $fleet_guard$ BEGIN PERFORM pg_catalog.set_config('search_path', (SELECT reset_val FROM \
+                               pg_catalog.pg_settings WHERE name = 'search_path') || ', pg_temp', true); END $fleet_guard$";
+
+/// The statement before one on fleet's own tables in the middle of a script, in its transaction. The names of a tenant that is a
+/// schema are qualified.
+pub(crate) fn finds_own_tables(door: &TenantEndpoint) -> Option<String> {
+    door.tenant.schema.is_none().then(|| OWN_TABLES_PATH.to_owned())
+}
+
+/// The statement that makes one of fleet's own tables, for a database: only where its name leads to none. `IF NOT EXISTS` looks into
+/// the first schema of the search path alone, and a table that is made there hides the one behind it.
+pub(crate) fn makes_if_missing(door: &TenantEndpoint, create: String) -> String {
+    let table = create.strip_prefix("CREATE TABLE IF NOT EXISTS ").and_then(|rest| rest.split_once(" ("));
+    match table.filter(|_| door.tenant.schema.is_none()) {
+        Some((table, _)) => guard(&format!(
+            "IF to_regclass({}) IS NULL THEN EXECUTE {}; END IF;",
+            literal(Engine::Postgres, table),
+            literal(Engine::Postgres, &create)
+        )),
+        None => create,
+    }
+}
+
+/// Fails if a script of a database has made a table with the name of one of fleet's own in another schema of the search path: the
+/// history would be written there, or be read there from now on.
+pub(crate) fn hides_nothing(door: &TenantEndpoint, script: &Script) -> Option<String> {
+    let own = [&*door.migrations.catalog().history_table, history::SCRIPTS, history::REFRESHES, journal::TABLE];
+    let makes = |sql: &String| made(Engine::Postgres, sql).iter().any(|made| own.contains(&&*made.name));
+    (door.tenant.schema.is_none() && script.statements.iter().any(makes)).then(|| {
+        let names = own.map(|name| literal(Engine::Postgres, name)).join(", ");
+        format!(
+            "DO $fleet_guard$ DECLARE name text; BEGIN SELECT c.relname INTO name FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n \
+             ON n.oid = c.relnamespace WHERE c.relname IN ({names}) AND n.nspname = ANY (current_schemas(false)) AND n.oid <> pg_my_temp_schema() GROUP BY c.relname \
+             HAVING count(*) > 1 LIMIT 1; IF name IS NOT NULL THEN RAISE EXCEPTION 'there are two tables % in the schemas of the search \
+             path, and one hides the other, which is fleet''s; the migration was not recorded; leave the table out of the script', name \
+             USING ERRCODE = 'FL010'; END IF; END $fleet_guard$"
+        )
+    })
+}
 
 /// Begins a transaction on the tenant: sets its limits, takes its lock, checks its schema.
 pub(crate) fn begin(door: &TenantEndpoint) -> Vec<String> {
@@ -50,6 +92,15 @@ fn takes_lock(door: &TenantEndpoint) -> String {
          'FL001'; END IF;",
         lock_key(door)
     )
+}
+
+/// Takes the tenant's lock for the session, behind a statement that may have released all of its locks. Behind one that did not,
+/// the session holds it twice, and has it until it ends.
+pub(crate) fn lock_for_session(door: &TenantEndpoint) -> String {
+    guard(&format!(
+        "IF NOT pg_try_advisory_lock({}) THEN RAISE EXCEPTION 'another run holds this tenant' USING ERRCODE = 'FL001'; END IF;",
+        lock_key(door)
+    ))
 }
 
 /// Fails unless this session holds the tenant's lock.
@@ -147,182 +198,6 @@ fn is_as_planned(door: &TenantEndpoint, expected: &Expectation) -> String {
             &format!("SELECT count(*) FROM {journal} WHERE NOT (direction = 'up' AND left(migration, 3) = 'R__')")
         ),
     )
-}
-
-/// Fails if the transaction has changed objects or rows outside of the tenant's schema and those that it shares, for a
-/// script that runs code: what code names at run time, no reading of texts finds. What is the server's own, an extension's or
-/// only referred to by a key counts for nothing.
-pub(crate) fn stays_inside(door: &TenantEndpoint, script: &Script) -> Option<String> {
-    if has_code(script) {
-        return has_stayed_inside(door, &script.migration);
-    }
-    let changes = script.statements.iter().any(|sql| changes_rows(Engine::Postgres, sql));
-    if changes { rows_have_stayed_inside(door, &script.migration) } else { None }
-}
-
-/// The notes that [`stays_inside`] needs from before the script.
-pub(crate) fn notes_before_script(door: &TenantEndpoint, script: &Script) -> Option<String> {
-    (door.tenant.schema.is_some() && has_code(script)).then(|| notes_before(door))
-}
-
-fn has_code(script: &Script) -> bool {
-    let is_native = matches!(script.execution, Execution::Native { .. });
-    is_native || script.statements.iter().any(|sql| runs_code(Engine::Postgres, sql))
-}
-
-/// As [`stays_inside`], for a statement by itself.
-pub(crate) fn statement_stays_inside(door: &TenantEndpoint, script: &Script, sql: &str) -> Option<String> {
-    if runs_code(Engine::Postgres, sql) {
-        has_stayed_inside(door, &script.migration)
-    } else if changes_rows(Engine::Postgres, sql) {
-        rows_have_stayed_inside(door, &script.migration)
-    } else {
-        None
-    }
-}
-
-/// The notes that [`statement_stays_inside`] needs from before the statement.
-pub(crate) fn notes_before_statement(door: &TenantEndpoint, sql: &str) -> Option<String> {
-    (door.tenant.schema.is_some() && runs_code(Engine::Postgres, sql)).then(|| notes_before(door))
-}
-
-/// As [`stays_inside`], for statements that change rows: a trigger, a rule, a view or a key may change or delete others
-/// elsewhere. A row that is only added there, as to a log, is theirs to add. The lock of each table that was written to stays
-/// until the end of the transaction.
-fn rows_have_stayed_inside(door: &TenantEndpoint, who: &str) -> Option<String> {
-    let changed = format!(
-        "SELECT n.nspname || '.' || o.relname FROM pg_locks l JOIN pg_class o ON o.oid = l.relation AND o.relkind IN ('r', 'p') JOIN \
-         pg_namespace n ON n.oid = o.relnamespace WHERE {MINE} AND l.mode = 'RowExclusiveLock' AND \
-         pg_stat_get_xact_tuples_updated(o.oid) + pg_stat_get_xact_tuples_deleted(o.oid) > 0 AND {} AND {NO_EXTENSION}",
-        is_other_schema(door)?
-    );
-    Some(fails_if_any(&changed, who))
-}
-
-/// Notes for [`has_stayed_inside`], in settings of the transaction, before code runs: the rows that the session
-/// has changed in each table (the server's counts have those of transactions before this one, too, until it is idle), what the
-/// tenant's own and shared schemas hold, and the newest object of all. What is dropped has no schema any more.
-pub(crate) fn notes_before(door: &TenantEndpoint) -> String {
-    let newest = DROPPED.map(|(catalog, _)| format!("(SELECT max(oid) FROM pg_catalog.{catalog})")).join(", ");
-    format!(
-        "SELECT pg_catalog.set_config('fleet.rows', (SELECT coalesce(pg_catalog.jsonb_object_agg(relid, n_tup_ins + n_tup_upd + \
-         n_tup_del), '{{}}')::text FROM pg_catalog.pg_stat_xact_user_tables WHERE n_tup_ins + n_tup_upd + n_tup_del > 0), true), \
-         pg_catalog.set_config('fleet.held', (WITH RECURSIVE held(classid, objid) AS (SELECT \
-         'pg_catalog.pg_namespace'::regclass::oid, oid FROM pg_catalog.pg_namespace WHERE nspname IN ({}) OR oid = \
-         pg_catalog.pg_my_temp_schema() UNION SELECT d.classid, d.objid FROM held h JOIN pg_catalog.pg_depend d ON d.refclassid = \
-         h.classid AND d.refobjid = h.objid WHERE h.classid = 'pg_catalog.pg_namespace'::regclass OR d.deptype IN ('a', 'i', 'P', \
-         'S')) SELECT pg_catalog.array_agg(objid)::text FROM held), true), pg_catalog.set_config('fleet.newest', greatest({newest})::text, true)",
-        own_schemas(door)
-    )
-}
-
-/// The catalogs of what code could drop in another schema, with words for a message.
-const DROPPED: [(&str, &str); 5] = [
-    ("pg_class", "a table, view, sequence or index"),
-    ("pg_proc", "a function"),
-    ("pg_type", "a type"),
-    ("pg_constraint", "a constraint"),
-    ("pg_namespace", "a schema"),
-];
-
-/// The objects that the transaction has dropped, that were there before it, and in none of the tenant's schemas: the lock of
-/// each stays until its end. A script that resets the settings of the session takes the notes with it.
-fn dropped_outside() -> String {
-    let of = |(catalog, what): (&str, &str)| {
-        let of_catalog = match catalog {
-            "pg_class" => "l.locktype = 'relation'".to_owned(),
-            _ => format!("l.locktype = 'object' AND l.classid = 'pg_catalog.{catalog}'::regclass"),
-        };
-        let id = "coalesce(l.relation, l.objid)";
-        format!(
-            "SELECT '{what} that it dropped (oid ' || {id} || ')' FROM pg_locks l WHERE {MINE} AND l.mode = \
-             'AccessExclusiveLock' AND {of_catalog} AND {id} <= nullif(current_setting('fleet.newest', true), '')::oid AND {id} <> ALL \
-             (nullif(current_setting('fleet.held', true), '')::oid[]) AND NOT EXISTS (SELECT FROM {catalog} o WHERE o.oid = {id})"
-        )
-    };
-    DROPPED.map(of).join(" UNION ALL ")
-}
-
-/// The schemas that a tenant which is a schema may change, as literals.
-fn own_schemas(door: &TenantEndpoint) -> String {
-    let own = door.tenant.schema.iter().chain(&door.tenant.shared_schemas);
-    own.map(|name| literal(Engine::Postgres, name)).collect::<Vec<_>>().join(", ")
-}
-
-/// A lock `l` of this session, in this database.
-const MINE: &str =
-    "l.pid = pg_backend_pid() AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())";
-
-/// The object `o` is not an extension's.
-const NO_EXTENSION: &str = "NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = o.oid AND d.deptype = 'e')";
-
-/// Whether the schema `n` is neither the tenant's nor shared nor the server's; `None`: the tenant is a whole database.
-fn is_other_schema(door: &TenantEndpoint) -> Option<String> {
-    door.tenant.schema.as_ref()?;
-    Some(format!(
-        "n.nspname NOT IN ({}) AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'",
-        own_schemas(door)
-    ))
-}
-
-/// Fails with the names that a query finds.
-fn fails_if_any(names: &str, who: &str) -> String {
-    format!(
-        "DO $fleet_guard$ DECLARE own bigint := txid_current() & 4294967295; epoch bigint := txid_current() & ~4294967295; \
-         found text; BEGIN SELECT string_agg(name, ', ') INTO found FROM (SELECT DISTINCT name FROM ({names}) AS changed(name) ORDER \
-         BY 1 LIMIT 5) AS named; IF found IS NOT NULL THEN RAISE EXCEPTION '%', {} || found || {} USING ERRCODE = 'FL008'; END \
-         IF; END $fleet_guard$",
-        literal(Engine::Postgres, &format!("code that {who} runs changed ")),
-        literal(
-            Engine::Postgres,
-            ", outside of the tenant's schema, and was rolled back; leave that out, or name the schema in shared_schemas of the \
-             tenant file if all tenants share it"
-        )
-    )
-}
-
-/// As [`stays_inside`], for whatever `who` names has done.
-pub(crate) fn has_stayed_inside(door: &TenantEndpoint, who: &str) -> Option<String> {
-    let is_other = is_other_schema(door)?;
-    // A subtransaction has a later id than its transaction; rows that others have committed meanwhile are not in progress.
-    let is_ours = |row: &str| {
-        format!(
-            "{row}.xmin::text::bigint >= own AND txid_status(epoch | {row}.xmin::text::bigint) = 'in progress' AND NOT EXISTS \
-             (SELECT FROM pg_depend d WHERE d.objid = {row}.oid AND d.deptype = 'e')"
-        )
-    };
-    let of = |catalog: &str, name: &str, schema: &str, and: &str| {
-        format!(
-            "SELECT n.nspname || '.' || o.{name} FROM {catalog} o JOIN pg_namespace n ON n.oid = o.{schema} WHERE {} AND \
-             {is_other}{and}",
-            is_ours("o")
-        )
-    };
-    let queries = [
-        of(
-            "pg_class",
-            "relname",
-            "relnamespace",
-            " AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.confrelid = o.oid)",
-        ),
-        of("pg_proc", "proname", "pronamespace", ""),
-        of("pg_type", "typname", "typnamespace", " AND o.typtype IN ('e', 'd', 'r')"),
-        format!("SELECT n.nspname::text FROM pg_namespace n WHERE {} AND {is_other}", is_ours("n")),
-        format!(
-            "SELECT n.nspname || '.' || n.relname FROM (SELECT schemaname AS nspname, relname, n_tup_ins + n_tup_upd + n_tup_del \
-             AS rows, relid FROM pg_stat_xact_user_tables) n WHERE n.rows > coalesce((nullif(current_setting('fleet.rows', \
-             true), '')::jsonb ->> n.relid::text)::bigint, 0) AND {is_other} AND NOT EXISTS (SELECT FROM pg_depend d \
-             WHERE d.objid = n.relid AND d.deptype = 'e')"
-        ),
-        // Whoever sets or takes a value of a sequence keeps this lock until the end of the transaction.
-        format!(
-            "SELECT n.nspname || '.' || o.relname || ' (a sequence, whose value no rollback takes back)' FROM pg_locks l JOIN \
-             pg_class o ON o.oid = l.relation AND o.relkind = 'S' JOIN pg_namespace n ON n.oid = o.relnamespace WHERE {MINE} AND \
-             l.mode = 'RowExclusiveLock' AND {is_other} AND {NO_EXTENSION}"
-        ),
-        dropped_outside(),
-    ];
-    Some(fails_if_any(&queries.join(" UNION ALL "), who))
 }
 
 /// Advisory locks are local to a database, so the key includes only the schema: the same one whether the tenant file names it,

@@ -7,13 +7,14 @@ use std::path::Path;
 
 use async_trait::async_trait;
 
-use crate::engine::health::{is_local, number};
+use crate::engine::health::{UNSEEN_FOLDER, is_local, number};
 use crate::engine::postgres::PostgresSession;
 use crate::engine::postgres::settings::{CLIENT_SETTINGS, ClientSettings};
 use crate::engine::queries::{Queries as _, TextRow};
 use crate::engine::{HealthCheck, TenantEndpoint, address, literal};
 use crate::model::fault::Fault;
 use crate::model::health::{Extension, Follower, Health, HeldLock, Questions, Room, Upstream};
+use crate::model::load::ServerLoad;
 use crate::model::outcome::Blocker;
 use crate::model::tenant::Engine;
 
@@ -32,11 +33,7 @@ fn queries(door: &TenantEndpoint, ask: &Questions) -> String {
         "SELECT 'server', current_setting('server_version'), current_setting('transaction_read_only'), \
          coalesce(current_setting('fleet.direct', true), ''), pg_is_in_recovery()::text, quote_ident(current_user), \
          quote_ident(current_database());\n\
-         SELECT 'connections', (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')::text, \
-         (current_setting('max_connections')::bigint - CASE WHEN r.rolsuper THEN 0 ELSE \
-         current_setting('superuser_reserved_connections')::bigint END)::text, r.rolconnlimit::text, \
-         (SELECT count(*) FROM pg_stat_activity a WHERE a.usename = r.rolname)::text \
-         FROM pg_roles r WHERE r.rolname = current_user;\n\
+         {CONNECTIONS};\n\
          SELECT 'rights', CASE WHEN n.oid IS NULL THEN (has_database_privilege(current_database(), 'CREATE'))::text ELSE \
          (has_schema_privilege(n.oid, 'CREATE'))::text END, coalesce(quote_ident(n.nspname), '') \
          FROM (SELECT 1) one LEFT JOIN pg_namespace n ON n.nspname = {here};\n\
@@ -58,6 +55,16 @@ fn queries(door: &TenantEndpoint, ask: &Questions) -> String {
     all.extend((!ask.extensions.is_empty()).then(|| extensions(&ask.extensions)));
     all.join(";\n")
 }
+
+const CONNECTIONS: &str = "SELECT 'connections', (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')::text, \
+     (current_setting('max_connections')::bigint - CASE WHEN r.rolsuper THEN 0 ELSE \
+     current_setting('superuser_reserved_connections')::bigint END)::text, r.rolconnlimit::text, \
+     (SELECT count(*) FROM pg_stat_activity a WHERE a.usename = r.rolname)::text \
+     FROM pg_roles r WHERE r.rolname = current_user";
+
+/// Every user may read `pg_locks`, of all databases.
+const LOAD: &str = "SELECT 'load', (SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted)::text, CASE WHEN NOT \
+     pg_is_in_recovery() THEN pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint::text END";
 
 /// A standby's lag is known only while it receives data; a standby that has applied all of it does not lag, however
 /// long nothing was written. Unprivileged users only see that followers exist.
@@ -156,6 +163,28 @@ impl HealthCheck for PostgresSession {
         health.unknown.dedup();
         self.pooled = Some(health.pooled);
         Ok(health)
+    }
+
+    async fn server_load(&mut self) -> Result<ServerLoad, Fault> {
+        let rows = self.rows(format!("{CONNECTIONS};\n{LOAD};\n{OF_THE_SERVER}")).await?;
+        let mut load = ServerLoad::default();
+        for row in rows {
+            match row.must(0).as_str() {
+                "connections" => load.connections = room(&row),
+                "load" => (load.lock_waits, load.log_bytes) = (row.parse(1), row.parse(2)),
+                "follower" if row.must(2).is_empty() => {
+                    let why = "the right pg_read_all_stats is lacking, without which the server does not tell it";
+                    load.unknown.insert("replication_lag".to_owned(), why.to_owned());
+                }
+                "follower" => load.replication_lag = load.replication_lag.max(row.parse(3)),
+                "folder" => load.free_bytes = free(&self.door, &row.must(1), row.parse(2)),
+                _ => {}
+            }
+        }
+        if load.free_bytes.is_none() {
+            load.unknown.insert("free_bytes".to_owned(), UNSEEN_FOLDER.to_owned());
+        }
+        Ok(load)
     }
 }
 

@@ -5,11 +5,15 @@
 use async_trait::async_trait;
 
 use super::inspect_queries;
-use crate::engine::inspect::{Gathered, count_queries, counted, estimated, literals, refreshed, unqualified};
+use crate::engine::inspect::{
+    Gathered, count_queries, counted, estimated, literals, only_count, own_tables, refreshed, unqualified,
+};
 use crate::engine::own_tables::OwnTables as _;
-use crate::engine::postgres::{PostgresSession, guards};
+use crate::engine::postgres::spelling::one_spelling;
+use crate::engine::postgres::{PostgresSession, guards, online};
+use crate::engine::provision::MARKED;
 use crate::engine::queries::{Queries as _, TextRow};
-use crate::engine::{Inspect, TenantEndpoint};
+use crate::engine::{Inspect, TenantEndpoint, literal};
 use crate::model::fault::Fault;
 use crate::model::shape::{Column, ForeignKey, Shape, Unique};
 use crate::model::tenant::Engine;
@@ -38,7 +42,17 @@ impl PostgresSession {
 impl Inspect for PostgresSession {
     async fn shape(&mut self) -> Result<Shape, Fault> {
         let (mut gathered, mut here) = (Gathered::default(), None);
-        for row in self.read(&inspect_queries::all()).await? {
+        for mut row in self.read(&inspect_queries::all()).await? {
+            let expressions: &[usize] = match row.must(0).as_str() {
+                "option" if row.must(2) != "comment" => &[3],
+                "column" => &[5, 6],
+                "constraint" => &[6, 7],
+                "index" => &[4],
+                "policy" => &[2],
+                "other" | "routine" if row.must(1) != "schema comment" => &[3],
+                _ => &[],
+            };
+            expressions.iter().for_each(|&column| row.change(column, one_spelling));
             match row.must(0).as_str() {
                 "schema" => here = row.text(1),
                 "table" => gathered.add_table(row.must(1)),
@@ -68,6 +82,12 @@ impl Inspect for PostgresSession {
                     let definition = unqualified(&definition, here.as_deref().unwrap_or_default());
                     gathered.add_other(&row.must(1), row.must(2), with_notes(definition, row.text(4), row.text(5)));
                 }
+                // Schemas of one database share its extensions, and the first one says where they are.
+                "other" if row.must(1) == "extension" && self.door.tenant.schema.is_some() => {
+                    gathered.add_other("extension", row.must(2), String::new());
+                }
+                // The mark of a schema that is being made.
+                "other" if row.must(1) == "schema comment" && row.must(3).starts_with(MARKED) => {}
                 _ => gathered.add_other(&row.must(1), row.must(2), with_notes(row.must(3), row.text(4), row.text(5))),
             }
         }
@@ -76,6 +96,15 @@ impl Inspect for PostgresSession {
             None if self.door.tenant.create_missing => Ok(Shape::default()),
             None => Err(self.door.no_schema()),
         }
+    }
+
+    async fn table_count(&mut self) -> Result<usize, Fault> {
+        let own = own_tables(Engine::Postgres, &self.door.migrations.catalog().history_table);
+        let here = match &self.door.tenant.schema {
+            Some(schema) => literal(Engine::Postgres, schema),
+            None => "current_schema()".to_owned(),
+        };
+        Ok(only_count(&self.rows(inspect_queries::count(&here, &own)).await?))
     }
 
     async fn row_counts(&mut self, tables: &[String]) -> Result<Vec<u64>, Fault> {
@@ -96,6 +125,13 @@ impl Inspect for PostgresSession {
             literals(Engine::Postgres, tables)
         );
         Ok(estimated(&self.read(&query).await?))
+    }
+
+    async fn online_hindrances(&mut self) -> Result<Vec<(String, String)>, Fault> {
+        let query =
+            format!("{} WHERE c.relnamespace = to_regnamespace(quote_ident(current_schema()))", online::HINDRANCES);
+        let query = format!("SELECT name, hindrance FROM ({query}) o WHERE hindrance IS NOT NULL;\n");
+        Ok(self.read(&query).await?.iter().filter_map(|row| Some((row.text(0)?, row.text(1)?))).collect())
     }
 
     async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault> {

@@ -20,6 +20,7 @@ fn filled(query: &str) -> String {
         ("pg_opclass", "x"),
         ("pg_cast", "k"),
         ("pg_event_trigger", "v"),
+        ("pg_conversion", "n"),
     ];
     for (catalog, alias) in catalogs {
         let member = format!(
@@ -34,6 +35,14 @@ fn filled(query: &str) -> String {
 /// All queries in one message.
 pub(crate) fn all() -> String {
     QUERIES.iter().map(|query| format!("{};\n", filled(query))).collect()
+}
+
+/// The number of tables of a schema, beside those of these names. `here` and `own`: SQL.
+pub(crate) fn count(here: &str, own: &str) -> String {
+    filled(&format!(
+        "SELECT count(*)::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = {here} AND \
+         c.relkind IN ('r', 'p', 'f') AND c.relname NOT IN ({own}) AND NOT MEMBER(c)"
+    ))
 }
 
 const QUERIES: [&str; 21] = [
@@ -98,7 +107,8 @@ const TABLE_OPTIONS: &str = "\
     ('replica identity', CASE WHEN c.relreplident <> 'd' THEN c.relreplident::text END), \
     ('typed as', CASE WHEN c.reloftype <> 0 THEN format_type(c.reloftype, NULL) END), \
     ('access method', (SELECT a.amname::text FROM pg_am a WHERE a.oid = c.relam AND a.amname <> 'heap')), \
-    ('server', (SELECT s.srvname || ' ' || coalesce(array_to_string(f.ftoptions, ','), '') FROM pg_foreign_table f JOIN \
+    ('server', (SELECT s.srvname || ' ' || concat_ws(' of ', array_to_string(f.ftoptions, \
+    ','), array_to_string(s.srvoptions, ',')) FROM pg_foreign_table f JOIN \
     pg_foreign_server s ON s.oid = f.ftserver WHERE f.ftrelid = c.oid)), \
     ('index statistics', (SELECT string_agg(concat_ws(' ', x.relname, a.attnum, a.attstattarget), ', ' ORDER BY x.relname, a.attnum) \
     FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_attribute a ON a.attrelid = x.oid WHERE i.indrelid = c.oid AND \
@@ -113,6 +123,7 @@ const COLUMNS: &str = "\
     t.typcollation AND a.attcollation <> 0 THEN ' collate ' || a.attcollation::regcollation::text ELSE '' END || CASE WHEN \
     a.attstorage <> t.typstorage THEN ' storage ' || a.attstorage::text ELSE '' END || coalesce(' compression ' || \
     NULLIF(to_jsonb(a) ->> 'attcompression', ''), '') || coalesce(' (' || array_to_string(a.attoptions, ', ') || ')', '') || \
+    coalesce(' options (' || array_to_string(a.attfdwoptions, ', ') || ')', '') || \
     CASE WHEN a.attstattarget >= 0 THEN ' statistics ' || a.attstattarget ELSE '' END, CASE WHEN a.attnotnull THEN 'no' ELSE \
     'yes' END, CASE a.attgenerated WHEN '' THEN pg_get_expr(d.adbin, d.adrelid) END, \
     CASE WHEN a.attidentity = 'a' THEN 'identity always' WHEN a.attidentity = 'd' THEN 'identity by default' WHEN \
@@ -190,7 +201,8 @@ const TYPES: &str = "\
     0)::regproc::text, (SELECT opcname FROM pg_opclass o WHERE o.oid = g.rngsubopc)) FROM pg_range g WHERE g.rngtypid = \
     t.oid) \
     ELSE 'composite ' || (SELECT string_agg(quote_ident(a.attname) || ' ' || format_type(a.atttypid, a.atttypmod) || CASE WHEN \
-    a.attcollation NOT IN (0, y.typcollation) THEN ' collate ' || a.attcollation::regcollation::text ELSE '' END, ', ' \
+    a.attcollation NOT IN (0, y.typcollation) THEN ' collate ' || a.attcollation::regcollation::text ELSE '' END || \
+    coalesce(' comment ' || col_description(t.typrelid, a.attnum), ''), ', ' \
     ORDER BY a.attnum) FROM pg_attribute a JOIN pg_type y ON y.oid = a.atttypid WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) END, '', \
     obj_description(t.oid, 'pg_type') \
     FROM pg_type t LEFT JOIN pg_type b ON b.oid = t.typbasetype LEFT JOIN pg_class c ON c.oid = t.typrelid \
@@ -268,6 +280,8 @@ const DEFAULTS: &str = "\
     to_jsonb(b) ->> 'daticulocale', to_jsonb(b) ->> 'datlocale', to_jsonb(b) ->> 'daticurules')), ('character classes', \
     b.datctype::text)) o(name, value) WHERE b.datname = current_database()";
 
+/// A name that a catalog lacks before version 15 is that of the row of NULLs around its query.
+///
 /// The rarer kinds: in the schema, and of the database, the extensions and the other schemas by name, and what belongs to
 /// objects of the schema.
 const OTHER_KINDS: &str = "\
@@ -303,11 +317,19 @@ const OTHER_KINDS: &str = "\
     pg_event_trigger v JOIN pg_proc p ON p.oid = v.evtfoid WHERE p.pronamespace = $here AND NOT MEMBER(v) \
     UNION ALL SELECT 'other', 'publication', b.pubname::text, concat_ws(' ', CASE WHEN b.pubinsert THEN 'insert' END, CASE WHEN \
     b.pubupdate THEN 'update' END, CASE WHEN b.pubdelete THEN 'delete' END, CASE WHEN b.pubtruncate THEN 'truncate' END, CASE \
-    WHEN b.pubviaroot THEN 'via root' END, string_agg(concat_ws(' ', r.prrelid::regclass::text, 'where ' || \
-    pg_get_expr((to_jsonb(r) ->> 'prqual')::pg_node_tree, r.prrelid)), ', ' ORDER BY r.prrelid::regclass::text)), '', \
-    obj_description(b.oid, 'pg_publication') FROM pg_publication b JOIN pg_publication_rel r ON r.prpubid = b.oid JOIN pg_class c \
-    ON c.oid = r.prrelid WHERE c.relnamespace = $here GROUP BY b.oid, b.pubname, b.pubinsert, b.pubupdate, b.pubdelete, \
+    WHEN b.pubviaroot THEN 'via root' END, string_agg(concat_ws(' ', r.prrelid::regclass::text, (SELECT '(' || \
+    string_agg(quote_ident(a.attname), ', ' ORDER BY a.attname) || ')' FROM pg_publication_rel s JOIN pg_attribute a ON a.attrelid = \
+    s.prrelid AND a.attnum = ANY (prattrs) WHERE s.oid = r.oid), (SELECT 'where ' || pg_get_expr(prqual, s.prrelid) FROM \
+    pg_publication_rel s WHERE s.oid = r.oid)), ', ' ORDER BY r.prrelid::regclass::text)), '', obj_description(b.oid, \
+    'pg_publication') FROM pg_publication b JOIN pg_publication_rel r ON r.prpubid = b.oid JOIN pg_class c ON c.oid = r.prrelid CROSS \
+    JOIN (SELECT NULL::pg_node_tree AS prqual, NULL::int2vector AS prattrs) before_15 WHERE c.relnamespace = $here GROUP BY b.oid, b.pubname, b.pubinsert, b.pubupdate, b.pubdelete, \
     b.pubtruncate, b.pubviaroot \
-    UNION ALL SELECT 'other', 'extension', e.extname::text, '', '', NULL FROM pg_extension e WHERE e.extname <> 'plpgsql' \
+    UNION ALL SELECT 'other', 'conversion', n.conname::text, concat_ws(' ', CASE WHEN n.condefault THEN 'default' END, \
+    pg_encoding_to_char(n.conforencoding), 'to', pg_encoding_to_char(n.contoencoding), n.conproc::text), '', obj_description(n.oid, \
+    'pg_conversion') FROM pg_conversion n WHERE n.connamespace = $here AND NOT MEMBER(n) \
+    UNION ALL SELECT 'other', 'schema comment', '', obj_description($here, 'pg_namespace'), '', NULL WHERE obj_description($here, \
+    'pg_namespace') <> 'standard public schema' \
+    UNION ALL SELECT 'other', 'extension', e.extname::text, CASE WHEN e.extnamespace <> $here THEN 'in schema ' || \
+    e.extnamespace::regnamespace ELSE '' END, '', NULL FROM pg_extension e WHERE e.extname <> 'plpgsql' \
     UNION ALL SELECT 'other', 'schema', n.nspname::text, '', '', NULL FROM pg_namespace n WHERE n.oid <> $here AND n.nspname NOT IN \
     ('public', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%'";

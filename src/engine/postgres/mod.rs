@@ -9,6 +9,7 @@ pub(in crate::engine) mod driver;
 mod final_script;
 pub(crate) mod guards;
 mod health;
+mod inside;
 mod inspect;
 mod inspect_queries;
 mod kept;
@@ -24,6 +25,7 @@ mod read_only;
 mod scratch;
 mod session;
 mod settings;
+mod spelling;
 mod write;
 
 pub(crate) use kept::KeptSessions;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::engine::literal;
 use crate::engine::postgres::PostgresSession;
-use crate::engine::postgres::guards::notes_before_statement;
+use crate::engine::postgres::inside::notes_before_statement;
 use crate::engine::queries::Queries as _;
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::tenant::Engine;

@@ -12,6 +12,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{Pool, Postgres};
 
 use crate::engine::ask::ask;
+use crate::engine::history::HistoryTables;
 use crate::engine::journal;
 use crate::engine::journalled;
 use crate::engine::native::Link;
@@ -44,6 +45,8 @@ pub(crate) struct PostgresSession {
     pub(crate) pool: Option<Pool<Postgres>>,
     /// Whether the history table exists, once known.
     pub(crate) has_history: bool,
+    /// Whether the last look at the history saw that no journal is open.
+    saw_no_journal: bool,
     /// Whether a pooler is in front, once known. Only the first connection can tell.
     pub(crate) pooled: Option<bool>,
     /// This session in `pg_stat_activity`.
@@ -72,6 +75,7 @@ impl PostgresSession {
             connection: None,
             pool: None,
             has_history: true,
+            saw_no_journal: false,
             pooled: None,
             own: OwnBackend::named(name),
             is_patient: Arc::default(),
@@ -141,8 +145,8 @@ impl PostgresSession {
 
     /// Runs statements on fleet's own tables in one transaction, whatever role and search path a script has set.
     pub(crate) async fn keep(&mut self, sql: String) -> Result<(), Fault> {
-        let own = if self.door.tenant.schema.is_none() { guards::OWN_SEARCH_PATH } else { "SELECT 1" };
-        self.transaction(format!("{}; {own}; {sql}; COMMIT", settings::BEGIN_OWN)).await.map(drop)
+        let own = guards::finds_own_tables(&self.door).map(|path| path + "; ").unwrap_or_default();
+        self.transaction(format!("{}; {own}{sql}; COMMIT", settings::BEGIN_OWN)).await.map(drop)
     }
 
     /// Fleet's own settings for a step.
@@ -268,12 +272,18 @@ impl Batch for PostgresSession {
 #[async_trait]
 impl Session for PostgresSession {
     async fn history(&mut self) -> Result<Vec<String>, Fault> {
+        self.saw_no_journal = false;
         let looked = self.table_rows(self.door.books().look()).await?;
+        self.saw_no_journal = looked.as_deref().is_some_and(HistoryTables::is_closed);
         self.has_history = looked.is_some();
         if !self.has_history {
             self.check_schema().await?;
         }
         self.versions(looked).await
+    }
+
+    fn saw_no_journal(&self) -> bool {
+        self.saw_no_journal
     }
 
     async fn unfinished(&mut self) -> Result<Option<Unfinished>, Fault> {

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use crate::engine::literal;
-use crate::engine::postgres::{PostgresSession, guards};
+use crate::engine::postgres::{PostgresSession, guards, inside};
 use crate::engine::queries::Queries as _;
 use crate::engine::write::Transact;
 use crate::model::engine::Engine;
@@ -19,7 +19,7 @@ impl Transact for PostgresSession {
         let mut begin = guards::begin_in_place(&self.door);
         begin.push("SET LOCAL fleet.exec = 'on'".to_owned());
         // A tenant that is a schema has neighbours, which it must not touch.
-        begin.extend(self.door.tenant.schema.as_ref().map(|_| guards::notes_before(&self.door)));
+        begin.extend(self.door.tenant.schema.as_ref().map(|_| inside::notes_before(&self.door)));
         self.transaction(begin.join(";\n")).await.map(drop)
     }
 
@@ -31,7 +31,7 @@ impl Transact for PostgresSession {
     fn look_again(&self) -> Option<String> {
         let path = guards::sets_search_path(&self.door);
         let inside =
-            guards::has_stayed_inside(&self.door, "exec").map(|check| format!("; {check}")).unwrap_or_default();
+            inside::has_stayed_inside(&self.door, "exec").map(|check| format!("; {check}")).unwrap_or_default();
         Some(format!(
             "RESET SESSION AUTHORIZATION; RESET ROLE; {path}{inside}; SELECT coalesce(current_setting('fleet.exec', true), '') = \
              'on'"

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteQueryResult};
+use sqlx::{ConnectOptions as _, Connection as _};
 use tracing::Instrument as _;
 
 use crate::engine::directives;
@@ -24,12 +25,12 @@ use crate::engine::sqlite::{SqliteSession, busy_timeout};
 use crate::engine::work::ScriptStatement;
 use crate::engine::{ApplyError, Notice, PartialState, Step, Work, errors, literal, native};
 use crate::model::fault::{Fault, FaultClass};
-use crate::model::schema::{Direction, Unfinished};
+use crate::model::schema::{Direction, Script, Unfinished};
 use crate::model::tenant::Engine;
 use crate::model::timings::Phase;
 use crate::model::transaction::TransactionScope;
 use crate::sql::dialect::syntax;
-use crate::sql::foreign_keys::{ForeignKeys, takes_rows};
+use crate::sql::foreign_keys::{ForeignKeys, mentions, takes_rows};
 use crate::sql::{directive, split};
 
 /// Fails with "integer overflow" unless the condition holds: SQLite has no other way to raise an error in plain SQL.
@@ -258,6 +259,19 @@ impl SqliteSession {
         }
     }
 
+    /// Fleet's own writes around the statements of a script that asks how many rows were changed: over a connection of their
+    /// own, so that they count as none of them. Dying in it: as over the script's connection.
+    async fn run_uncounted(&mut self, script: &Script, sql: String) -> Result<(), Fault> {
+        let asks = |sql: &String| mentions(sql, &["changes", "total_changes"]);
+        if self.door.tape.is_on() || !script.statements.iter().any(asks) {
+            return self.run(sql).await;
+        }
+        let mut aside = self.options(false).connect().await.map_err(|e| errors::fault(&e))?;
+        let ran = aside.run(sql).await;
+        let _ = aside.close().await;
+        ran
+    }
+
     /// Records in the journal that a statement did not happen, because it or the journal write before it was refused.
     async fn stopped(&mut self, this: ScriptStatement<'_>, was_sent: bool) -> PartialState {
         let (note, left) = journalled::refusal_note(&self.door, this, was_sent);
@@ -281,7 +295,8 @@ impl Journalled for SqliteSession {
 
     async fn open(&mut self, work: &Work, step: usize, opening: Opening) -> Result<(), Fault> {
         if let Some(statement) = opening.resumed {
-            return self.run(self.door.journal().resume(&work.steps[step], statement, &work.run)).await;
+            let resume = self.door.journal().resume(&work.steps[step], statement, &work.run);
+            return self.run_uncounted(&work.steps[step].script, resume).await;
         }
         if opening.closes_void {
             self.run(self.door.journal().close()).await?;
@@ -297,7 +312,7 @@ impl Journalled for SqliteSession {
         // The journal's key is the lock: of two runners, one gets the row, the other a constraint violation.
         let guard = self.history_guard(work.expectation(step));
         let begin = journalled::begin_sql(&self.door, work, step).join(";\n");
-        let opened = self.run(format!("BEGIN IMMEDIATE;\n{guard};\n{begin};\nCOMMIT")).await;
+        let opened = self.run_uncounted(script, format!("BEGIN IMMEDIATE;\n{guard};\n{begin};\nCOMMIT")).await;
         if let Err(fault) = opened {
             let _ = self.run("ROLLBACK".to_owned()).await;
             let class = match fault.class {
@@ -311,7 +326,8 @@ impl Journalled for SqliteSession {
 
     async fn advance(&mut self, this: ScriptStatement<'_>) -> Result<(), ApplyError> {
         let ScriptStatement { work, step, statement } = this;
-        let Err(fault) = self.run(self.door.journal().advance(statement)).await else { return Ok(()) };
+        let advance = self.door.journal().advance(statement);
+        let Err(fault) = self.run_uncounted(&this.step().script, advance).await else { return Ok(()) };
         // Only the note was refused: all statements before this one happened, and it did not.
         let residue = match journal::keeps_session(&this.step().script, statement) {
             true => self.stopped(this, false).await,

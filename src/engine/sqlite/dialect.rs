@@ -1,6 +1,6 @@
 //! The SQL dialect of SQLite.
 
-use crate::engine::dialect::{Dialect, Product, ScriptsTable, Values};
+use crate::engine::dialect::{Dialect, OwnTable, Product, Values};
 
 pub(in crate::engine) struct Sqlite;
 
@@ -9,8 +9,9 @@ impl Dialect for Sqlite {
         ["version", "version || char(9) || checksum"]
     }
 
-    fn marks_scripts(&self, mark: &str, scripts: &ScriptsTable<'_>) -> String {
-        format!("SELECT {mark} FROM sqlite_master WHERE type = 'table' AND name = {}", scripts.name)
+    /// Rows are looked for by themselves: that costs no round trip.
+    fn marks(&self, mark: &str, table: &OwnTable<'_>) -> String {
+        format!("SELECT {mark} FROM sqlite_master WHERE type = 'table' AND name = {}", table.name)
     }
 
     fn product(&self, _version: &str) -> Product {

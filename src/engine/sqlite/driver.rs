@@ -20,8 +20,9 @@ impl Driver for Sqlite {
         Ok(Box::new(SqliteSession::open(door).await?))
     }
 
+    /// The file itself: a table of the session, or of an attached file, would come first.
     fn namespace(&self, _tenant: &Tenant) -> Option<String> {
-        None
+        Some("main".to_owned())
     }
 
     fn ends_transaction(&self, scripts: &[&Script]) -> Vec<usize> {

@@ -14,6 +14,7 @@ use crate::engine::queries::Queries as _;
 use crate::engine::sqlite::{SqliteSession, file};
 use crate::model::fault::Fault;
 use crate::model::health::{Health, Questions};
+use crate::model::load::ServerLoad;
 use crate::model::outcome::Blocker;
 
 /// A lock that is still held after this time is not transient.
@@ -43,6 +44,16 @@ impl HealthCheck for SqliteSession {
         }
         health.file_holders = holders(path).await;
         Ok(health)
+    }
+
+    /// A file has a disk, and nothing else that another session would load.
+    async fn server_load(&mut self) -> Result<ServerLoad, Fault> {
+        let mut load = ServerLoad::default();
+        match crate::backup::free_space(self.path.parent().unwrap_or(Path::new("."))) {
+            Ok(free) => load.free_bytes = Some(free),
+            Err(error) => _ = load.unknown.insert("free_bytes".to_owned(), error.to_string()),
+        }
+        Ok(load)
     }
 }
 

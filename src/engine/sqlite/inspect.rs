@@ -6,7 +6,9 @@
 use async_trait::async_trait;
 use sha2::{Digest as _, Sha256};
 
-use crate::engine::inspect::{Gathered, count_queries, counted, estimated, literals, refreshed};
+use crate::engine::inspect::{
+    Gathered, count_queries, counted, estimated, literals, only_count, own_tables, refreshed,
+};
 use crate::engine::queries::{Queries as _, TextRow};
 use crate::engine::sqlite::SqliteSession;
 use crate::engine::sqlite::inspect_text::{canonical, tokens, written};
@@ -60,6 +62,18 @@ impl Inspect for SqliteSession {
         }
         let rows = self.transaction(queries()).await?;
         Ok(gather(&rows).finish(&self.door.migrations.catalog().history_table))
+    }
+
+    async fn table_count(&mut self) -> Result<usize, Fault> {
+        if self.is_missing() {
+            return Ok(0);
+        }
+        let own = own_tables(Engine::Sqlite, &self.door.migrations.catalog().history_table);
+        let query = format!(
+            "SELECT CAST(count(*) AS text) FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'virtual') AND \
+             substr(name, 1, 7) <> 'sqlite_' AND name NOT IN ({own})"
+        );
+        Ok(only_count(&self.rows(query).await?))
     }
 
     /// Every pragma that [`queries`] asks is SQLite's own reading of these texts.

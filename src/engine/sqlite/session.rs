@@ -14,13 +14,14 @@ use sqlx::{ConnectOptions as _, Connection as _};
 
 use crate::engine::ask::ask;
 use crate::engine::history;
+use crate::engine::history::HistoryTables;
 use crate::engine::journal;
 use crate::engine::journalled;
 use crate::engine::queries::{Queries, TenantQueries, TextRow};
 use crate::engine::rows::Batch;
 use crate::engine::sqlite::file::{FileLock, check_folder, make_folder};
 use crate::engine::sqlite::key_check::KeyCheck;
-use crate::engine::sqlite::view_check;
+use crate::engine::sqlite::view_check::Endangered;
 use crate::engine::tape::Tape;
 use crate::engine::{
     ApplyError, Notice, Rehearsal, Segment, Session, Settlement, Step, TenantEndpoint, Work, address, errors, literal,
@@ -40,6 +41,8 @@ pub(crate) struct SqliteSession {
     /// `None` if the file does not exist yet, and while native code uses the file.
     pub(crate) connection: Option<SqliteConnection>,
     pub(crate) has_history: bool,
+    /// Whether the last look at the history saw that there is no journal.
+    saw_no_journal: bool,
     pub(crate) cancelled: Arc<AtomicBool>,
     /// The rows that referred to nothing before the step that is under way without a transaction.
     pub(crate) keys: KeyCheck,
@@ -59,6 +62,7 @@ impl SqliteSession {
             path,
             connection: None,
             has_history: true,
+            saw_no_journal: false,
             cancelled: Arc::default(),
             keys: KeyCheck::default(),
             may_replace: None,
@@ -146,9 +150,11 @@ impl SqliteSession {
     }
 
     pub(crate) async fn entry(&mut self) -> Result<Option<Unfinished>, Fault> {
+        let entry = |rows: Vec<TextRow>| rows.first().map(|row| journal::entry(std::array::from_fn(|i| row.text(i))));
         match self.rows(self.door.journal().read()).await {
-            Ok(rows) => Ok(rows.first().map(|row| journal::entry(std::array::from_fn(|i| row.text(i))))),
-            Err(fault) if self.has_table(journal::TABLE).await? => Err(fault),
+            Ok(rows) => Ok(entry(rows)),
+            // Another run may have made it since.
+            Err(_) if self.has_table(journal::TABLE).await? => self.rows(self.door.journal().read()).await.map(entry),
             Err(_) => Ok(None),
         }
     }
@@ -233,7 +239,10 @@ impl Session for SqliteSession {
         }
         let books = self.door.books();
         self.has_history = true;
-        let rows = match self.rows(books.look()).await {
+        self.saw_no_journal = false;
+        let looked = self.rows(books.look()).await;
+        self.saw_no_journal = looked.as_deref().is_ok_and(HistoryTables::is_closed);
+        let rows = match looked {
             Err(fault) if fault.code.as_deref() == Some("1") => {
                 let mut rows = Vec::new();
                 let tables = [&self.door.migrations.catalog().history_table.clone(), history::SCRIPTS];
@@ -256,6 +265,10 @@ impl Session for SqliteSession {
         }
         entries.sort_unstable();
         Ok(entries)
+    }
+
+    fn saw_no_journal(&self) -> bool {
+        self.saw_no_journal
     }
 
     async fn unfinished(&mut self) -> Result<Option<Unfinished>, Fault> {
@@ -317,7 +330,7 @@ impl SqliteSession {
         {
             return Err(journalled::unfinished(0, entry));
         }
-        let broken = view_check::broken(work, self).await;
+        let endangered = Endangered::by(work, self).await;
         for segment in segments {
             let last = segment.end() - 1;
             match segment {
@@ -334,8 +347,8 @@ impl SqliteSession {
             }
             self.end_step(work, last).await;
         }
-        if let Some(broken) = broken {
-            let new = view_check::broken_since(&broken, self).await;
+        if let Some(endangered) = endangered {
+            let new = endangered.broken_since(self).await;
             new.into_iter().for_each(|line| work.teller.tell(Notice::Note(line)));
         }
         Ok(())

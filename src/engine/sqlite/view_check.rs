@@ -79,23 +79,51 @@ impl ViewCheck {
     }
 }
 
-/// All views that do not answer, before work that may take from under them what they read.
-pub(super) async fn broken(work: &Work, tenant: &mut dyn Queries) -> Option<BTreeMap<String, String>> {
-    let takes = |sql: &String| {
-        mentions(sql, &["drop", "alter"])
-            && touched(Engine::Sqlite, sql).iter().any(|touch| !matches!(touch.how, How::Makes | How::Widens))
-    };
-    match work.steps.iter().flat_map(|step| &step.script.statements).any(takes) {
-        true => unanswered(tenant, "1").await.ok(),
-        false => None,
+/// The views that work may take from under them what they read.
+pub(super) struct Endangered {
+    /// The condition for them.
+    which: String,
+    /// Those that did not answer before the work, with SQLite's reason.
+    before: BTreeMap<String, String>,
+}
+
+impl Endangered {
+    /// Looks at them; `None` where the work takes nothing away.
+    pub(super) async fn by(work: &Work, tenant: &mut dyn Queries) -> Option<Self> {
+        let takes = |sql: &String| match mentions(sql, &["drop", "alter"]) {
+            true => touched(Engine::Sqlite, sql),
+            false => Vec::new(),
+        };
+        let touches = work.steps.iter().flat_map(|step| &step.script.statements).flat_map(takes);
+        let taken = touches.filter(|touch| !matches!(touch.how, How::Makes | How::Widens)).map(|touch| touch.name);
+        let taken: BTreeSet<String> = taken.collect();
+        let which = (!taken.is_empty()).then(|| readers(&taken))?;
+        let before = unanswered(tenant, &which).await.ok()?;
+        Some(Endangered { which, before })
+    }
+
+    /// The views that the work has broken, in words.
+    pub(super) async fn broken_since(&self, tenant: &mut dyn Queries) -> Vec<String> {
+        let now = unanswered(tenant, &self.which).await.unwrap_or_default();
+        let new = now.into_iter().filter(|(view, _)| !self.before.contains_key(view));
+        new.map(|(view, why)| format!("the view {view} does not answer any more: {why}")).collect()
     }
 }
 
-/// The views that the work has broken, in words.
-pub(super) async fn broken_since(before: &BTreeMap<String, String>, tenant: &mut dyn Queries) -> Vec<String> {
-    let now = unanswered(tenant, "1").await.unwrap_or_default();
-    let new = now.into_iter().filter(|(view, _)| !before.contains_key(view));
-    new.map(|(view, why)| format!("the view {view} does not answer any more: {why}")).collect()
+/// The condition for the views that have one of these names in their texts, where a quote in a name is doubled, or that of such a
+/// view; for all of them where their texts may write a name in another case than SQLite knows.
+fn readers(names: &BTreeSet<String>) -> String {
+    const MOST: usize = 100;
+    if names.len() > MOST || !names.iter().all(|name| name.is_ascii()) {
+        return "1".to_owned();
+    }
+    let names: Vec<String> = names.iter().map(|name| format!("({})", literal(Engine::Sqlite, name))).collect();
+    format!(
+        "lower(name) IN (WITH RECURSIVE taken (name) AS (VALUES {} UNION SELECT lower(v.name) FROM sqlite_master v, taken t WHERE \
+         v.type = 'view' AND (instr(lower(v.sql), t.name) > 0 OR instr(replace(replace(lower(v.sql), '\"\"', '\"'), '``', '`'), t.name) > \
+         0)) SELECT name FROM taken)",
+        names.join(", ")
+    )
 }
 
 /// The views with this condition that do not answer because a table or column is missing, in lower case.
@@ -104,8 +132,8 @@ async fn unanswered(tenant: &mut dyn Queries, which: &str) -> Result<BTreeMap<St
     let mut found = BTreeMap::new();
     for row in tenant.rows(views).await? {
         let view = row.must(0);
-        // It is only prepared: no row is read.
-        let ask = format!("EXPLAIN SELECT * FROM main.{}", Engine::Sqlite.quote(&view));
+        // It is only prepared: no row is read. The plan of the query has a few rows, its program hundreds.
+        let ask = format!("EXPLAIN QUERY PLAN SELECT * FROM main.{}", Engine::Sqlite.quote(&view));
         if let Err(fault) = tenant.run(ask).await {
             match fault.code.as_deref() {
                 Some("1") if fault.message.contains("no such table") || fault.message.contains("no such column") => {

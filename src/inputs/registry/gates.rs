@@ -103,6 +103,10 @@ fn prometheus(reader: &Reader<'_, '_>, source: Source<'_, '_>, drafts: &mut Diag
         let help = "write max = 0.01, min = 1, or both";
         drafts.at(reader.span.clone(), format!("any value of `{WHAT}` would hold")).help(help);
     }
+    if min.zip(max).is_some_and(|(min, max)| min > max) {
+        let help = "write the lower limit as `min` and the upper one as `max`";
+        drafts.at(reader.span.clone(), format!("no value of `{WHAT}` would hold: `min` is above `max`")).help(help);
+    }
     let url = address(&reader, "url", source, drafts);
     let query = reader.text("query", drafts)?.to_owned();
     Some(Query { url: url?, query, min, max })

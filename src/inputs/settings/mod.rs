@@ -24,7 +24,8 @@ use super::{
 };
 use crate::model::transaction::TransactionScope;
 use crate::policy::{
-    Backoff, Concurrency, Deadline, FailureBudget, LockRetry, Rate, RetryPolicy, Timeouts, Window, parse_duration,
+    Backoff, Concurrency, Deadline, FailureBudget, LoadLimits, LockRetry, Rate, RetryPolicy, Size, Timeouts, Window,
+    parse_duration,
 };
 use layer::Layer;
 
@@ -36,8 +37,7 @@ pub(crate) use table::{Commands, SETTINGS, Setting, variable};
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
-    #[cfg_attr(not(test), expect(dead_code, reason = "it is for people, who see it in `fleet config`"))]
-    pub(super) name: Option<String>,
+    pub(crate) name: Option<String>,
     pub(crate) development: Option<String>,
     concurrency: NonZeroUsize,
     per_server: NonZeroUsize,
@@ -72,6 +72,17 @@ pub(crate) struct Settings {
     pub(crate) deadline: Option<Deadline>,
     pub(crate) window: Window,
     outside_window: OutsideWindow,
+    #[serde(default, deserialize_with = "some_percent")]
+    max_connections_share: Option<u8>,
+    max_lock_waits: Option<u32>,
+    #[serde(default, deserialize_with = "some_duration")]
+    max_replication_lag: Option<Duration>,
+    max_log_growth: Option<Size>,
+    min_free_space: Option<Size>,
+    #[serde(deserialize_with = "duration")]
+    load_interval: Duration,
+    #[serde(deserialize_with = "duration")]
+    load_wait: Duration,
     #[serde(deserialize_with = "duration")]
     pub(crate) lease: Duration,
     /// In percent, from 1 to 100.
@@ -189,6 +200,19 @@ impl Settings {
         }
     }
 
+    /// The limits on the load of a server.
+    pub(crate) fn load_limits(&self) -> LoadLimits {
+        LoadLimits {
+            connections: self.max_connections_share,
+            lock_waits: self.max_lock_waits,
+            replication_lag: self.max_replication_lag,
+            log_growth: self.max_log_growth,
+            free_space: self.min_free_space,
+            interval: self.load_interval,
+            patience: self.load_wait,
+        }
+    }
+
     /// Whether a run stops outside of a wave's window, and does not wait for it.
     pub(crate) fn stops_outside_window(&self) -> bool {
         self.outside_window == OutsideWindow::Stop
@@ -207,6 +231,14 @@ impl Settings {
 
 fn duration<'de, D: Deserializer<'de>>(text: D) -> Result<Duration, D::Error> {
     parse_duration(&String::deserialize(text)?).map_err(de::Error::custom)
+}
+
+fn some_duration<'de, D: Deserializer<'de>>(text: D) -> Result<Option<Duration>, D::Error> {
+    duration(text).map(Some)
+}
+
+fn some_percent<'de, D: Deserializer<'de>>(text: D) -> Result<Option<u8>, D::Error> {
+    percent(text).map(Some)
 }
 
 fn percent<'de, D: Deserializer<'de>>(text: D) -> Result<u8, D::Error> {

@@ -38,7 +38,7 @@ const POSITIVE: Form = Form::Duration { zero: false };
 const DURATION: Form = Form::Duration { zero: true };
 
 /// All settings, in the order in which they are shown.
-pub(crate) static SETTINGS: [Setting; 38] = [
+pub(crate) static SETTINGS: [Setting; 45] = [
     setting("name", Form::Text, None, "The name of the fleet"),
     setting(
         "development",
@@ -131,6 +131,17 @@ pub(crate) static SETTINGS: [Setting; 38] = [
     setting("outside_window", Form::Choice(&["wait", "stop"]), Some("wait"), "Outside of the window, whether a run waits for it or stops: wait or stop")
         .note("It stops as at its deadline.")
         .flag("outside-window", Commands::Plans),
+    setting("max_connections_share", Form::Percent, None, "The share of a server's connections in use above which a run starts nothing new on it")
+        .note("As the limits below: the run goes on there once the server is within them."),
+    setting("max_lock_waits", Form::Count, None, "The number of sessions that wait for locks on a server above which a run starts nothing new on it")
+        .note("Those of the run count, too."),
+    setting("max_replication_lag", POSITIVE, None, "How far a replica of a server may be behind before a run starts nothing new on that server"),
+    setting("max_log_growth", Form::Size, None, "How much may be written to a server's WAL or binary log during a run before it starts nothing new there")
+        .note("It is counted from the run's first reading of the server, and only another run counts anew."),
+    setting("min_free_space", Form::Size, None, "The free space of a server's disk below which a run starts nothing new on it")
+        .note("Where it is known: of files, and of servers on this machine."),
+    setting("load_interval", POSITIVE, Some("10s"), "How often a run reads the load of the servers on which it works"),
+    setting("load_wait", DURATION, Some("10m"), "How long a run waits for a server that is beyond a limit before it pauses"),
     setting("lease", POSITIVE, Some("60s"), "In a run that several runners share, how long one may give no sign before others take its tenants over")
         .note("It is that of `migrate --enqueue` for the whole run; a runner gives a sign four times in it.")
         .flag("lease", Commands::Changes),

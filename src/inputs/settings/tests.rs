@@ -158,6 +158,7 @@ fn every_setting_can_be_set_in_every_layer() {
             Form::Duration { .. } => "7m 7s",
             Form::Budget | Form::Percent => "7%",
             Form::Rate => "7/min",
+            Form::Size => "7GB",
             Form::Deadline => "7h",
             Form::Window => "22:00-04:00 UTC",
             Form::Choice(words) => words[words.len() - 1],

@@ -1,4 +1,4 @@
-//! `fleet_progress`: the latest progress of each tenant of a run.
+//! `fleet_progress`: the latest progress of each tenant of a run, and the latest reading of each server.
 
 use sea_orm::entity::prelude::*;
 
@@ -8,12 +8,12 @@ use sea_orm::entity::prelude::*;
 pub(crate) struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) run: String,
-    /// The tenant's place in the plan, from 0.
+    /// The tenant's place in the plan, from 0; that of a server is below 0.
     #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) place: i64,
     /// Milliseconds since 1970-01-01 UTC.
     pub(crate) at_ms: i64,
-    /// The `Event::Progress` as JSON.
+    /// The `Event::Progress` or `Event::ServerLoad` as JSON.
     pub(crate) event: String,
 }
 

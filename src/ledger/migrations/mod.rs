@@ -9,6 +9,8 @@ mod m0004_approvals;
 mod m0006_databases;
 mod m0007_sources;
 mod m0008_shared_runs;
+mod m0009_texts;
+mod m0010_pauses;
 
 use sea_orm_migration::prelude::*;
 
@@ -24,6 +26,8 @@ impl MigratorTrait for LedgerMigrator {
             Box::new(m0006_databases::Migration),
             Box::new(m0007_sources::Migration),
             Box::new(m0008_shared_runs::Migration),
+            Box::new(m0009_texts::Migration),
+            Box::new(m0010_pauses::Migration),
         ]
     }
 
@@ -50,6 +54,16 @@ pub(super) fn version_of_sources() -> i32 {
 /// The first version of the ledger that has shared runs.
 pub(super) fn version_of_shared_runs() -> i32 {
     version_of(m0008_shared_runs::NAME)
+}
+
+/// The first version of the ledger that has the texts of scripts.
+pub(super) fn version_of_texts() -> i32 {
+    version_of(m0009_texts::NAME)
+}
+
+/// The first version of the ledger that has requests to pause.
+pub(super) fn version_of_pauses() -> i32 {
+    version_of(m0010_pauses::NAME)
 }
 
 fn version_of(name: &str) -> i32 {

@@ -55,10 +55,10 @@ async fn a_truncated_file_is_damaged() {
 async fn a_newer_ledger_is_refused() {
     let (_folder, file) = place();
     let ledger = Ledger::open(&at(&file)).await.unwrap();
-    ledger.store.db.execute_unprepared("INSERT INTO fleet_ledger VALUES (7)").await.unwrap();
+    ledger.store.db.execute_unprepared("INSERT INTO fleet_ledger VALUES (9)").await.unwrap();
     ledger.close().await;
     for error in [Ledger::open(&at(&file)).await.err(), reading_error(&file).await] {
-        let Some(LedgerError::Newer { found: 7, known: VERSION, .. }) = &error else { panic!("{error:?}") };
+        let Some(LedgerError::Newer { found: 9, known: VERSION, .. }) = &error else { panic!("{error:?}") };
         assert!(error.unwrap().to_string().contains("made by a newer fleet"));
     }
 }

@@ -47,6 +47,7 @@ fn header(tenants: usize) -> RunHeader {
         kind: RunKind::migrate(GOAL),
         resumes: None,
         catalog: vec!["m1_a".into(), "m2_b".into()],
+        texts: vec![String::new(), "0123456789ab".into()],
         tenants: (0..tenants)
             .map(|i| PlannedTenant {
                 tenant: TenantId::from(format!("tenant-{i}").as_str()),
@@ -116,6 +117,7 @@ fn every_outcome() -> Vec<Outcome> {
             run: "other".into(),
             stopped: false,
             sha256: String::new(),
+            is_gone: false,
         })),
         Outcome::Ahead { unknown: vec!["m9_z".into()] },
         Outcome::Unreachable { class: FaultClass::Dns },

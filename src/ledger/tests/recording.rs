@@ -3,6 +3,7 @@
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
 use super::*;
+use crate::model::load::ServerLoad;
 use crate::model::run_summary::AttemptRow;
 
 #[tokio::test]
@@ -24,6 +25,7 @@ async fn every_outcome_comes_back_as_it_was() {
             statement: Some(7),
             sql: Some("ALTER \"x\"".into()),
             file: None,
+            stayed: Some(6),
         });
         record.error = Some(Fault::with_code(FaultClass::AlreadyExists, "42P07", "relation \"x\" already exists"));
         stats.add(&record.outcome, 1);
@@ -188,7 +190,7 @@ async fn the_file_is_synced_for_the_plan_and_not_for_each_batch() {
         let statement = Statement::from_string(DbBackend::Sqlite, "PRAGMA synchronous");
         ledger.store.db.query_one_raw(statement).await.unwrap().unwrap().try_get_by_index(0).unwrap()
     };
-    ledger.recorder().durably(true).await.unwrap();
+    ledger.store.durably(true).await.unwrap();
     assert_eq!(synchronous().await, FULL);
     recorded(&ledger, 1).await;
     assert_eq!(synchronous().await, NORMAL);
@@ -206,4 +208,40 @@ async fn a_file_name_is_never_read_as_a_url() {
         assert_eq!(Ledger::open_existing(&at(&file)).await.unwrap().unwrap().runs(9).await.unwrap().len(), 1);
         assert_eq!(Ledger::open_frozen(&file).await.unwrap().runs(9).await.unwrap().len(), 1, "{name}");
     }
+}
+
+#[tokio::test]
+async fn of_the_readings_of_a_server_those_that_turn_are_kept_and_the_last() {
+    let (_folder, file) = place();
+    let ledger = Ledger::open(&at(&file)).await.unwrap();
+    let header = header(2);
+    let mut recorder = ledger.recorder();
+    recorder.begin(&header).await.unwrap();
+    let reading = |server: &str, lock_waits: u64, turns: bool| Event::ServerLoad {
+        server: server.to_owned(),
+        load: ServerLoad { lock_waits: Some(lock_waits), ..ServerLoad::default() },
+        over: Vec::new(),
+        unkept: Vec::new(),
+        turns,
+    };
+    let rows = Event::Progress {
+        index: 0,
+        tenant: header.tenants[0].tenant.clone(),
+        migration: "m2_b".to_owned(),
+        statement: None,
+        rows: 7,
+    };
+    let told = [("db1", 0, false), ("db2", 1, false), ("db1", 9, true), ("db1", 3, false), ("db2", 4, false)];
+    recorder.record(rows.clone(), 1).await.unwrap();
+    for (at_ms, (server, waits, turns)) in (2..).zip(told) {
+        recorder.record(reading(server, waits, turns), at_ms).await.unwrap();
+    }
+    recorder.finish().await.unwrap();
+    let kept = ledger.events(header.run).await.unwrap();
+    let last = [(5, reading("db1", 3, false)), (6, reading("db2", 4, false)), (1, rows)];
+    let (turned, rest) = kept.split_first().unwrap();
+    assert_eq!(*turned, (4, reading("db1", 9, true)));
+    assert!(rest.len() == 3 && last.iter().all(|row| rest.contains(row)), "{rest:?}");
+    let news = ledger.news(&header, &mut Followed::default()).await.unwrap();
+    assert_eq!(news.iter().map(|(at_ms, _)| *at_ms).collect::<Vec<_>>(), [1, 4, 5, 6]);
 }

@@ -2,8 +2,9 @@
 
 use super::upgrades::database;
 use super::*;
-use crate::ledger::Fence;
+use crate::ledger::{Asked, Fence};
 use crate::model::outcome::Outcome::UpToDate;
+use crate::model::pause::Pause;
 use crate::model::shared::{SharedRun, Taken, Terms};
 
 /// Leases of a shared run, short enough for a test to wait for their ends.
@@ -108,6 +109,54 @@ async fn a_leader_that_was_taken_over_hands_out_and_writes_nothing() {
         another.run = Uuid::now_v7();
         let begun = one.recorder().begin(&another).await;
         assert!(matches!(begun, Err(LedgerError::Held { .. })), "{begun:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_nobody_has_taken_is_taken_back_by_the_leader_alone() {
+    shared(async |one, other, header| {
+        let run = header.run;
+        let token = one.lead(run, "a").await.unwrap().unwrap();
+        for place in 0..3 {
+            assert!(one.hand_out(run, token, (place, "db#0")).await.unwrap());
+        }
+        assert!(matches!(other.take(run, 1, "b").await.unwrap(), Taken::Mine(_)));
+        let Taken::Mine(given) = other.take(run, 2, "b").await.unwrap() else { panic!("nobody has it") };
+        other.give_back(run, 2, given).await.unwrap();
+        assert!(other.take_back(run, token - 1).await.unwrap().is_empty(), "it does not lead");
+        // One whose lease has ended may have been begun.
+        tokio::time::sleep(LEASE * 2).await;
+        assert_eq!(one.take_back(run, token).await.unwrap(), [0, 2]);
+        let claims = one.claims(run).await.unwrap();
+        assert_eq!(claims.iter().map(|claim| claim.place).collect::<Vec<_>>(), [1]);
+        assert_eq!(other.take(run, 0, "b").await.unwrap(), Taken::Done);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_first_request_to_pause_stays_and_concerns_one_run() {
+    shared(async |one, other, header| {
+        let run = header.run;
+        let asked = |by: &str| Pause { by: by.to_owned(), reason: None, asked_at_ms: 7, origin: StartedBy::default() };
+        assert_eq!(one.asked_to_pause(run).await.unwrap(), Asked::NotYet);
+        assert!(one.ask_to_pause(run, &asked("ann")).await.unwrap());
+        assert!(!other.ask_to_pause(run, &asked("bo")).await.unwrap());
+        assert_eq!(other.asked_to_pause(run).await.unwrap(), Asked::Already(asked("ann")));
+        // No program that looks for requests has begun this one.
+        let unknown = Uuid::now_v7();
+        assert!(!one.ask_to_pause(unknown, &asked("ann")).await.unwrap());
+        assert_eq!(one.asked_to_pause(unknown).await.unwrap(), Asked::Never);
+        // Whoever leads it is told at once; whoever has one tenant of it is not.
+        let token = one.lead(run, "a").await.unwrap().unwrap();
+        for (fence, is_told) in [(Fence::Leads { token }, true), (Fence::Has { place: 0, token: 1 }, false)] {
+            let mut recorder = one.recorder();
+            recorder.join(run, fence).await.unwrap();
+            let told = tokio::time::timeout(Duration::from_secs(2), recorder.asked()).await;
+            assert_eq!(told.is_ok(), is_told, "{fence:?}");
+            recorder.finish().await.unwrap();
+        }
     })
     .await;
 }

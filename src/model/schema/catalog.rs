@@ -233,6 +233,21 @@ impl Catalog {
         history
     }
 
+    /// The history that a run up uses: a repeatable script that ended half way runs again, also where its text is the
+    /// recorded one again.
+    pub(crate) fn before_way_up(history: &[String], unfinished: Option<&Unfinished>) -> Vec<String> {
+        let begins_again = |entry: &&String| {
+            unfinished.is_some_and(|begun| begun.may_begin_again() && name_of(entry) == begun.migration)
+        };
+        history.iter().filter(|entry| !begins_again(entry)).cloned().collect()
+    }
+
+    /// An unfinished migration, which says whether this catalog still has one of its name.
+    pub(crate) fn named(&self, unfinished: Unfinished) -> Unfinished {
+        let is_gone = !unfinished.is_restore() && self.position(&unfinished.migration).is_none();
+        Unfinished { is_gone, ..unfinished }
+    }
+
     /// The places of the migrations that count as applied, under whatever names.
     pub(crate) fn applied(&self, history: &[String]) -> HashSet<usize> {
         let reading = Reading::of(self, history);
@@ -400,6 +415,9 @@ pub(crate) struct Unfinished {
     /// SHA-256 of the script that was being applied, in lower-case hex; empty where it is not known.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) sha256: String,
+    /// Whether the program has no migration of this name any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_gone: bool,
 }
 
 impl Unfinished {
@@ -419,6 +437,9 @@ impl Unfinished {
 
     /// A step at which the next run in its direction continues, in words.
     pub(crate) fn in_words(&self) -> String {
+        if self.may_begin_again() {
+            return format!("{} ended half way; the next migrate begins it again", self.migration);
+        }
         let (n, next) =
             (self.statement.unwrap_or(0), if self.direction == Direction::Up { "migrate" } else { "rollback" });
         match self.stopped {
@@ -427,6 +448,14 @@ impl Unfinished {
                 "ended in statement {n} of {}, which may be repeated; the next {next} goes on there",
                 self.migration
             ),
+        }
+    }
+
+    /// The way out where its script is gone, to follow a sentence that names it.
+    pub(crate) fn way_back(&self) -> String {
+        match self.is_gone {
+            true => format!(", and its script is gone or was renamed: put it back under the name {}", self.migration),
+            false => String::new(),
         }
     }
 
@@ -453,6 +482,7 @@ mod tests {
             run: String::new(),
             stopped: false,
             sha256: String::new(),
+            is_gone: false,
         };
         let all = [
             State::Empty,

@@ -7,6 +7,7 @@ mod catalog;
 mod note;
 mod reading;
 mod script;
+mod texts;
 
 pub(crate) use adoption::{AppliedSet, HistoryChange, VersionSchema};
 pub(crate) use catalog::{

@@ -1,7 +1,7 @@
 //! The state of a tenant after a run, in words that its record supports.
 //!
-//! A record has no field that says "rolled back whole": that is said only with the script of the failed migration at
-//! hand, and only when that script is atomic.
+//! The part of a migration that has stayed is in the record; one of an older program does not have it, and then it is said
+//! only with the script at hand.
 
 use crate::model::outcome::{Blocker, InDoubt, LockQueue, Moved, Outcome, TenantRecord};
 use crate::model::schema::{Direction, Execution, Script};
@@ -88,9 +88,15 @@ fn lock_text(blocker: Option<&Blocker>, queue: &LockQueue) -> Option<String> {
 /// The state in which the run left the tenant, after its version.
 pub(super) fn left_behind(r: &TenantRecord, direction: Direction, scripts: &[Script]) -> String {
     let mut parts = Vec::new();
-    if !r.committed.is_empty() {
+    // On its way down a migration loses its row first, and is not back for all that.
+    let in_doubt = match &r.outcome {
+        Outcome::InDoubt(InDoubt::Journal(unfinished)) => Some(&unfinished.migration),
+        _ => None,
+    };
+    let committed: Vec<&str> = r.committed.iter().filter(|name| Some(*name) != in_doubt).map(String::as_str).collect();
+    if !committed.is_empty() {
         let done = if direction == Direction::Up { "applied" } else { "took back" };
-        parts.push(format!("this run {done} {}", r.committed.join(", ")));
+        parts.push(format!("this run {done} {}", committed.join(", ")));
     }
     if r.brought_back {
         parts.push("as it was before this run, from its backup; nothing of the run has stayed".to_owned());
@@ -117,6 +123,16 @@ fn failed_migration(r: &TenantRecord, direction: Direction, scripts: &[Script]) 
     // The error of an operator's SQL has the state.
     if name == "exec" {
         return None;
+    }
+    match at.stayed {
+        Some(0) if r.engine.capabilities().transactional_ddl => return Some(format!("{name} was rolled back whole")),
+        Some(0) => return Some(format!("nothing of {name} has stayed")),
+        Some(n) => {
+            let (what, have) =
+                if n == 1 { ("statement 1".to_owned(), "has") } else { (format!("statements 1 to {n}"), "have") };
+            return Some(format!("{what} of {name} {have} stayed, and nothing behind"));
+        }
+        None => {}
     }
     let script = scripts.iter().find(|s| *s.migration == **name && s.direction == direction && s.engine == r.engine);
     let Some(script) = script.filter(|s| !matches!(s.execution, Execution::Irreversible { .. })) else {

@@ -48,7 +48,7 @@ pub(super) fn render(view: &OutcomeView<'_>, style: &Style) -> String {
     let tone = if view.stats.failures() > 0 { Tone::Bad } else { Tone::Plain };
     let total = style.paint(tone, total_line(view.stats, view.elapsed));
     let early = stopped_and_held_back(view);
-    let early: String = early.lines().map(|line| paragraph(line, "", 3, style)).collect();
+    let early: String = early.lines().map(|line| paragraph(line, "", MOST_LINES, style)).collect();
     parts.push(format!("{early}{total}\n"));
     parts.join("\n")
 }
@@ -129,8 +129,11 @@ fn block(group: &Group<'_>, view: &OutcomeView<'_>, style: &Style) -> String {
     out + &field("tried", &tried, style)
 }
 
+/// The most lines of one text: the remedy stands at the end of an error.
+const MOST_LINES: usize = 12;
+
 fn field(name: &str, value: &str, style: &Style) -> String {
-    let text = paragraph(value, FIELD, 4, style);
+    let text = paragraph(value, FIELD, MOST_LINES, style);
     format!("  {}{}", style.paint(Tone::Dim, format!("{name:<9}")), text.trim_start_matches(' '))
 }
 
@@ -252,9 +255,10 @@ pub(in crate::report) fn why_not_started(reason: NotStarted, waited_for: Option<
         (NotStarted::Hook, _) => "a hook failed",
         (NotStarted::Deadline, _) => "the deadline of the run had passed",
         (NotStarted::Window, _) => "the maintenance window of its wave or server was closed",
+        (NotStarted::Overloaded, _) => "a server stayed beyond a limit on its load",
         (NotStarted::RunFailureBudget, _) => "the failure budget of the run was used up",
         (NotStarted::GateFailed, _) => "the gate of an earlier wave failed",
-        (NotStarted::Paused, _) => "the run paused behind an earlier wave",
+        (NotStarted::Paused, _) => "the run was paused",
         (NotStarted::Ledger, _) => "the ledger could not be written any more",
     }
     .to_owned()

@@ -16,6 +16,8 @@ struct Client {
     head: &'static str,
     /// The lines that begin a new session.
     connection: &'static str,
+    /// The error with which a tenant is refused that is at another version.
+    refusal: &'static str,
     /// The state after a failure.
     failed: &'static str,
     /// Whether the client ends a statement at a semicolon in its body.
@@ -27,6 +29,7 @@ static CLIENTS: EngineMap<Client> = EngineMap {
         run: "sqlite3 -bail TENANT < FILE",
         head: ".bail on\nPRAGMA foreign_keys = ON;\n",
         connection: "PRAGMA foreign_keys = ON;\n",
+        refusal: "integer overflow",
         failed: "sqlite3 ends, and the open transaction is rolled back",
         needs_delimiter: false,
     },
@@ -34,13 +37,15 @@ static CLIENTS: EngineMap<Client> = EngineMap {
         run: "psql -X -v ON_ERROR_STOP=1 -f FILE TENANT",
         head: "\\set ON_ERROR_STOP on\n\\set QUIET on\n",
         connection: "DISCARD ALL;\n",
+        refusal: "the history is not what was planned",
         failed: "psql ends, and the open transaction is rolled back",
         needs_delimiter: false,
     },
     mysql: Client {
-        run: "mariadb TENANT < FILE (or mysql; never with --force)",
+        run: "mariadb -h HOST -P PORT -u USER -p DATABASE < FILE (or mysql; never with --force)",
         head: "",
         connection: "\\r\n",
+        refusal: "Subquery returns more than 1 row",
         failed: "the client ends; each statement before was committed, and fleet_journal names the one that failed",
         needs_delimiter: true,
     },
@@ -96,7 +101,12 @@ pub(crate) fn file(name: &str, group: &WireGroup, places: &[String], steps: &[St
     note(
         "It checks first that the tenant is at the version for which it was made, and writes the history that fleet reads: a later run",
     );
-    note("finds the tenant at its target. It refuses to run a second time.");
+    note("finds the tenant at its target. Run it as the user that is to own what it makes.");
+    note(&format!(
+        "`{}` in its first lines means: this tenant is at another version, the file has run here already,",
+        client.refusal
+    ));
+    note("or a run of fleet works on it. Nothing was changed then, and the file is not broken.");
     note(&format!(
         "If it fails in the middle: {}. Do not run the rest by hand: `{} status`",
         client.failed,

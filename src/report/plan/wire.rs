@@ -65,7 +65,9 @@ fn text(sent: &Sent) -> Option<&str> {
 fn one(sent: &Sent) -> String {
     let head = match sent {
         Sent::Text(_) => "-- sent:",
-        Sent::Batch(_) => "-- sent again and again, until it changes no row:",
+        Sent::Batch(_) => {
+            "-- sent again and again, until it changes no row; behind 100 times, the rows that are left may be counted:"
+        }
         Sent::Question(_) => "-- asked; this plan was answered too:",
         // Fleet does not send it.
         Sent::ByHand(_) | Sent::Rest { .. } => return String::new(),

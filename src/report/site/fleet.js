@@ -26,7 +26,8 @@ if (run) {
   };
   const events = new EventSource(own("/api/v1/runs/" + encodeURIComponent(run) + "/events?since_ms=" + Date.now()));
   const kinds = ["wave_started", "wave_finished", "attempt_started", "attempt_failed", "progress", "tenant_finished",
-    "gate_started", "gate_finished", "draining", "cancelling", "hook_finished", "outside_window"];
+    "gate_started", "gate_finished", "pause_requested", "draining", "cancelling", "hook_finished", "outside_window",
+    "server_load", "overloaded"];
   kinds.forEach((kind) => events.addEventListener(kind, refresh));
   events.addEventListener("ended", () => { events.close(); location.reload(); });
   events.onerror = () => { place.classList.add("stale"); };

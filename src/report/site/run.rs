@@ -8,6 +8,7 @@ use maud::{Markup, html};
 use super::Form;
 use super::frame::{Frame, Part, address};
 use crate::model::event::Event;
+use crate::model::program;
 use crate::model::run_summary::RunStatus;
 use crate::policy::format_duration;
 use crate::report::live::Live;
@@ -79,8 +80,16 @@ impl RunPage<'_> {
         let done: std::collections::HashSet<usize> =
             self.view.outcome.records.iter().map(|record| record.index).collect();
         let mut servers: BTreeMap<&str, Vec<(i64, &str)>> = BTreeMap::new();
-        for (at_ms, event) in self.view.events {
+        let mut loads: BTreeMap<&str, String> = BTreeMap::new();
+        // The ledger has the last readings of servers behind all others.
+        let mut events: Vec<&(i64, Event)> = self.view.events.iter().collect();
+        events.sort_by_key(|(at_ms, _)| *at_ms);
+        for (at_ms, event) in events {
             match event {
+                Event::ServerLoad { server, load, .. } => {
+                    servers.entry(server).or_default();
+                    loads.insert(server, label::load(load));
+                }
                 Event::AttemptStarted { index, .. } if done.contains(index) => continue,
                 Event::AttemptStarted { index, tenant, .. } => {
                     let server = header.tenants.get(*index).map_or("", |planned| &*planned.server);
@@ -98,14 +107,15 @@ impl RunPage<'_> {
             section.now {
                 h2 { "Now" }
                 p.progress { (live.progress(since(self.view.now_ms))) }
+                p.dim { "To have it pause: " code { (program::name()) " runs pause " (self.view.run.run) } }
                 @if servers.is_empty() { p.dim { "No tenant is in flight for longer than a heartbeat." } }
                 @else {
                     table {
-                        thead { tr { th { "Server" } th.n { "In flight" } th { "Longest" } } }
+                        thead { tr { th { "Server" } th.n { "In flight" } th { "Longest" } th { "Load" } } }
                         tbody { @for (server, of) in &servers {
                             tr { td { (clean(server)) } td.n { (of.len()) } td {
                                 @for (at, (at_ms, tenant)) in of.iter().take(NAMED).enumerate() { @if at > 0 { ", " } (clean(tenant)) " " (age(*at_ms)) }
-                            } }
+                            } td { (loads.get(server).map_or("", String::as_str)) } }
                         } }
                     }
                 }

@@ -13,6 +13,7 @@ use crate::model::approval::Approval;
 use crate::model::event::Event;
 use crate::model::gate::{CheckAnswer, GateAction, GateEnd, GateRecord};
 use crate::model::hook::HookPoint;
+use crate::model::load::{Excess, Overload, ServerLoad};
 use crate::model::outcome::{NotStarted, Outcome, StoppedAt, TenantRecord};
 use crate::model::run_summary::{RunStatus, RunSummary};
 use crate::model::started_by::StartedBy;
@@ -41,6 +42,7 @@ fn waves() -> Vec<(i64, Event)> {
         tenants: 3,
         max_failures: None,
         run_max_failures: None,
+        is_awaited: false,
     };
     let finished = |wave: &str| Event::WaveFinished { wave: wave.to_owned(), stats: Default::default() };
     let draining = Event::Draining { reason: NotStarted::FailureBudget, in_flight: 2 };
@@ -54,6 +56,8 @@ fn waves() -> Vec<(i64, Event)> {
 fn between() -> Vec<Event> {
     let answer = CheckAnswer { check: "http https shop.example".to_owned(), holds: false, value: "503".to_owned() };
     let wave = || "canary".to_owned();
+    let text = "7 sessions wait for locks (at most 5)".to_owned();
+    let waits = || vec![Excess { limit: "max_lock_waits".to_owned(), text: text.clone() }];
     vec![
         Event::HookFinished {
             hook: HookPoint::AfterWave,
@@ -78,6 +82,14 @@ fn between() -> Vec<Event> {
             window: "22:00-04:00 UTC".to_owned(),
             opens_at_ms: BEGAN_MS,
         },
+        Event::ServerLoad {
+            server: "db7".to_owned(),
+            load: ServerLoad { lock_waits: Some(7), ..ServerLoad::default() },
+            over: waits(),
+            unkept: Vec::new(),
+            turns: true,
+        },
+        Event::Overloaded(Overload { server: "db7".to_owned(), over: waits(), for_ms: 600_000 }),
         Event::Uncovered { wave: wave(), kinds: vec!["server db9 (1 tenant, the first late-79)".to_owned()] },
         Event::LateJoiners { tenants: vec![TenantId::from("newcomer")], are_taken: false },
     ]
@@ -209,8 +221,13 @@ fn hostile_texts_are_only_texts() {
         .enumerate()
         .map(|(i, bad)| {
             let mut r = failed(i, bad, FaultClass::Other, bad, bad);
-            let at =
-                StoppedAt { migration: (*bad).to_owned(), statement: None, sql: Some((*bad).to_owned()), file: None };
+            let at = StoppedAt {
+                migration: (*bad).to_owned(),
+                statement: None,
+                sql: Some((*bad).to_owned()),
+                file: None,
+                stayed: None,
+            };
             (r.stopped_at, r.wave, r.server) = (Some(at), (*bad).to_owned(), (*bad).to_owned());
             (r.version, r.committed) = (Some((*bad).to_owned()), vec![(*bad).to_owned()]);
             r
@@ -221,7 +238,13 @@ fn hostile_texts_are_only_texts() {
         .map(|r| {
             (
                 BEGAN_MS,
-                Event::WaveStarted { wave: r.wave.clone(), tenants: 1, max_failures: None, run_max_failures: None },
+                Event::WaveStarted {
+                    wave: r.wave.clone(),
+                    tenants: 1,
+                    max_failures: None,
+                    run_max_failures: None,
+                    is_awaited: false,
+                },
             )
         })
         .collect();

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::outcome::{failed, header, migrated, mixed, record, stats};
 use super::*;
 use crate::model::event::Event;
+use crate::model::load::{Excess, Overload, ServerLoad};
 use crate::model::outcome::{NotStarted, Outcome};
 use crate::report::live::{Live, jsonl};
 
@@ -21,6 +22,7 @@ fn events() -> Vec<Event> {
             tenants: 3,
             max_failures: Some("1".to_owned()),
             run_max_failures: None,
+            is_awaited: false,
         },
         Event::AttemptStarted { index: 0, tenant: "acme".into(), attempt: 1 },
         Event::AttemptStarted { index: 1, tenant: "beta".into(), attempt: 1 },
@@ -192,4 +194,38 @@ fn a_straggler_is_named_once_and_on_the_bar() {
     assert_eq!(line, ["[ 6/80] slow  straggles: at work for 12s, 4 times the median of 3.0s"]);
     assert!(live.stragglers(Duration::from_secs(30)).is_empty(), "it was told");
     assert!(live.progress(Duration::from_secs(30)).contains("longest: slow 27s, 9 times the median of 3.0s"));
+}
+
+#[test]
+fn a_server_beyond_a_limit_is_told_when_that_turns_and_on_the_bar() {
+    let mut live = Live::new(ASCII);
+    let reading = |over: bool, turns: bool| Event::ServerLoad {
+        server: "db7".to_owned(),
+        load: ServerLoad::default(),
+        over: over
+            .then(|| Excess {
+                limit: "max_lock_waits".to_owned(),
+                text: "9 sessions wait for locks (at most 5)".to_owned(),
+            })
+            .into_iter()
+            .collect(),
+        unkept: Vec::new(),
+        turns,
+    };
+    let mut line = |over, turns| live.line(&reading(over, turns), Duration::ZERO);
+    assert_eq!(line(false, false), None);
+    let told = "nothing new is started on server db7: 9 sessions wait for locks (at most 5)";
+    assert_eq!(line(true, true).as_deref(), Some(told));
+    assert_eq!(line(true, false), None, "once");
+    let waits = "waits for db7: 9 sessions wait for locks (at most 5)";
+    assert!(live.progress(Duration::ZERO).contains(waits), "{}", live.progress(Duration::ZERO));
+    let line = live.line(&reading(false, true), Duration::ZERO);
+    assert_eq!(line.as_deref(), Some("server db7 is within its limits again"));
+    assert!(!live.progress(Duration::ZERO).contains("waits for"));
+    let overload = Overload { server: "db7".to_owned(), over: Vec::new(), for_ms: 600_000 };
+    let line = live.line(&Event::Overloaded(overload), Duration::ZERO).unwrap();
+    assert!(
+        line.starts_with("server db7 stayed beyond its limits for 10m: ") && line.ends_with("`runs resume`"),
+        "{line}"
+    );
 }

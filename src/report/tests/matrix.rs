@@ -63,6 +63,7 @@ fn a_tenant_in_doubt_is_marked_where_it_stopped() {
         run: "0197".to_owned(),
         stopped: false,
         sha256: String::new(),
+        is_gone: false,
     });
     insta::assert_snapshot!(matrix(&c, &[o], false, &NARROW));
 }

@@ -31,6 +31,7 @@ pub(super) fn header(records: &[TenantRecord]) -> RunHeader {
         kind: RunKind::migrate(goal),
         resumes: None,
         catalog: catalog().migrations.iter().map(|m| m.to_string()).collect(),
+        texts: Vec::new(),
         tenants: records
             .iter()
             .map(|r| PlannedTenant {
@@ -91,6 +92,7 @@ pub(super) fn failed(index: usize, tenant: &str, class: FaultClass, code: &str, 
             "CREATE TABLE \"features\" (\n  \"id\" uuid NOT NULL PRIMARY KEY,\n  \"name\" text NOT NULL\n)".to_owned(),
         ),
         file: None,
+        stayed: None,
     });
     r
 }
@@ -164,6 +166,7 @@ pub(super) fn mixed() -> Vec<TenantRecord> {
             run: "0198b000-0000-7000-8000-000000000000".to_owned(),
             stopped: false,
             sha256: String::new(),
+            is_gone: false,
         })),
     );
     doubt.engine = Engine::Mysql;
@@ -326,6 +329,7 @@ fn hostile_text_steers_nothing() {
                 statement: None,
                 sql: Some((*bad).to_owned()),
                 file: Some((*bad).to_owned()),
+                stayed: None,
             });
             r.committed = vec![(*bad).to_owned()];
             r

@@ -1,5 +1,6 @@
 //! The dispatcher between two waves: hooks around a wave or the run, and the gate behind a wave.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
@@ -10,24 +11,43 @@ use crate::model::hook::HookPoint;
 use crate::model::observation::Observation;
 use crate::model::outcome::NotStarted;
 use crate::model::plan::{self, Decision};
-use crate::model::tenant::Tenant;
+use crate::model::tenant::{Tenant, TenantId};
 use crate::policy::Gate;
 use crate::run::PlannedWave;
+use crate::run::cancel::Level;
 use crate::run::gate::{self, Watch};
 use crate::run::observe::{Pace, observe};
 use crate::run::wave::WaveRun;
 
 impl Dispatcher {
+    /// The histories that can be read over shared connections.
+    pub(super) async fn read_together(&self, planned: &PlannedWave) -> HashMap<TenantId, Vec<String>> {
+        // Runners read their tenants themselves.
+        let here = planned.tenants.iter().filter(|_| self.plan.runners.is_none());
+        let tenants: Vec<_> = here.map(|&i| self.plan.tenants[i].clone()).collect();
+        let token = self.cancel.token();
+        tokio::select! {
+            read = self.database.read_together(&tenants) => read,
+            () = token.cancelled() => HashMap::new(),
+        }
+    }
+
     /// The reason why nothing new of a wave is started, if so: the run stops, or the wave, or one that it waits for, is closed.
     pub(super) fn stopping(&self, wave: &PlannedWave) -> Option<NotStarted> {
         let is_closed = |(name, _): &&(String, NotStarted)| *name == wave.name || wave.waits_for.contains(name);
         self.cancel.reason().or_else(|| self.closed.iter().find(is_closed).map(|(_, reason)| *reason))
     }
 
-    /// The reason why a run has started less than all; a failure rather than a pause.
+    /// The reason why a run has started less than all; a failure rather than a pause, or than the time that ran out.
     pub(super) fn stop_reason(&self) -> Option<NotStarted> {
-        let reasons = || self.closed.iter().map(|(_, reason)| *reason);
-        self.cancel.reason().or_else(|| reasons().find(|reason| reason.is_failure())).or_else(|| reasons().next())
+        use NotStarted::{Deadline, Overloaded, Paused, Window};
+        let reasons = || self.cancel.reason().into_iter().chain(self.closed.iter().map(|(_, reason)| *reason));
+        match self.cancel.reason() {
+            Some(Paused | Deadline | Window | Overloaded) | None => {
+                reasons().find(|reason| reason.is_failure()).or(reasons().next())
+            }
+            reason => reason,
+        }
     }
 
     /// Starts nothing new of a wave, nor of those that wait for it; if that is all that is left, the run stops.
@@ -40,6 +60,36 @@ impl Dispatcher {
             self.closed.push((wave.to_owned(), reason));
             let in_flight = self.running.len();
             self.emit(Event::WaveClosed { wave: wave.to_owned(), reason, in_flight }).await;
+        }
+    }
+
+    /// Tells once that nothing new is started, and once that work in flight is cancelled.
+    pub(super) async fn announce_level(&mut self) {
+        let level = self.cancel.level();
+        if level == self.announced {
+            return;
+        }
+        let in_flight = self.running.len();
+        self.announced = level;
+        match level {
+            Level::Running => {}
+            Level::Draining(reason) => self.emit(Event::Draining { reason, in_flight }).await,
+            Level::Cancelling(_) => self.emit(Event::Cancelling { in_flight }).await,
+        }
+    }
+
+    /// Waits until the ledger has the beginning of a wave behind the first. Dying before it: no tenant of the wave was touched, and
+    /// whoever finds no beginning of it knows that. Dying behind it: tenants of the wave without an outcome may have moved.
+    pub(super) async fn recorded(&self, wave: &str) {
+        let Some(recorded) = self.plan.recorded.as_ref().filter(|_| self.place > 0) else { return };
+        let (mut recorded, mut level) = (recorded.clone(), self.cancel.subscribe());
+        let is_lost = tokio::select! {
+            is_lost = async { recorded.wait_for(|waves| waves.contains(wave)).await.is_err() } => is_lost,
+            // Nothing of the wave is started then.
+            () = gate::stopped(&mut level) => false,
+        };
+        if is_lost {
+            self.cancel.drain(NotStarted::Ledger);
         }
     }
 
@@ -94,7 +144,7 @@ impl Dispatcher {
             Pace { concurrency, timeouts, lock_wait_limit: plan.retry.lock_wait_limit, answer: None, done: &done };
         let mut level = self.cancel.subscribe();
         let seen = tokio::select! {
-            seen = observe(&tenants, plan.scripts.migrations(), &self.database, pace) => seen,
+            seen = observe(&tenants, (plan.scripts.migrations(), false), &self.database, pace) => seen,
             () = gate::stopped(&mut level) => return false,
         };
         let is_done = |(&index, seen): (&usize, &Observation)| {
@@ -119,6 +169,7 @@ impl Dispatcher {
             self.close(wave, reason).await;
         }
     }
+
     /// Tells that a wave is to be taken back, if failures have stopped the run at it and its gate says so.
     ///
     /// Dying before it: the ledger has the failures and no request, and whoever resumes the run has its gate asked again. Dying

@@ -1,4 +1,5 @@
-//! The dispatcher outside of maintenance windows: those of waves, and those of servers.
+//! The dispatcher outside of maintenance windows, those of waves and those of servers, and the servers on which nothing new is
+//! started.
 
 use std::sync::Arc;
 
@@ -34,9 +35,13 @@ impl Dispatcher {
     }
 
     /// Closes the servers of a wave that are outside of their windows, and opens the others. Their tenants wait, or are not
-    /// started. Returns the time to look again.
+    /// started. Returns the time to look again. Those of servers that are beyond a limit on their load wait, too.
     pub(super) async fn close_servers(&mut self, wave: &mut WaveRun<'_>, now: Instant) -> Option<Instant> {
+        let has_changed = self.load.take_change();
         if !self.pacer.has_servers() {
+            if has_changed {
+                wave.queue.close(|server| self.load.is_closed(server));
+            }
             return None;
         }
         let closed = self.pacer.closed(wave.queue.waiting_servers());
@@ -48,6 +53,9 @@ impl Dispatcher {
                 self.conclude(wave, index, InFlight::fresh(), conclusion).await;
             }
             self.follow(wave).await;
+        }
+        wave.queue.close(|server| self.load.is_closed(server) || closed.iter().any(|(closed, _)| **closed == *server));
+        if self.pacer.stops_outside() {
             return None;
         }
         for (server, opens_at_ms) in &closed {

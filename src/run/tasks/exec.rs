@@ -42,6 +42,7 @@ impl Assignment {
                     statement: Some(statement + 1),
                     sql: Some(masked(self.tenant.engine, &sql).chars().take(MOST_SQL).collect()),
                     file: None,
+                    stayed: None,
                 });
                 match is_cancelled {
                     true => AttemptEnd::Cancelled { at, residue },

@@ -3,11 +3,12 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Mutex;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::*;
 use crate::model::gate::{CheckAnswer, GateAction, GateEnd, GateRecord};
-use crate::policy::{Check, Gate};
+use crate::policy::{Check, Gate, UsedUp};
 use crate::run::{Gatekeeper, Question};
 
 /// Answers by wave, in order; with none left every check holds.
@@ -118,6 +119,28 @@ async fn a_wave_waits_for_the_soak_of_the_one_before() {
         })
         .collect();
     assert_eq!(names, ["w0", "gate", "passed", "w1"]);
+}
+
+/// Whoever finds a dead run without the beginning of a wave in its ledger knows that no tenant of it was touched.
+#[tokio::test(start_paused = true)]
+async fn no_tenant_behind_the_first_wave_is_touched_before_the_ledger_has_that_its_wave_begins() {
+    let waves: &[(&[(&str, &str)], FailureBudget)] = &[(&[("c", "s")], FREE), (&[("a", "s")], FREE)];
+    for (is_lost, end) in [(false, "migrated"), (true, "not_started")] {
+        let (sender, recorded) = watch::channel(BTreeSet::new());
+        let plan = RunPlan { recorded: Some(recorded), ..plan_of(Direction::Up, waves, 4, 4).await };
+        let db = Arc::new(Scripted::default());
+        let seen = db.clone();
+        let writing = tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            assert_eq!(seen.connects.load(Ordering::SeqCst), 1);
+            if !is_lost {
+                sender.send_replace(BTreeSet::from(["w1".to_owned()]));
+            }
+        });
+        let (_, records, _) = run(plan, &db, Cancel::default()).await;
+        writing.await.unwrap();
+        assert_eq!(names(&records), ["migrated", end]);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -248,7 +271,7 @@ async fn a_wave_that_waits_for_no_other_goes_on_when_another_has_failed() {
     // The budget that a resumed run had used up.
     let mut plan = plan_of(Direction::Up, &waves[3..], 1, 1).await;
     (plan.waves[0].waits_for, plan.waves[1].waits_for) = (BTreeSet::from(["old".to_owned()]), BTreeSet::new());
-    plan.closed = vec!["old".to_owned()];
+    plan.closed = vec![UsedUp { wave: Some("old".to_owned()), budget: FailureBudget::NONE, tally: Default::default() }];
     let (stats, records, _) = run(plan, &db, Cancel::default()).await;
     assert_eq!((names(&records), stats.verdict()), (vec!["not_started", "migrated"], Verdict::BudgetExhausted));
 }

@@ -43,10 +43,12 @@ pub(crate) struct Lexis {
     pub(crate) has_end: bool,
     /// `LOCK TABLE` is a lock of the session, as `LOCK TABLES` is.
     pub(crate) locks_for_session: bool,
-    /// The first words of statements that act on the server, or may hide one that does.
+    /// The first words of statements that act on the server, or may hide one that does or that ends the transaction.
     pub(crate) server_words: &'static [&'static str],
     /// The name of a trigger is one of its table, and `DROP TRIGGER` names both.
     pub(crate) triggers_belong_to_tables: bool,
+    /// Whether routines of one name are told apart by their arguments.
+    pub(crate) overloads_routines: bool,
     /// Statements that check or mend tables tell their errors in rows, and succeed.
     pub(crate) tells_errors_in_rows: bool,
     /// An engine-specific keyword that begins a statement which ends transactions.
@@ -71,6 +73,7 @@ const STANDARD: Lexis = Lexis {
     locks_for_session: false,
     server_words: &[],
     triggers_belong_to_tables: false,
+    overloads_routines: false,
     tells_errors_in_rows: false,
     transaction_word: None,
 };

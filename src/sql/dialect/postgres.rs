@@ -12,6 +12,7 @@ static LEXIS: Lexis = Lexis {
     is_backslash_unsure: true,
     has_dollar_quotes: true,
     triggers_belong_to_tables: true,
+    overloads_routines: true,
     ends_lines_at_cr: true,
     nests_comments: true,
     folds_names: true,

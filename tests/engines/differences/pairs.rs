@@ -78,7 +78,7 @@ pub(super) const SAME_ON_SQLITE: [Pair; 11] = [
     ),
 ];
 
-pub(super) const ON_POSTGRES: [Pair; 64] = [
+pub(super) const ON_POSTGRES: [Pair; 70] = [
     (
         "t01c: CREATE TABLE t01 (a int, b int, PRIMARY KEY (a, b)); CREATE TABLE t01c (a int, b int, CONSTRAINT t01_fk FOREIGN KEY (a, b) REFERENCES t01 ON DELETE SET NULL (b))",
         "CREATE TABLE t01 (a int, b int, PRIMARY KEY (a, b)); CREATE TABLE t01c (a int, b int, CONSTRAINT t01_fk FOREIGN KEY (a, b) REFERENCES t01 ON DELETE SET NULL)",
@@ -275,9 +275,27 @@ pub(super) const ON_POSTGRES: [Pair; 64] = [
         "s64: DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET app.s64 = 1', current_database()); END $$",
         "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET app.s64 = 2', current_database()); END $$",
     ),
+    (
+        "w65: CREATE TABLE t65 (a int, b int); CREATE PUBLICATION w65 FOR TABLE t65 (a)",
+        "CREATE TABLE t65 (a int, b int); CREATE PUBLICATION w65 FOR TABLE t65 (a, b)",
+    ),
+    (
+        "w66: CREATE TABLE t66 (a int); CREATE PUBLICATION w66 FOR TABLE t66 WHERE (a > 1)",
+        "CREATE TABLE t66 (a int); CREATE PUBLICATION w66 FOR TABLE t66 WHERE (a > 2)",
+    ),
+    (
+        "f67: CREATE FOREIGN DATA WRAPPER w67; CREATE SERVER s67 FOREIGN DATA WRAPPER w67; CREATE FOREIGN TABLE f67 (a int OPTIONS (x '1')) SERVER s67",
+        "CREATE FOREIGN DATA WRAPPER w67; CREATE SERVER s67 FOREIGN DATA WRAPPER w67; CREATE FOREIGN TABLE f67 (a int OPTIONS (x '2')) SERVER s67",
+    ),
+    (
+        "f68: CREATE FOREIGN DATA WRAPPER w68; CREATE SERVER s68 FOREIGN DATA WRAPPER w68 OPTIONS (host 'a'); CREATE FOREIGN TABLE f68 (a int) SERVER s68",
+        "CREATE FOREIGN DATA WRAPPER w68; CREATE SERVER s68 FOREIGN DATA WRAPPER w68 OPTIONS (host 'b'); CREATE FOREIGN TABLE f68 (a int) SERVER s68",
+    ),
+    ("y69: CREATE TYPE y69 AS (a int); COMMENT ON COLUMN y69.a IS 'x'", "CREATE TYPE y69 AS (a int)"),
+    ("v70: CREATE CONVERSION v70 FOR 'LATIN1' TO 'UTF8' FROM iso8859_1_to_utf8", "SELECT 1"),
 ];
 
-pub(super) const SAME_ON_POSTGRES: [Pair; 9] = [
+pub(super) const SAME_ON_POSTGRES: [Pair; 11] = [
     (
         "s01: CREATE TABLE s01 (a int, b text)",
         "create table \"s01\" (x int, b TEXT, a integer); ALTER TABLE s01 DROP COLUMN x",
@@ -307,10 +325,18 @@ pub(super) const SAME_ON_POSTGRES: [Pair; 9] = [
         "ps08: CREATE TABLE s08 (a int); CREATE POLICY ps08 ON s08 TO CURRENT_USER USING (a > 1)",
         "CREATE TABLE s08 (a int); CREATE POLICY ps08 ON s08 TO postgres USING ((a > 1))",
     ),
+    (
+        "s10: CREATE TABLE s10 (a varchar(9) CHECK (a IN ('x', 'y'))); CREATE INDEX is10 ON s10 (a) WHERE a IN ('x', 'y')",
+        "CREATE TABLE s10 (a varchar(9) CHECK (((a)::text = ANY (ARRAY[('x'::character varying)::text, ('y'::character varying)::text])))); CREATE INDEX is10 ON s10 (a) WHERE ((a)::text = ANY (ARRAY[('x'::character varying)::text, ('y'::character varying)::text]))",
+    ),
+    (
+        "vs11: CREATE VIEW vs11 AS SELECT relname FROM (SELECT 'x'::varchar(9) AS relname) o WHERE relname IN ('x', 'y')",
+        "CREATE VIEW vs11 AS SELECT relname FROM (SELECT 'x'::varchar(9) AS relname) o WHERE relname::text = ANY (ARRAY['x'::character varying::text, 'y'::character varying::text])",
+    ),
     ("pg_trgm: SELECT 1", "CREATE SCHEMA IF NOT EXISTS elsewhere; CREATE TABLE elsewhere.s09 (a int)"),
 ];
 
-pub(super) const ON_BOTH_MYSQLS: [Pair; 28] = [
+pub(super) const ON_BOTH_MYSQLS: [Pair; 29] = [
     ("t01: CREATE TABLE t01 (a varchar(64) DEFAULT 'uuid()')", "CREATE TABLE t01 (a varchar(64) DEFAULT (uuid()))"),
     (
         "e02: CREATE EVENT e02 ON SCHEDULE EVERY 1 DAY ENDS '2037-01-01 00:00:00' DO SELECT 1",
@@ -319,6 +345,10 @@ pub(super) const ON_BOTH_MYSQLS: [Pair; 28] = [
     (
         "e03: CREATE EVENT e03 ON SCHEDULE EVERY 1 DAY STARTS '2030-01-01 03:00:00' DO SELECT 1",
         "CREATE EVENT e03 ON SCHEDULE EVERY 1 DAY STARTS '2030-01-01 04:00:00' DO SELECT 1",
+    ),
+    (
+        "e29: SET time_zone = '+05:00'; CREATE EVENT e29 ON SCHEDULE EVERY 1 DAY STARTS '2030-01-01 03:00:00' DO SELECT 1; SET time_zone = DEFAULT",
+        "SET time_zone = '+06:00'; CREATE EVENT e29 ON SCHEDULE EVERY 1 DAY STARTS '2030-01-01 03:00:00' DO SELECT 1; SET time_zone = DEFAULT",
     ),
     (
         "e04: CREATE EVENT e04 ON SCHEDULE EVERY 1 DAY DISABLE DO SELECT 1",

@@ -1,5 +1,6 @@
 //! A view is dropped that the program of later waves still reads.
 
+use super::super::Kinds;
 use super::{ALL, By, Rule, Step};
 use crate::check::doctor::Severity;
 use crate::sql::MadeKind;
@@ -21,7 +22,8 @@ fn look(step: &Step<'_>) -> Vec<(Option<usize>, String)> {
         if !step.is_up() || !s.words.is(0, "drop") || !s.words.is(at, "view") {
             return None;
         }
-        let lost = step.lost(s, at + 1, |kind| matches!(kind, MadeKind::View | MadeKind::Materialized));
+        let hold = |kind| matches!(kind, MadeKind::View | MadeKind::Materialized);
+        let lost = step.lost(s, at + 1, &Kinds { names: &["view"], hold });
         (!lost.is_empty())
             .then(|| format!("drops the view {}, which a program that still runs may read", lost.join(", ")))
     })

@@ -2,11 +2,14 @@
 //!
 //! A new rule is a file here and a line in [`all`]; the reference page and the tests of its examples follow.
 
+mod attach_partition;
+mod changed_inheritance;
 mod copying_alter;
 mod data_beside_lock;
 mod down_loses_data;
 mod drop_column;
 mod drop_function;
+mod drop_owned;
 mod drop_table;
 mod drop_view;
 mod exclusive_lock;
@@ -21,10 +24,13 @@ mod not_null;
 mod rename_column;
 mod rename_table;
 mod required_column;
+mod rewrite_rule;
 mod squawk_rules;
+mod switched_off_checks;
 mod table_rebuild;
 mod unbatched_change;
 mod unbatched_copy;
+mod unlimited_lock_wait;
 mod unused_suppression;
 
 use super::{Statement, Step};
@@ -60,10 +66,21 @@ pub(crate) const DOWN: &str = "-- down\n";
 /// The finder of a rule: the statement from 0, or none for the whole script, and the finding in words.
 type Look = fn(&Step<'_>) -> Vec<(Option<usize>, String)>;
 
+/// A finding about another table than the one that its statement changes.
+pub(super) struct About {
+    /// From 0.
+    pub(super) statement: usize,
+    pub(super) table: String,
+    /// The finding in words.
+    pub(super) what: String,
+}
+
 #[derive(Clone, Copy)]
 pub(super) enum By {
     /// A look at words and statements.
     Words(Look),
+    /// The same, with the table whose rows count.
+    Tables(fn(&Step<'_>) -> Vec<About>),
     /// The rule of squawk with the same name.
     Squawk(Scope),
 }
@@ -96,11 +113,14 @@ const SQLITE: EngineMap<bool> = EngineMap { sqlite: true, postgres: false, mysql
 /// All rules, by their names.
 pub(crate) fn all() -> Vec<Rule> {
     let own = [
+        attach_partition::RULE,
+        changed_inheritance::RULE,
         copying_alter::RULE,
         data_beside_lock::RULE,
         down_loses_data::RULE,
         drop_column::RULE,
         drop_function::RULE,
+        drop_owned::RULE,
         drop_table::RULE,
         drop_view::RULE,
         exclusive_lock::RULE,
@@ -115,9 +135,12 @@ pub(crate) fn all() -> Vec<Rule> {
         rename_column::RULE,
         rename_table::RULE,
         required_column::RULE,
+        rewrite_rule::RULE,
+        switched_off_checks::RULE,
         table_rebuild::RULE,
         unbatched_change::RULE,
         unbatched_copy::RULE,
+        unlimited_lock_wait::RULE,
         unused_suppression::RULE,
     ];
     let mut all: Vec<Rule> = own.into_iter().chain(squawk_rules::rules()).collect();

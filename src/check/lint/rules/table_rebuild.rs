@@ -1,6 +1,6 @@
 //! A table of SQLite is built anew: made, filled, and put in the place of the old one.
 
-use super::{By, Rule, SQLITE, Step};
+use super::{About, By, Rule, SQLITE, Step};
 use crate::check::doctor::Severity;
 
 pub(super) const RULE: Rule = Rule {
@@ -13,13 +13,15 @@ pub(super) const RULE: Rule = Rule {
     bad: "CREATE TABLE users_new (id integer PRIMARY KEY, plan text);\nINSERT INTO users_new SELECT id, plan FROM users;\n\
           DROP TABLE users;\nALTER TABLE users_new RENAME TO users",
     good: "ALTER TABLE users ADD COLUMN plan text",
-    by: By::Words(look),
+    by: By::Tables(look),
 };
 
-fn look(step: &Step<'_>) -> Vec<(Option<usize>, String)> {
-    step.each(|s| {
-        let to = s.renames_to().filter(|_| s.is_just_made)?;
-        let is_dropped = step.statements[..s.number].iter().any(|before| before.dropped_tables().contains(&to));
-        is_dropped.then(|| format!("builds {to} anew: all rows are copied"))
-    })
+fn look(step: &Step<'_>) -> Vec<About> {
+    let rebuilt = step.statements.iter().filter_map(|s| {
+        let table = s.renames_to().filter(|_| s.is_just_made)?;
+        let is_dropped = step.statements[..s.number].iter().any(|before| before.dropped_tables().contains(&table));
+        let what = format!("builds {table} anew: all rows are copied");
+        is_dropped.then_some(About { statement: s.number, table, what })
+    });
+    rebuilt.collect()
 }

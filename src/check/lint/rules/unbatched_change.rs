@@ -37,12 +37,42 @@ fn changes(s: &Statement<'_>) -> Option<(String, &'static str)> {
         let how = match bound {
             None => "without a condition takes all rows",
             Some(at) if words.is(at, "where") && is_always(s, at + 1, end) => "without a condition takes all rows",
+            Some(at) if words.is(at, "where") && is_joined(s, at + 1..end) => {
+                "by a join without a condition may take all rows"
+            }
+            Some(at) if words.is(at, "where") && asks_for_values(s, at + 1, end) => {
+                "of what has a value may take all rows"
+            }
             Some(bound) if is_backfill(s, (at, bound), end) => "of what is NULL takes all such rows",
             Some(_) => return None,
         };
         Some((words.word(at), how))
     };
     begins.into_iter().find_map(unbounded)
+}
+
+/// Whether the condition of a `DELETE .. USING` only joins: columns are compared with columns, and nothing else is asked for.
+fn is_joined(s: &Statement<'_>, condition: std::ops::Range<usize>) -> bool {
+    let has_using = s.words.is(0, "delete") && s.outside(0..condition.start).any(|at| s.words.is(at, "using"));
+    let is_value =
+        |at: usize| s.words.string(at).is_some() || s.token(at).starts_with(|first: char| first.is_ascii_digit());
+    let asks = |at: usize| {
+        ["in", "exists", "or", "like", "between", "limit", "is", "not"].iter().any(|word| s.words.is(at, word))
+    };
+    has_using && !condition.clone().any(|at| is_value(at) || asks(at))
+}
+
+/// Whether a condition asks only that columns are not NULL, as those of most rows are.
+fn asks_for_values(s: &Statement<'_>, from: usize, end: usize) -> bool {
+    let words = &s.words;
+    let to = s.outside(from..end).find(|&at| words.is(at, "returning")).unwrap_or(end);
+    let mut begin = from;
+    let parts = (from..=to).filter(|&at| at == to || words.is(at, "and"));
+    let parts: Vec<_> = parts.map(|at| std::mem::replace(&mut begin, at + 1)..at).collect();
+    parts.into_iter().all(|part| {
+        let is_column = part.len() == 4 || part.len() == 6 && words.is_symbol(part.start + 1, b'.');
+        is_column && words.are(part.end - 3, &["is", "not", "null"])
+    })
 }
 
 /// Whether an `UPDATE` sets a column wherever it is NULL, with no limit and no other value asked for.

@@ -1,7 +1,7 @@
 //! A whole table is copied in one statement.
 
 use super::super::Statement;
-use super::{ALL, By, Rule, Step};
+use super::{ALL, About, By, Rule, Step};
 use crate::check::doctor::Severity;
 use crate::sql::{Directive, directive};
 
@@ -9,21 +9,32 @@ pub(super) const RULE: Rule = Rule {
     id: "unbatched-copy",
     engines: ALL,
     severity: Severity::Warning,
-    why: "INSERT .. SELECT without a condition copies all rows of a table in one statement and one commit; on a large tenant that is minutes, in \
-          which MySQL and MariaDB lock the rows that are read as well, SQLite the whole file, and replicas fall behind. When it fails, \
+    why: "INSERT .. SELECT, CREATE TABLE .. AS SELECT or SELECT .. INTO without a condition copies all rows of a table in one statement and one \
+          commit; on a large tenant that is minutes, in which MySQL and MariaDB lock the rows that are read as well, SQLite the whole file, and replicas fall behind. When it fails, \
           all of it is done anew.",
     instead: "put it in a script of its own without a transaction, with a condition that leaves out what is there already, a limit and \
               `/* fleet: batch */` before it",
     bad: "INSERT INTO archive (id, total) SELECT id, total FROM orders",
     good: "-- fleet: transaction=false\n/* fleet: batch */ INSERT INTO archive (id, total) SELECT id, total FROM orders WHERE id NOT IN (SELECT id FROM archive) LIMIT 5000",
-    by: By::Words(look),
+    by: By::Tables(look),
 };
+
+/// Whether it makes a table of the rows of a query; `INTO @variable` and a file of MySQL are none.
+fn makes_a_table(s: &Statement<'_>) -> bool {
+    let into = s.outside(0..s.words.len()).find(|&at| s.words.is(at, "into"));
+    let is_name = |at: usize| {
+        let name = s.words.name(at + 1).unwrap_or_default().to_lowercase();
+        !name.is_empty() && !name.starts_with('@') && !["outfile", "dumpfile"].contains(&&*name)
+    };
+    s.is("create", "table") || s.words.is(0, "select") && into.is_some_and(is_name)
+}
 
 /// The table that is copied as a whole: it comes behind FROM, and nothing restricts or sums up its rows.
 fn copied(s: &Statement<'_>) -> Option<String> {
     const BOUNDS: [&str; 9] = ["where", "limit", "fetch", "group", "having", "count", "sum", "min", "max"];
     let words = &s.words;
-    if !(words.is(0, "insert") || words.is(0, "replace")) {
+    let makes = makes_a_table(s) && !(0..words.len()).any(|at| words.are(at, &["with", "no", "data"]));
+    if !(words.is(0, "insert") || words.is(0, "replace") || makes) {
         return None;
     }
     let select = s.outside(0..words.len()).find(|&at| words.is(at, "select"))?;
@@ -39,9 +50,18 @@ fn copied(s: &Statement<'_>) -> Option<String> {
     words.name(last).filter(|_| !words.is_symbol(last + 1, b'('))
 }
 
-fn look(step: &Step<'_>) -> Vec<(Option<usize>, String)> {
-    step.each(|s| {
-        let from = copied(s).filter(|_| !s.is_new && directive(s.sql) != Some(Directive::Batch))?;
-        Some(format!("INSERT .. SELECT without a condition copies all rows of {from} at once"))
-    })
+fn look(step: &Step<'_>) -> Vec<About> {
+    let copies = step.statements.iter().filter_map(|s| {
+        let table = copied(s).filter(|_| !s.is_new && directive(s.sql) != Some(Directive::Batch))?;
+        let makes = makes_a_table(s);
+        let is_empty = makes && step.made.tables.contains(&table.to_lowercase());
+        let how = match s.verb().as_str() {
+            "create" => "CREATE TABLE .. SELECT",
+            "select" => "SELECT .. INTO",
+            _ => "INSERT .. SELECT",
+        };
+        let what = format!("{how} without a condition copies all rows of {table} at once");
+        (!is_empty).then_some(About { statement: s.number, table, what })
+    });
+    copies.collect()
 }

@@ -123,7 +123,7 @@ fn spans(events: &[(i64, Event)]) -> Vec<Span> {
     for (at_ms, event) in events {
         let mut fields = match event {
             Event::WaveStarted { .. } | Event::WaveFinished { .. } | Event::AttemptStarted { .. } => continue,
-            Event::Progress { .. } => continue,
+            Event::Progress { .. } | Event::ServerLoad { turns: false, .. } => continue,
             event => json::value(event),
         };
         let mut take = |key: &str| match fields.as_object_mut()?.shift_remove(key)? {
@@ -138,7 +138,11 @@ fn spans(events: &[(i64, Event)]) -> Vec<Span> {
                 Event::LeftOut { tenants } => {
                     Some(format!("in quarantine: {}", label::names(tenants.keys(), 200, &Style::FILE)))
                 }
-                Event::HookFinished { .. } | Event::OutsideWindow { .. } => Some(runs::moment_of_run(event).1),
+                Event::HookFinished { .. }
+                | Event::OutsideWindow { .. }
+                | Event::PauseRequested(_)
+                | Event::ServerLoad { .. }
+                | Event::Overloaded(_) => Some(runs::moment_of_run(event).1),
                 Event::Uncovered { kinds, .. } => Some(format!("it has none of {}", kinds.join("; "))),
                 Event::LateJoiners { tenants, are_taken } => Some(live::late_joiners(tenants, *are_taken)),
                 Event::RollbackDue { reason, .. }

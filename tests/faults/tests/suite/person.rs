@@ -75,9 +75,10 @@ pub(crate) fn settle(fleet: &Fleet, tenant: &str) {
         }
         flag
     };
-    let name = flag.split(' ').next().unwrap();
-    let line = told.out.lines().find(|line| line.contains(name)).unwrap_or_else(|| panic!("{name}: {}", told.out));
-    let typed = line.replace("--resume-at K", &flag);
+    // Each line has a meaning, and behind it the command.
+    let ways = || told.out.lines().filter_map(|line| line.trim().rsplit_once("  ")).map(|(_, command)| command);
+    let way = ways().find(|way| way.ends_with(&flag)).or_else(|| ways().find(|way| way.ends_with("--resume-at K")));
+    let typed = way.unwrap_or_else(|| panic!("{flag}: {}", told.out)).replace("--resume-at K", &flag);
     let settled = run(fleet, &arguments(&typed)).exits(0);
     let next = settled.out.split_once("next: ").unwrap_or_else(|| panic!("{settled:?}")).1;
     run(fleet, &arguments(next)).exits(0);

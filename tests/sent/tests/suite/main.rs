@@ -29,6 +29,10 @@ mod normalize;
 #[path = "../../../support/process.rs"]
 #[expect(dead_code, reason = "the tests of the whole program use the rest")]
 mod process;
+mod server_log;
+#[path = "../../../support/own_servers.rs"]
+#[expect(dead_code, reason = "the tests of the whole program use the rest")]
+mod servers;
 mod tap;
 mod tenants;
 mod wire;
@@ -115,23 +119,34 @@ fn single_steps(engine: Engine) {
     tenants.finish();
 }
 
+/// Bytes that somebody may mistake for others on the way: white space at the edges of lines, line breaks of both kinds, characters
+/// of each length, and everything that may hide a semicolon.
+const BYTES: &str = "-- Blanks, \ttabs and a line break of two bytes:  \t \r\n\r\n\tCREATE TABLE bytes (id integer PRIMARY KEY,\r\n\t\
+    text varchar(80) );   \n\n\n  INSERT INTO bytes VALUES (1, ' a;\n\tb\r\n  ''c'' \"d\" é漢🚀 \t');\n/* e;\n\t*/ UPDATE bytes\n\
+    SET text = concat(text, '--;') -- f;\nWHERE id = 1;\n\n";
+
 /// `plan --sql --wire` says byte for byte what is sent: from nothing, by steps without a transaction, and down.
-fn planned(engine: Engine) {
-    let mut tenants = Tenants::new(engine);
+fn planned(mut tenants: Tenants) {
     tenants.wired("from nothing", &["migrate", "--to", BEFORE_ALONE]);
     tenants.wired("a step without a transaction", &["migrate", "--steps", "1"]);
     tenants.wired("and down", &["rollback", "--steps", "1"]);
     tenants.wired("the rest", &["migrate"]);
+    tenants.script("0007_bytes.sql", BYTES);
+    tenants.wired("odd bytes", &["migrate"]);
     tenants.finish();
 }
 
 /// The same of online forms, of steps that share a transaction, and of fleet's own texts around Rust code.
-fn planned_otherwise(engine: Engine) {
-    let mut tenants = Tenants::new(engine);
+fn planned_otherwise(new: impl Fn() -> Tenants) {
+    let mut tenants = new();
     tenants.wired("online", &["migrate", "--to", BEFORE_ALONE, "--online"]);
     tenants.wired("online, without a transaction", &["migrate", "--steps", "1", "--online"]);
+    tenants.script("0007_fill.sql", "CREATE TABLE fill (id integer PRIMARY KEY, total integer);\n");
+    tenants.prepare(&change(&["migrate"]));
+    tenants.script("0008_fill.sql", "UPDATE fill SET total = id + 1 WHERE total IS NULL;\n");
+    tenants.wired("a backfill in batches", &["migrate", "--online"]);
     tenants.finish();
-    let mut tenants = Tenants::new(engine);
+    let mut tenants = new();
     tenants.wired("natively", &["migrate", "--steps", "1", "--native"]);
     tenants.wired("natively down", &["rollback", "--steps", "1", "--native"]);
     tenants.wired("in one transaction", &["migrate", "--to", BEFORE_ALONE, "--transaction", "tenant"]);
@@ -141,53 +156,91 @@ fn planned_otherwise(engine: Engine) {
 
 #[test]
 fn a_plan_says_what_sqlite_is_sent() {
-    planned(Engine::Sqlite);
+    planned(Tenants::new(Engine::Sqlite));
 }
 
 #[test]
 fn a_plan_in_other_forms_says_what_sqlite_is_sent() {
-    planned_otherwise(Engine::Sqlite);
+    planned_otherwise(|| Tenants::new(Engine::Sqlite));
 }
 
 #[test]
 fn a_plan_in_other_forms_says_what_postgres_is_sent() {
-    planned_otherwise(Engine::Postgres);
+    planned_otherwise(|| Tenants::new(Engine::Postgres));
 }
 
 #[test]
 fn a_plan_in_other_forms_says_what_a_postgres_schema_is_sent() {
-    planned_otherwise(Engine::PostgresSchema);
+    planned_otherwise(|| Tenants::new(Engine::PostgresSchema));
 }
 
 #[test]
 fn a_plan_in_other_forms_says_what_mariadb_is_sent() {
-    planned_otherwise(Engine::Mariadb);
-}
-
-#[test]
-fn a_plan_in_other_forms_says_what_mysql_is_sent() {
-    planned_otherwise(Engine::Mysql);
+    planned_otherwise(|| Tenants::new(Engine::Mariadb));
 }
 
 #[test]
 fn a_plan_says_what_postgres_is_sent() {
-    planned(Engine::Postgres);
+    planned(Tenants::new(Engine::Postgres));
 }
 
 #[test]
 fn a_plan_says_what_a_postgres_schema_is_sent() {
-    planned(Engine::PostgresSchema);
+    planned(Tenants::new(Engine::PostgresSchema));
 }
 
 #[test]
 fn a_plan_says_what_mariadb_is_sent() {
-    planned(Engine::Mariadb);
+    planned(Tenants::new(Engine::Mariadb));
 }
 
 mod mysql {
+    use super::*;
+
     #[test]
     fn a_plan_says_what_it_is_sent() {
-        super::planned(super::Engine::Mysql);
+        planned(Tenants::new(Engine::Mysql));
+    }
+
+    #[test]
+    fn a_plan_in_other_forms_says_what_it_is_sent() {
+        planned_otherwise(|| Tenants::new(Engine::Mysql));
+    }
+}
+
+/// The same against what each server logs by itself, which knows nothing of the relay.
+mod own_servers {
+    use std::rc::Rc;
+
+    use crate::server_log::ServerLog;
+    use crate::tenants::{Engine, Tenants};
+    use crate::{planned, planned_otherwise};
+
+    fn logged(log: ServerLog, engines: &[Engine]) {
+        let log = Rc::new(log);
+        for engine in engines {
+            planned(Tenants::logged(*engine, &log));
+            planned_otherwise(|| Tenants::logged(*engine, &log));
+        }
+    }
+
+    #[test]
+    fn a_plan_says_what_postgres_logs() {
+        logged(ServerLog::postgres(), &[Engine::Postgres, Engine::PostgresSchema]);
+    }
+
+    #[test]
+    fn a_plan_says_what_mariadb_logs() {
+        logged(ServerLog::mariadb(), &[Engine::Mariadb]);
+    }
+
+    mod mysql {
+        use super::*;
+
+        #[test]
+        fn a_plan_says_what_it_logs() {
+            logged(ServerLog::mysql(), &[Engine::Mysql]);
+        }
     }
 }
 

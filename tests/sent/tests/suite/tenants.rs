@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::rc::Rc;
 
 use regex::Regex;
 use serde_json::Value;
@@ -10,7 +11,8 @@ use url::Url;
 use crate::golden::{self, Sent};
 use crate::logged;
 use crate::normalize::{Detail, Normalizer};
-use crate::process::{Fleet, finish, mariadb_url, postgres_url, server_of, sql};
+use crate::process::{Fleet, database_of, finish, mariadb_url, postgres_url, server_of, sql};
+use crate::server_log::ServerLog;
 use crate::tap::Tap;
 use crate::wire::{self, Message};
 
@@ -40,6 +42,7 @@ impl Engine {
 /// Lock and silence timeouts no run reaches: after a fraction of them the program opens a second connection to see who
 /// holds a lock and whether the server still works, which would make the record depend on the speed of the machine.
 const HEAD: &str = r#"[fleet]
+load_interval = "1h"
 scripts = "scripts"
 lock_timeout = "1h"
 silence_timeout = "1h"
@@ -54,6 +57,8 @@ pub(crate) struct Tenants {
     engine: Engine,
     fleet: Fleet,
     tap: Option<Tap>,
+    /// In the place of the relay.
+    log: Option<Rc<ServerLog>>,
     normalizer: Normalizer,
     /// The URL of tenant `one` without the relay.
     direct: String,
@@ -68,6 +73,15 @@ pub(crate) struct Case<'a> {
 
 impl Tenants {
     pub(crate) fn new(engine: Engine) -> Self {
+        Self::of(engine, None)
+    }
+
+    /// Tenants on a server of the test's own, whose log is the record.
+    pub(crate) fn logged(engine: Engine, log: &Rc<ServerLog>) -> Self {
+        Self::of(engine, Some(log.clone()))
+    }
+
+    fn of(engine: Engine, log: Option<Rc<ServerLog>>) -> Self {
         let mut fleet = Fleet::new().head(HEAD);
         let scripts = fleet.path("scripts");
         fs::create_dir(&scripts).unwrap();
@@ -75,7 +89,7 @@ impl Tenants {
             let file = file.unwrap();
             fs::copy(file.path(), scripts.join(file.file_name())).unwrap();
         }
-        let (urls, tap) = places(engine, &mut fleet);
+        let (urls, tap) = places(engine, &mut fleet, log.as_deref());
         let mut names = Vec::new();
         for ((id, url), token) in ["one", "two"].into_iter().zip(&urls).zip(["DATABASE", "DATABASE2"]) {
             fleet.add(id, &url.reached(tap.as_ref()));
@@ -94,7 +108,7 @@ impl Tenants {
             Engine::Sqlite => format!("sqlite:{}", fleet.path("one.db").display()),
             _ => urls[0].0.clone(),
         };
-        Tenants { engine, fleet, tap, normalizer: Normalizer::new(names), direct, differences: Vec::new() }
+        Tenants { engine, fleet, tap, log, normalizer: Normalizer::new(names), direct, differences: Vec::new() }
     }
 
     /// Runs commands and compares their messages with the file of this name.
@@ -110,6 +124,11 @@ impl Tenants {
         self.run(arguments, 0);
     }
 
+    /// Adds a script behind all others.
+    pub(crate) fn script(&self, name: &str, text: &str) {
+        fs::write(self.fleet.path("scripts").join(name), text).unwrap();
+    }
+
     /// Plans a change, makes it, and compares everything that the plan said would be sent with what was sent, byte for byte. Only the
     /// marks of values that nobody knows before are replaced.
     pub(crate) fn wired(&mut self, title: &str, change: &[&str]) {
@@ -117,7 +136,8 @@ impl Tenants {
         let down: &[&str] = if change[0] == "rollback" { &["--down"] } else { &[] };
         let (out, asked) = self.ran(&[&["plan"], &change[1..], down, &options].concat(), 0);
         let changes = |message: &&Message| {
-            let is_own = message.text.contains("fleet_guard$ DECLARE wanted") || message.text.contains("read_only");
+            let reads = ["read_only", "READ ONLY"].iter().any(|word| message.text.contains(word));
+            let is_own = message.text.contains("fleet_guard$ DECLARE wanted") || reads;
             ["INSERT ", "CREATE ", "DELETE ", "BEGIN"].iter().any(|word| message.text.contains(word)) && !is_own
         };
         let changed = asked.iter().flatten().find(changes);
@@ -130,7 +150,10 @@ impl Tenants {
             sent.into_iter().flatten().filter(|m| m.kind == "query" || m.kind.is_empty()).map(|m| m.text).collect();
         let lock = Regex::new(r"advisory_(?:xact_)?lock\((-?[0-9]+)\)").unwrap();
         let lock = sent.iter().find_map(|text| Some(lock.captures(text)?[1].to_owned())).unwrap_or_default();
-        let known = |text: &String| self.normalizer.text(&text.replace("<fleet:lock>", &lock));
+        let known = |text: &String| {
+            let text = self.normalizer.text(&text.replace("<fleet:lock>", &lock));
+            self.log.as_ref().map_or(text.clone(), |log| log.kept(&text).to_owned())
+        };
         let mut planned: Vec<String> = planned.iter().map(known).collect();
         if has_code {
             // Rust code sends its own statements between them, some over a second connection.
@@ -142,7 +165,7 @@ impl Tenants {
             self.differences.extend(changed.map(|message| format!("{title}: the plan sent {}", message.text)));
             return;
         }
-        if self.tap.is_none() {
+        if self.engine == Engine::Sqlite {
             // SQLite traces statements, not texts; none of them has the line break behind the last one, and those that it can't
             // read, of tables that are not there yet, are missing.
             let changes = |texts: &[String]| {
@@ -169,7 +192,7 @@ impl Tenants {
 
     /// The planned texts that were not sent, each as often as it was planned.
     fn missing(&self, planned: &[String], sent: &[String]) -> Vec<String> {
-        if self.tap.is_none() {
+        if self.engine == Engine::Sqlite {
             let all: String = sent.iter().map(|text| text.trim_end()).collect();
             let is_missing = |text: &&String| !reads(text) && !all.contains(text.trim_end());
             return planned.iter().filter(is_missing).cloned().collect();
@@ -195,10 +218,15 @@ impl Tenants {
         let trace = self.fleet.path("trace.jsonl");
         let mut program = self.fleet.program(arguments);
         program.env("SENT_TRACE", &trace).env("FLEET_LOG", "fleet::sql=debug").env("FLEET_LOG_FORMAT", "json");
+        if let Some(log) = &self.log {
+            // Of the test itself.
+            log.take();
+        }
         let ran = finish(&mut program).exits(code);
-        let sent = match &self.tap {
-            None => traced(&trace),
-            Some(tap) => {
+        let sent = match (&self.tap, &self.log) {
+            (None, None) => traced(&trace),
+            (None, Some(log)) => log.take(),
+            (Some(tap), _) => {
                 let is_mysql = matches!(self.engine, Engine::Mariadb | Engine::Mysql);
                 let read = if is_mysql { wire::mysql } else { wire::postgres };
                 tap.take().iter().map(|bytes| read(bytes)).collect()
@@ -262,17 +290,24 @@ impl Place {
     }
 }
 
-/// The databases of both tenants, and the relay in front of their server.
-fn places(engine: Engine, fleet: &mut Fleet) -> ([Place; 2], Option<Tap>) {
-    let (kind, server, databases) = match engine {
+/// The databases of both tenants, and the relay in front of their server, unless it is one whose log is read.
+fn places(engine: Engine, fleet: &mut Fleet, log: Option<&ServerLog>) -> ([Place; 2], Option<Tap>) {
+    let databases = if engine == Engine::PostgresSchema { ["both", "both"] } else { ["one", "two"] };
+    if let Some(log) = log {
+        let names = databases.map(|name| fleet.unique(name));
+        for name in &names[..if names[0] == names[1] { 1 } else { 2 }] {
+            sql(log.server(), &format!("CREATE DATABASE {name}"));
+        }
+        return (names.map(|name| Place(database_of(log.server(), &name))), None);
+    }
+    let (kind, server) = match engine {
         Engine::Sqlite => {
             fs::write(fleet.path("one.db"), "").unwrap();
             return (["one", "two"].map(|id| Place(format!("sqlite:{id}.db"))), None);
         }
-        Engine::Postgres => ("postgres", postgres_url(), ["one", "two"]),
-        Engine::PostgresSchema => ("postgres", postgres_url(), ["both", "both"]),
-        Engine::Mariadb => ("mariadb", mariadb_url(), ["one", "two"]),
-        Engine::Mysql => ("mysql", server_of("mysql"), ["one", "two"]),
+        Engine::Postgres | Engine::PostgresSchema => ("postgres", postgres_url()),
+        Engine::Mariadb => ("mariadb", mariadb_url()),
+        Engine::Mysql => ("mysql", server_of("mysql")),
     };
     let first = fleet.database(kind, databases[0]);
     let second = if databases[0] == databases[1] { first.clone() } else { fleet.database(kind, databases[1]) };
