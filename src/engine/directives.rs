@@ -2,6 +2,7 @@
 //!
 //! The journal is written before it; the session interprets errors.
 
+use std::mem;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -17,13 +18,16 @@ use crate::sql::{Directive, directive, split, tells_errors_in_rows};
 /// The code of a stop between two batches.
 const BETWEEN: &str = "FL006";
 
+/// The code of batches that leave rows as they were.
+const ENDLESS: &str = "FL012";
+
 /// Whether the work stopped between two batches, as it was asked to.
 pub(crate) fn is_between_batches(fault: &Fault) -> bool {
     fault.code.as_deref() == Some(BETWEEN)
 }
 
 /// Runs the statement. Dying between two batches: the journal names this statement, and the next run repeats it. Batches whose
-/// rows can be counted end whatever the tenant has. Dying in the count: the same.
+/// rows can be counted end whatever the tenant has, and well only where no row is left. Dying in the count: the same.
 pub(crate) async fn run<DB, C>(
     connection: &mut C,
     this: ScriptStatement<'_>,
@@ -52,11 +56,20 @@ where
             rows.iter().filter_map(text_of).for_each(|text| this.work.teller.tell(Notice::Note(text)));
         }
         Some(Directive::Batch) => {
+            let left = left(this.step().script.engine, this.sql());
             let (mut rows, mut told, mut bound) = (0, Instant::now(), Bound::default());
             loop {
                 let changed = rows_affected(&query().execute(&mut *connection).await.map_err(fault)?);
                 if changed == 0 {
-                    break;
+                    let Some(left) = &left else { break };
+                    let now = count::<DB, C>(connection, left).await.map_err(fault)?;
+                    if now == 0 {
+                        break;
+                    }
+                    if bound.is_passed_over() {
+                        return Err(passed_over(&left.table, now, rows));
+                    }
+                    continue;
                 }
                 this.work.has_rows.store(true, Ordering::Relaxed);
                 rows += changed;
@@ -71,9 +84,10 @@ where
                     return Err(Fault::with_code(FaultClass::Cancelled, BETWEEN, text));
                 }
                 if bound.asks(changed)
-                    && let Some(left) = left(this.step().script.engine, this.sql())
+                    && let Some(left) = &left
                 {
-                    let now = count::<DB, C>(connection, &left).await;
+                    // Where they can't be counted now, as within a time limit, the batches go on.
+                    let now = count::<DB, C>(connection, left).await.ok();
                     if bound.is_stuck(now) {
                         return Err(no_end(&left.table, now.unwrap_or_default(), rows));
                     }
@@ -96,11 +110,14 @@ struct Bound {
     /// Since then.
     batches: u64,
     changed: u64,
+    /// Whether the last batch changed none of the rows that were left.
+    idle: bool,
 }
 
 impl Bound {
     /// Whether the rows have to be counted behind a batch: more were changed than there were.
     fn asks(&mut self, changed: u64) -> bool {
+        self.idle = false;
         self.batches += 1;
         self.changed += changed;
         self.batches.is_multiple_of(UNCOUNTED) && self.left.is_none_or(|left| self.changed > left)
@@ -112,18 +129,24 @@ impl Bound {
         *self = Bound { left: now, ..Bound::default() };
         is_stuck
     }
+
+    /// Whether the rows that are left behind a batch without a row stay as they are. Others may have written them behind the first such
+    /// batch: the next one would change them.
+    fn is_passed_over(&mut self) -> bool {
+        mem::replace(&mut self.idle, true)
+    }
 }
 
-/// The rows that are left; `None` where they can't be counted now, as within a time limit: the batches go on. Reads only.
-async fn count<DB, C>(connection: &mut C, left: &Left) -> Option<u64>
+/// The rows that are left. Reads only.
+async fn count<DB, C>(connection: &mut C, left: &Left) -> Result<u64, sqlx::Error>
 where
     DB: sqlx::Database,
     for<'c> &'c mut C: Executor<'c, Database = DB>,
     usize: sqlx::ColumnIndex<DB::Row>,
     for<'r> i64: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
 {
-    let row = sqlx::raw_sql(AssertSqlSafe(left.count.clone())).fetch_one(connection).await.ok()?;
-    row.try_get::<i64, _>(0).ok().map(i64::unsigned_abs)
+    let row = sqlx::raw_sql(AssertSqlSafe(left.count.clone())).fetch_one(connection).await?;
+    row.try_get::<i64, _>(0).map(i64::unsigned_abs)
 }
 
 fn no_end(table: &str, left: u64, rows: u64) -> Fault {
@@ -132,7 +155,16 @@ fn no_end(table: &str, left: u64, rows: u64) -> Fault {
          A trigger, a rule or a policy of {table} takes the change back, or the new value is NULL. Each batch is committed. Disable that and \
          migrate again: it goes on with the rows that are left"
     );
-    Fault::with_code(FaultClass::Migration, "FL012", text)
+    Fault::with_code(FaultClass::Migration, ENDLESS, text)
+}
+
+fn passed_over(table: &str, left: u64, rows: u64) -> Fault {
+    let text = format!(
+        "its batches pass over rows: {rows} rows of {table} were changed, and {left} are still as its condition asks for, although a batch \
+         changed none of them. A trigger or a policy of {table} holds them back. Each batch is committed. Disable that and migrate again: it \
+         goes on with the rows that are left"
+    );
+    Fault::with_code(FaultClass::Migration, ENDLESS, text)
 }
 
 /// Whether a statement of the text tells its errors in rows.
@@ -171,6 +203,15 @@ mod tests {
         };
         assert_eq!(sent(900, fills), (false, 0), "90 batches");
         assert_eq!(sent(50_000, fills), (false, 1), "5,000 batches");
+    }
+
+    #[test]
+    fn rows_that_stay_are_passed_over_and_rows_of_others_are_not() {
+        let mut bound = Bound::default();
+        assert!(!bound.is_passed_over(), "others may have written them behind the batch");
+        assert!(!bound.asks(5), "the next batch changes them");
+        assert!(!bound.is_passed_over(), "others once more");
+        assert!(bound.is_passed_over(), "no batch changes them");
     }
 
     #[test]

@@ -29,6 +29,7 @@ pub(crate) struct TenantEndpoint {
     pub(crate) poolers: postgres::connect::Poolers,
     pub(crate) clusters: mysql::Clusters,
     pub(crate) kept: postgres::KeptSessions,
+    pub(crate) settings: postgres::ServerSettings,
     /// The recording of everything that would be sent, if it is on.
     pub(crate) tape: Tape,
     /// The present time in what is sent.

@@ -173,7 +173,7 @@ impl<'w> Message<'w> {
         statements.into_iter().for_each(|sql| self.push(place, sql));
     }
 
-    /// The text to send. Where a part may be several statements, each part is preceded by a row with its number.
+    /// The text to send. Behind a part that may be several statements, a row has the number of the next one.
     #[cfg(test)]
     pub(crate) fn text(&self) -> String {
         self.text_with_starts(0..self.parts.len()).0
@@ -202,9 +202,8 @@ impl<'w> Message<'w> {
     fn text_with_starts(&self, parts: Range<usize>) -> (String, Vec<usize>) {
         let mut starts = Vec::with_capacity(parts.len());
         let mut text = String::with_capacity(self.parts[parts.clone()].iter().map(|part| part.sql.len() + 40).sum());
-        let is_marked = self.is_marked(parts.clone());
         for (i, Part { sql, .. }) in self.parts.iter().enumerate().take(parts.end).skip(parts.start) {
-            if is_marked {
+            if i > parts.start && self.parts[i - 1].is_unsure {
                 let _ = writeln!(text, "SELECT {i} AS fleet_part;");
             }
             starts.push(text.len());
@@ -262,12 +261,7 @@ impl<'w> Message<'w> {
         })
     }
 
-    /// Whether a text of these parts is marked.
-    fn is_marked(&self, parts: Range<usize>) -> bool {
-        !self.is_single(&parts) && self.parts[parts].iter().any(|part| part.is_unsure)
-    }
-
-    /// Whether a text is one part by itself, between a marker and an end for which the server may have no room.
+    /// Whether a text is one part by itself, without an end for which the server may have no room.
     fn is_single(&self, parts: &Range<usize>) -> bool {
         self.most_bytes.is_some() && parts.len() == 1
     }
@@ -312,13 +306,12 @@ impl<'w> Message<'w> {
 
 impl<'w> Part<'w> {
     fn new(engine: Engine, place: Place, sql: Cow<'w, str>) -> Self {
-        // A miscount would report a wrong position: any doubt about the number of results means markers. Without a
-        // semicolon, a text with a first word is one statement.
+        // A miscount would report a wrong position: any doubt about the number of results means a marker behind it. Without
+        // a semicolon, a text with a first word is one statement.
         let is_unsure = match place {
             Place::Statement { .. } => sql.contains(';') || !has_one_result(engine, &sql),
-            // The rows of a baseline or a stamp are several statements.
-            Place::Record { .. } => sql.contains(";\n"),
-            _ => false,
+            // Of fleet's own texts some are several statements, as the rows of a baseline or a stamp.
+            _ => sql.contains(';') && crate::sql::is_multiple(engine, &sql),
         };
         Part { place, sql, is_unsure, ends_text: false }
     }
@@ -356,7 +349,10 @@ fn has_one_result(engine: Engine, sql: &str) -> bool {
         "create", "alter", "drop", "insert", "update", "delete", "replace", "truncate", "rename", "set", "select",
         "with", "grant", "comment", "pragma",
     ];
-    first_words(engine, sql).next().is_some_and(|word| ONE.contains(&word.as_str()))
+    let mut words = first_words(engine, sql);
+    let is_one = words.next().is_some_and(|word| ONE.contains(&word.as_str()));
+    // MariaDB's `SET STATEMENT .. FOR CALL ..`.
+    is_one && words.next().as_deref() != Some("statement")
 }
 
 /// The position of a place in the migration, for the report: a line offset from the first word of a statement.
@@ -415,9 +411,7 @@ where
     for<'r> Vec<u8>: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
 {
     use sqlx::{Column as _, Row as _};
-    let (is_marked, is_single) = (message.is_marked(parts.clone()), message.is_single(&parts));
-    // In a marked text, results are counted from the marker: its own result, then those of the part.
-    let (mut results, mut part) = (0_usize, parts.start);
+    let mut at = At { part: parts.start, results: 0, is_marker: false };
     let (mut reports, mut error) = (Vec::new(), None);
     let mut laps = Laps::new(message, parts.clone());
     {
@@ -427,25 +421,21 @@ where
                 // The rest of an answer whose rows told an error.
                 Ok(_) if error.is_some() => {}
                 Ok(Either::Left(_)) => {
-                    // A marker's own result is no answer to its part.
-                    if !(is_marked && results == 0) {
-                        laps.answered(if is_marked || is_single { part } else { parts.start + results });
+                    if let Some(part) = at.has_result(message) {
+                        laps.answered(part);
                     }
-                    results += 1;
                 }
                 Ok(Either::Right(row)) => {
-                    if is_marked && row.columns().first().is_some_and(|c| c.name() == "fleet_part") {
-                        let number = row.try_get::<i64, _>(0).or_else(|_| row.try_get::<i32, _>(0).map(i64::from));
-                        part = number.ok().and_then(|n| usize::try_from(n).ok()).unwrap_or(part);
-                        results = 0;
-                    } else {
-                        let current = if is_marked || is_single { part } else { parts.start + results };
-                        if message.parts.get(current).is_some_and(|part| part.ends_text) {
-                            error = error_in(&row);
-                        }
-                        if message.reports(current) {
-                            reports.extend(text_of(&row).map(|text| (current, text)));
-                        }
+                    let number = || row.try_get::<i64, _>(0).or_else(|_| row.try_get::<i32, _>(0).map(i64::from)).ok();
+                    let is_marker = row.columns().first().is_some_and(|c| c.name() == "fleet_part");
+                    if is_marker && at.reaches(number().and_then(|number| usize::try_from(number).ok()), message) {
+                        continue;
+                    }
+                    if message.parts.get(at.part).is_some_and(|part| part.ends_text) {
+                        error = error_in(&row);
+                    }
+                    if message.reports(at.part) {
+                        reports.extend(text_of(&row).map(|text| (at.part, text)));
                     }
                 }
                 Err(refused) => {
@@ -455,23 +445,55 @@ where
             }
         }
     }
-    let refused = if is_marked || is_single { part } else { parts.start + results };
-    laps.end(error.as_ref().map(|error| (refused, error)));
-    let is_whole = if is_marked { part + 1 == parts.end && results >= 2 } else { results >= parts.len() };
-    if error.is_none() && is_whole {
+    laps.end(error.as_ref().map(|error| (at.part, error)));
+    if error.is_none() && at.is_behind(parts.end) {
         return Sent { completed: parts.end, within: 0, error, reports };
     }
-    let (completed, within) = match (is_marked, is_single) {
-        (true, _) => (part, results.saturating_sub(1)),
-        (_, true) => (part, results),
-        _ => (parts.start + results, 0),
-    };
     let error = error.unwrap_or_else(|| {
         // SQLite reads an unclosed comment up to the end of the text: it would hide the history row and the commit.
         let text = "the engine did not see the end of what was sent; close the comments in this migration";
         sqlx::Error::InvalidArgument(text.to_owned())
     });
-    Sent { completed, within, error: Some(error), reports }
+    Sent { completed: at.part, within: at.results, error: Some(error), reports }
+}
+
+/// The place of the answers to a text.
+struct At {
+    /// The part that is being answered.
+    part: usize,
+    /// Its results so far, where it may have several.
+    results: usize,
+    /// Whether the next result is that of a marker.
+    is_marker: bool,
+}
+
+impl At {
+    /// Takes a result; returns the part that it belongs to.
+    fn has_result(&mut self, message: &Message<'_>) -> Option<usize> {
+        if std::mem::take(&mut self.is_marker) {
+            return None;
+        }
+        let part = self.part;
+        match message.parts.get(part) {
+            Some(Part { is_unsure: true, .. }) => self.results += 1,
+            _ => self.part += 1,
+        }
+        Some(part)
+    }
+
+    /// Takes the row of a marker; `false`: it is a row of a script.
+    fn reaches(&mut self, number: Option<usize>, message: &Message<'_>) -> bool {
+        let is_next = number == Some(self.part + 1) && message.parts[self.part].is_unsure;
+        if is_next {
+            *self = At { part: self.part + 1, results: 0, is_marker: true };
+        }
+        is_next
+    }
+
+    /// Whether all parts up to this one were answered. The last one may have several results, and has one at least.
+    fn is_behind(&self, end: usize) -> bool {
+        self.part >= end || self.part + 1 == end && self.results > 0
+    }
 }
 
 /// The error in a row of a statement that tells its errors in rows.
@@ -555,11 +577,22 @@ mod tests {
     }
 
     #[test]
-    fn several_statements_in_one_part_are_counted_by_markers() {
+    fn behind_several_statements_in_one_part_comes_a_marker() {
         let mut message = Message::new(Engine::Sqlite);
+        message.push(Place::Prepare { step: 0 }, "BEGIN");
         message.push(Place::Statement { step: 0, statement: 0 }, "a; b");
-        message.push(Place::Statement { step: 0, statement: 1 }, "c");
-        assert_eq!(message.text(), "SELECT 0 AS fleet_part;\na; b;\nSELECT 1 AS fleet_part;\nc;\n");
+        message.push(Place::Statement { step: 0, statement: 1 }, "SET c");
+        message.push(Place::Statement { step: 0, statement: 2 }, "SET STATEMENT d FOR CALL e()");
+        assert_eq!(message.text(), "BEGIN;\na; b;\nSELECT 2 AS fleet_part;\nSET c;\nSET STATEMENT d FOR CALL e();\n");
+        let mut at = At { part: 0, results: 0, is_marker: false };
+        assert!(!at.reaches(Some(1), &message), "a row of a script");
+        let answered = |at: &mut At| at.has_result(&message);
+        assert_eq!([answered(&mut at), answered(&mut at), answered(&mut at)], [Some(0), Some(1), Some(1)]);
+        assert!(!at.reaches(Some(1), &message) && !at.reaches(None, &message) && at.reaches(Some(2), &message));
+        assert_eq!([answered(&mut at), answered(&mut at)], [None, Some(2)]);
+        assert!(!at.is_behind(4), "it has no result yet");
+        assert_eq!([answered(&mut at), answered(&mut at)], [Some(3), Some(3)]);
+        assert!(at.is_behind(4));
     }
 
     #[test]

@@ -20,13 +20,14 @@ pub(crate) struct Servers {
     poolers: postgres::connect::Poolers,
     clusters: mysql::Clusters,
     kept: postgres::KeptSessions,
+    settings: postgres::ServerSettings,
 }
 
 impl Servers {
     /// Access to real databases, for the migrations of one program.
     pub(crate) fn new(migrations: Arc<MigrationSet>, timeouts: Timeouts) -> Self {
-        let (poolers, clusters, kept) = Default::default();
-        Servers { migrations, asks_flavours: false, timeouts, poolers, clusters, kept }
+        let (poolers, clusters, kept, settings) = Default::default();
+        Servers { migrations, asks_flavours: false, timeouts, poolers, clusters, kept, settings }
     }
 
     /// The same, which asks each server for its flavour also where no script differs by it.
@@ -43,9 +44,20 @@ impl Database for Servers {
 
     async fn connect_within(&self, tenant: &Arc<Tenant>, timeouts: Timeouts) -> Result<Box<dyn Session>, Fault> {
         let (migrations, poolers, clusters) = (self.migrations.clone(), self.poolers.clone(), self.clusters.clone());
-        let ((tape, now), kept) = (Default::default(), self.kept.clone());
+        let ((tape, now), kept, settings) = (Default::default(), self.kept.clone(), self.settings.clone());
         let (tenant, asks_flavours) = (tenant.clone(), self.asks_flavours);
-        let door = TenantEndpoint { tenant, asks_flavours, migrations, timeouts, poolers, clusters, kept, tape, now };
+        let door = TenantEndpoint {
+            tenant,
+            asks_flavours,
+            migrations,
+            timeouts,
+            poolers,
+            clusters,
+            kept,
+            settings,
+            tape,
+            now,
+        };
         driver(door.tenant.engine).open(door).await
     }
 

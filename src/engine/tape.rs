@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use super::message::Message;
 use super::native::Around;
+use crate::compile::left;
 use crate::model::clock::Stamp;
 use crate::model::engine::Engine;
 use crate::model::wire::{Sent, Wire, mark};
@@ -52,11 +53,14 @@ impl Tape {
     }
 
     /// As [`Tape::takes`], for a statement with a directive, which may have it repeated.
-    pub(crate) fn takes_directive(&mut self, sql: &str) -> bool {
-        match directive(sql) {
-            Some(Directive::Batch) => self.push(|| Sent::Batch(sql.to_owned())),
-            _ => self.takes(sql),
+    pub(crate) fn takes_directive(&mut self, engine: Engine, sql: &str) -> bool {
+        let Some(all) = &mut self.0 else { return false };
+        if directive(sql) != Some(Directive::Batch) {
+            return self.takes(sql);
         }
+        all.push(Sent::Batch(sql.to_owned()));
+        all.extend(left(engine, sql).map(|left| Sent::Count(left.count)));
+        true
     }
 
     /// As [`Tape::takes`], for parts of a message: one record for each text of it.

@@ -12,6 +12,8 @@ pub(crate) enum Sent {
     Text(String),
     /// A text that is repeated until it changes no row.
     Batch(String),
+    /// The count of the rows that such a text has left.
+    Count(String),
     /// A question; its answer was read for this plan.
     Question(String),
     /// The condition under which fleet goes on, as a statement that fails where it does not hold: for those who send the
@@ -54,6 +56,7 @@ impl Wire {
         let item = |sent: Sent| match sent {
             Sent::Text(sql) => Sent::Text(marked(sql)),
             Sent::Batch(sql) => Sent::Batch(marked(sql)),
+            Sent::Count(sql) => Sent::Count(marked(sql)),
             Sent::Question(sql) => Sent::Question(marked(sql)),
             Sent::ByHand(sql) => Sent::ByHand(marked(sql)),
             sent @ (Sent::Rest { .. } | Sent::Code(_) | Sent::Aside | Sent::Connection) => sent,

@@ -1,10 +1,12 @@
 //! Two people start the same migration at the same moment: with one ledger the second is refused, with two the tenants' own
 //! locks decide.
 
+use std::process::Child;
+
 use serde_json::Value;
 
 use crate::interrupted::Held;
-use crate::support::{Fleet, all, count, finish, json_file, record, signal, sql, wait};
+use crate::support::{Fleet, all, block_on, count, finish, json_file, record, signal, sql, until, wait};
 
 /// Every migration of every tenant was committed by exactly one run. Where a lock lasts for one migration a run may
 /// find that another one has continued after its first migration; then both have migrated the tenant, by different
@@ -97,6 +99,25 @@ fn a_run_whose_process_is_gone_or_whose_heartbeat_is_old_holds_nothing() {
     assert_eq!(fleet.history("lite-000").unwrap(), all());
 }
 
+/// Stops a process where it does not write to this SQLite file: the lock of a stopped writer never ends.
+fn freeze(process: &Child, file: &str) {
+    use sqlx::Connection as _;
+    until("it stopped between two writes", || {
+        signal(process, "STOP");
+        let is_free = block_on(async {
+            let mut connection = sqlx::SqliteConnection::connect(file).await.unwrap();
+            let lock =
+                sqlx::raw_sql("PRAGMA busy_timeout = 0; BEGIN IMMEDIATE; ROLLBACK").execute(&mut connection).await;
+            connection.close().await.unwrap();
+            lock.is_ok()
+        });
+        if !is_free {
+            signal(process, "CONT");
+        }
+        is_free
+    });
+}
+
 /// A laptop that slept, or a virtual machine that was moved: its run was taken for dead, and another did the rest.
 #[test]
 fn a_run_that_wakes_up_behind_its_successor_starts_nothing_more() {
@@ -105,9 +126,9 @@ fn a_run_that_wakes_up_behind_its_successor_starts_nothing_more() {
     let holder = Held::on(&fleet, "lite-000");
     let first = fleet.program(&["migrate", "--yes"]).spawn().unwrap();
     until_running(&fleet, &[]);
-    signal(&first, "STOP");
-    // As another machine sees it.
     let ledger = format!("sqlite:{}", fleet.path("fleet-ledger.db").display());
+    freeze(&first, &ledger);
+    // As another machine sees it.
     let text = "UPDATE fleet_run SET started_by = json_set(started_by, '$.process.space', 'elsewhere'), heartbeat_at_ms = \
                 heartbeat_at_ms - 60000 WHERE finished_at_ms IS NULL";
     sql(&ledger, text);

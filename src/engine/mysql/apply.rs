@@ -332,7 +332,7 @@ impl Journalled for MysqlSession {
         let refusal = |within, fault| Refusal { of: this, within, fault };
         if self.aside.is_none() || directive(this.sql()).is_some() {
             let within = usize::from(crate::sql::is_multiple(Engine::Mysql, this.sql()));
-            if !self.door.tape.takes_directive(this.sql()) {
+            if !self.door.tape.takes_directive(Engine::Mysql, this.sql()) {
                 let connection = self.connection().map_err(|fault| refusal(within, fault))?;
                 let sent = directives::run(connection, this, MySqlQueryResult::rows_affected).await;
                 sent.map_err(|fault| refusal(within, fault))?;

@@ -74,6 +74,7 @@ impl MysqlSession {
             poolers: there.poolers.clone(),
             clusters: there.clusters.clone(),
             kept: there.kept.clone(),
+            settings: there.settings.clone(),
             tape: Default::default(),
             now: Default::default(),
         };

@@ -306,7 +306,7 @@ impl Journalled for PostgresSession {
             }
         }
         if directive(this.sql()).is_some() {
-            if !self.door.tape.takes_directive(this.sql()) {
+            if !self.door.tape.takes_directive(Engine::Postgres, this.sql()) {
                 let connection = self.connection().await.map_err(|fault| refusal(0, fault))?;
                 let ended = directives::run(connection, this, PgQueryResult::rows_affected).await;
                 ended.map_err(|fault| refusal(0, fault))?;

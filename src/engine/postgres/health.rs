@@ -9,7 +9,6 @@ use async_trait::async_trait;
 
 use crate::engine::health::{UNSEEN_FOLDER, is_local, number};
 use crate::engine::postgres::PostgresSession;
-use crate::engine::postgres::settings::{CLIENT_SETTINGS, ClientSettings};
 use crate::engine::queries::{Queries as _, TextRow};
 use crate::engine::{HealthCheck, TenantEndpoint, address, literal};
 use crate::model::fault::Fault;
@@ -150,8 +149,7 @@ impl HealthCheck for PostgresSession {
                 .push("free space: PostgreSQL does not tell, and its folder can't be looked at from here".to_owned());
         }
         if ask.server && !self.door.migrations.catalog().scripts.is_empty() {
-            let rows = self.rows(CLIENT_SETTINGS.to_owned()).await?;
-            let clients = ClientSettings::read(self.options.get_options(), rows.first());
+            let clients = self.client_settings().await?;
             if !clients.unknown.is_empty() {
                 health.unknown.push(format!(
                     "{} in the server's own configuration: this user may not read it, and SQL scripts see the driver's (UTC; \

@@ -35,6 +35,13 @@ pub(in crate::engine) async fn wait(
         own.is_it("me")
     );
     let mut connection = aside.take().await.ok()?;
+    // The blockers of a session are read from all locks of the server while nobody else gets one.
+    let is_waiting =
+        format!("SELECT 1 FROM pg_stat_activity a WHERE {} AND a.wait_event_type = 'Lock'", own.is_it("a"));
+    if connection.rows(is_waiting).await.ok()?.is_empty() {
+        aside.leave(connection, look.keep).await;
+        return Some(LockWait::default());
+    }
     let found = read(&mut *connection, &scope).await.ok()?;
     if let Some(most) = look.most {
         connection.run(end(own, most)).await.ok()?;

@@ -2,6 +2,7 @@
 
 mod apply;
 mod backup;
+mod clients;
 pub(in crate::engine) mod codes;
 pub(crate) mod connect;
 pub(in crate::engine) mod dialect;
@@ -28,5 +29,6 @@ mod settings;
 mod spelling;
 mod write;
 
+pub(crate) use clients::ServerSettings;
 pub(crate) use kept::KeptSessions;
 pub(crate) use session::PostgresSession;

@@ -26,10 +26,10 @@ impl OwnBackend {
         OwnBackend { name, process: Arc::default() }
     }
 
-    /// The query whose row [`OwnBackend::note`] takes.
+    /// The query whose row [`OwnBackend::note`] takes: of the function behind `pg_stat_activity`, which needs none of its joins.
     pub(crate) fn ask() -> String {
         format!(
-            "SELECT pid, {SINCE}, coalesce(current_setting('{}', true), '') FROM pg_stat_activity WHERE pid = pg_backend_pid()",
+            "SELECT pid, {SINCE}, coalesce(current_setting('{}', true), '') FROM pg_stat_get_activity(pg_backend_pid())",
             MARK.0
         )
     }

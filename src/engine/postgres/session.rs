@@ -17,11 +17,12 @@ use crate::engine::journal;
 use crate::engine::journalled;
 use crate::engine::native::Link;
 use crate::engine::own_tables::OwnTables;
+use crate::engine::postgres::clients::{ClientSettings, of_database};
 use crate::engine::postgres::connect::{MARK, open, too_much_for_a_pooler};
 use crate::engine::postgres::guards;
 use crate::engine::postgres::kept::leaves_nothing;
 use crate::engine::postgres::own_backend::OwnBackend;
-use crate::engine::postgres::settings::{self, ClientSettings, OwnSettings};
+use crate::engine::postgres::settings::{self, OwnSettings};
 use crate::engine::queries::{Queries, TenantQueries, TextRow};
 use crate::engine::rows::Batch;
 use crate::engine::tape::Tape;
@@ -161,9 +162,18 @@ impl PostgresSession {
         if self.clients.is_some() || !work.steps.iter().any(|step| settings::is_sql(&step.script)) {
             return Ok(());
         }
-        let rows = self.rows(settings::CLIENT_SETTINGS.to_owned()).await?;
-        self.clients = Some(ClientSettings::read(self.options.get_options(), rows.first()));
+        self.clients = Some(self.client_settings().await?);
         Ok(())
+    }
+
+    /// The settings that a script has as the database's own clients have them. Nothing is changed, and no plan has the question to the
+    /// server: it was answered for another of its tenants, or will be.
+    pub(super) async fn client_settings(&mut self) -> Result<ClientSettings, Fault> {
+        let rows = self.rows(of_database()).await?;
+        let (known, was_spoilt) = (self.door.settings.clone(), std::mem::replace(&mut self.is_spoilt, true));
+        let values = known.all(rows.first(), self.connection().await?).await?;
+        self.is_spoilt = was_spoilt;
+        Ok(ClientSettings::read(self.options.get_options(), values))
     }
 
     /// Notes the process of this session, if code of the work may give the session another name. Nothing is changed.

@@ -4,8 +4,8 @@
 //! Builds text only; the session sends it.
 
 use crate::engine::literal;
+use crate::engine::postgres::clients::ClientSettings;
 use crate::engine::postgres::guards::search_path;
-use crate::engine::queries::TextRow;
 use crate::model::schema::{Execution, Record, Script};
 use crate::model::tenant::{Engine, Tenant};
 use crate::policy::Timeouts;
@@ -110,8 +110,14 @@ impl OwnSettings {
     /// All of them, at the start of a step.
     pub(crate) fn all(&self) -> Vec<String> {
         let mut sql = vec![self.own()];
-        sql.extend(self.clients.set(self.is_local));
+        sql.extend(self.of_clients());
         sql
+    }
+
+    /// Those of the database's own clients, where they differ from the driver's.
+    fn of_clients(&self) -> Option<String> {
+        let mut values = self.clients.values().peekable();
+        values.peek().is_some().then(|| set(values, self.is_local))
     }
 
     /// Fleet's own.
@@ -140,7 +146,7 @@ impl OwnSettings {
         let mut again = Vec::new();
         again.extend(may_change_own(Engine::Postgres, sql).then(|| self.own()));
         if restores_forced(Engine::Postgres, sql) {
-            again.extend(self.clients.set(self.is_local));
+            again.extend(self.of_clients());
         }
         if restores_search_path(Engine::Postgres, sql) {
             let path = self.path.iter().map(|path| ("search_path", path.clone()));
@@ -176,91 +182,4 @@ const ALIVE: [(&str, &str); 4] = [
 pub(crate) fn limits(timeouts: &Timeouts) -> [(&'static str, u128); 3] {
     let (lock, statement) = (timeouts.lock.as_millis(), timeouts.statement.as_millis());
     [("lock_timeout", lock), ("statement_timeout", statement), ("idle_in_transaction_session_timeout", 60_000)]
-}
-
-/// The time zone and date style of the database's own clients, where they are known and differ from the driver's: it
-/// sends its own at the start of a session, which beat those of the database, of the role and of the URL's options.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct ClientSettings {
-    /// Name and value.
-    values: Vec<(&'static str, String)>,
-    /// The names of those that nobody could tell: the driver's value stays.
-    pub(crate) unknown: Vec<&'static str>,
-}
-
-/// The settings, each with the value that the driver sends.
-const FORCED: [(&str, &str); 2] = [("TimeZone", "UTC"), ("DateStyle", "ISO, MDY")];
-
-impl ClientSettings {
-    fn set(&self, is_local: bool) -> Option<String> {
-        let values = self.values.iter().map(|(name, value)| (*name, value.clone()));
-        (!self.values.is_empty()).then(|| set(values, is_local))
-    }
-
-    /// From the startup options of a URL, and the answer to [`CLIENT_SETTINGS`].
-    pub(crate) fn read(options: Option<&str>, row: Option<&TextRow>) -> Self {
-        let mut read = ClientSettings::default();
-        for (column, (name, drivers)) in FORCED.into_iter().enumerate() {
-            let of_server = || row?.text(column).filter(|value| !value.is_empty());
-            match option(options.unwrap_or_default(), name).or_else(of_server) {
-                Some(value) if value.eq_ignore_ascii_case(drivers) => {}
-                Some(value) => read.values.push((name, value)),
-                None => read.unknown.push(name),
-            }
-        }
-        read
-    }
-}
-
-/// The last value of a setting among the options of a server process (`-c name=value`, `--name=value`), in which a
-/// backslash protects a space (<https://www.postgresql.org/docs/15/libpq-connect.html>).
-fn option(options: &str, wanted: &str) -> Option<String> {
-    let (mut words, mut word, mut chars) = (Vec::new(), String::new(), options.chars());
-    while let Some(c) = chars.next() {
-        match c {
-            '\\' => word.extend(chars.next()),
-            c if c.is_whitespace() => words.push(std::mem::take(&mut word)),
-            c => word.push(c),
-        }
-    }
-    words.push(word);
-    let mut settings = words.iter().rev().filter_map(|word| {
-        let word = word.strip_prefix("--").or_else(|| word.strip_prefix("-c")).unwrap_or(word);
-        word.split_once('=')
-    });
-    let last = settings.find(|(name, _)| name.replace('-', "_").eq_ignore_ascii_case(wanted));
-    last.map(|(_, value)| value.to_owned())
-}
-
-/// One row: the value of each forced setting for a client that sends none, empty where this role may not know it. The
-/// order is the server's own: role in the database, role, database, everybody, command line, file, built in. Only the
-/// first four may be read by any role (<https://www.postgresql.org/docs/15/catalog-pg-db-role-setting.html>).
-pub(crate) const CLIENT_SETTINGS: &str = "DO $fleet_guard$ DECLARE wanted text; found text; BEGIN \
-     FOREACH wanted IN ARRAY ARRAY['TimeZone', 'DateStyle'] LOOP found := NULL; \
-     SELECT substr(c, strpos(c, '=') + 1) INTO found FROM pg_catalog.pg_db_role_setting s, unnest(s.setconfig) c \
-     WHERE lower(split_part(c, '=', 1)) = lower(wanted) AND s.setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database \
-     WHERE datname = current_database())) AND s.setrole IN (0, (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = \
-     session_user)) ORDER BY s.setrole = 0, s.setdatabase = 0 LIMIT 1; \
-     IF found IS NULL AND has_function_privilege('pg_read_file(text)', 'EXECUTE') AND \
-     has_function_privilege('pg_show_all_file_settings()', 'EXECUTE') AND has_table_privilege('pg_file_settings', 'SELECT') \
-     THEN BEGIN EXECUTE 'SELECT coalesce(substring(pg_read_file(''postmaster.opts'') from $2), (SELECT setting FROM \
-     pg_file_settings WHERE lower(name) = lower($1) AND applied ORDER BY seqno DESC LIMIT 1), (SELECT boot_val FROM \
-     pg_settings WHERE name = $1))' INTO found USING wanted, '(?i)\"(?:-c|--)?' || wanted || '=([^\"]*)\"'; \
-     EXCEPTION WHEN OTHERS THEN NULL; END; END IF; \
-     PERFORM set_config('fleet.' || wanted, coalesce(found, ''), true); END LOOP; END $fleet_guard$; \
-     SELECT current_setting('fleet.TimeZone'), current_setting('fleet.DateStyle')";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_option_of_the_url_is_read_as_the_server_reads_it() {
-        let options = r"-c fleet.direct=yes -c TimeZone=UTC --timezone=America/Sao_Paulo -cDateStyle=SQL,\ DMY";
-        assert_eq!(option(options, "TimeZone").as_deref(), Some("America/Sao_Paulo"));
-        assert_eq!(option(options, "DateStyle").as_deref(), Some("SQL, DMY"));
-        assert_eq!(option("-c log_timezone=x", "TimeZone"), None);
-        let read = ClientSettings::read(Some("-c TimeZone=UTC"), None);
-        assert_eq!((read.values.len(), read.unknown), (0, vec!["DateStyle"]));
-    }
 }

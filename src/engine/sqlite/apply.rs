@@ -349,7 +349,7 @@ impl Journalled for SqliteSession {
         if were_on {
             self.run(KEYS_OFF.to_owned()).await.map_err(refusal)?;
         }
-        let ran = match self.door.tape.takes_directive(this.sql()) {
+        let ran = match self.door.tape.takes_directive(Engine::Sqlite, this.sql()) {
             true => Ok(()),
             false => {
                 let connection = self.connection().await.map_err(refusal)?;

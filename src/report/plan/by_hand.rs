@@ -118,7 +118,7 @@ pub(crate) fn file(name: &str, group: &WireGroup, places: &[String], steps: &[St
         match sent {
             Sent::Text(sql) | Sent::ByHand(sql) => statements(&mut out, group, sql),
             Sent::Connection => out.push_str(client.connection),
-            Sent::Question(_) | Sent::Batch(_) | Sent::Rest { .. } | Sent::Code(_) | Sent::Aside => {}
+            Sent::Question(_) | Sent::Batch(_) | Sent::Count(_) | Sent::Rest { .. } | Sent::Code(_) | Sent::Aside => {}
         }
     }
     out

@@ -57,7 +57,7 @@ impl PlanView<'_> {
 /// The SQL of an item.
 fn text(sent: &Sent) -> Option<&str> {
     match sent {
-        Sent::Text(sql) | Sent::Batch(sql) | Sent::Question(sql) | Sent::ByHand(sql) => Some(sql),
+        Sent::Text(sql) | Sent::Batch(sql) | Sent::Count(sql) | Sent::Question(sql) | Sent::ByHand(sql) => Some(sql),
         Sent::Rest { .. } | Sent::Code(_) | Sent::Aside | Sent::Connection => None,
     }
 }
@@ -65,8 +65,9 @@ fn text(sent: &Sent) -> Option<&str> {
 fn one(sent: &Sent) -> String {
     let head = match sent {
         Sent::Text(_) => "-- sent:",
-        Sent::Batch(_) => {
-            "-- sent again and again, until it changes no row; behind 100 times, the rows that are left may be counted:"
+        Sent::Batch(_) => "-- sent again and again, until it changes no row:",
+        Sent::Count(_) => {
+            "-- asked at its end, and may be behind each 100 times; rows that no batch changes end it with FL012:"
         }
         Sent::Question(_) => "-- asked; this plan was answered too:",
         // Fleet does not send it.

@@ -346,7 +346,7 @@ fn planned(item: &Value) -> Option<String> {
         ("'<fleet:name>'", format!("'{}'", SCHEMAS[0])),
         ("<fleet:name>", "DATABASE".to_owned()),
     ];
-    let text = ["text", "batch", "question"].iter().find_map(|kind| item[*kind].as_str())?;
+    let text = ["text", "batch", "count", "question"].iter().find_map(|kind| item[*kind].as_str())?;
     Some(marks.iter().fold(text.to_owned(), |text, (mark, word)| text.replace(mark, word)))
 }
 
