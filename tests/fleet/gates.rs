@@ -235,6 +235,9 @@ fn a_run_that_was_killed_in_a_soak_has_its_gate_asked_again() {
     everyone_moved(&fleet);
 }
 
+/// Makes a check of a gate fail, or hold again.
+type Break = fn(&Fleet, &Site, bool);
+
 /// Whoever goes on passes a gate that held, or that a person approved; any other is asked as a whole, whatever it asks.
 #[test]
 fn a_gate_that_was_not_passed_is_asked_again_as_a_whole_and_one_that_was_is_not() {
@@ -246,7 +249,7 @@ fn a_gate_that_was_not_passed_is_asked_again_as_a_whole_and_one_that_was_is_not(
         site.url, values.url
     );
     let asked = |fleet: &Fleet| std::fs::read_to_string(fleet.path("asked")).unwrap_or_default().lines().count();
-    let breaks: [(&str, fn(&Fleet, &Site, bool)); 3] = [
+    let breaks: [(&str, Break); 3] = [
         ("command", |fleet, _, broken| match broken {
             true => std::fs::write(fleet.path("broken"), "").unwrap(),
             false => std::fs::remove_file(fleet.path("broken")).unwrap(),
