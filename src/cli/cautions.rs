@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use super::exit::CliError;
 use super::inspect::Planned;
+use super::runs;
 use super::setup::Program;
 use crate::compile::MigrationSet;
 use crate::ledger::Ledger;
@@ -78,7 +79,7 @@ pub(super) async fn tell_last_run(program: &Program) {
             program.terminal.tell(&format!("run {id} is at work since {since}: {watch}"));
         }
         RunStatus::Dead if open > 0 => {
-            let resume = program.command(&format!("runs resume {id}"));
+            let resume = runs::way_on(program, id).await;
             let left = count(open, "tenant");
             program.terminal.warn(&format!("run {id}, begun at {since}, died and left {left}: {resume}"));
         }

@@ -59,13 +59,7 @@ pub(super) fn set_aside(program: &Program, intent: &mut Intent) -> Result<(), Cl
             "tenant {} is in quarantine: {}; nothing was touched; {}",
             clean(id.as_str()),
             clean(why),
-            match source_of(program, id) {
-                Some(source) => format!("the source `{}` says so: change it there", clean(source)),
-                None => {
-                    let id = super::setup::quoted(id.as_str());
-                    format!("to take it out: {}", program.command(&format!("tenants release {id}")))
-                }
-            }
+            release(program, id)
         )));
     }
     if intent.selection.is_empty() && !held.is_empty() {
@@ -76,6 +70,24 @@ pub(super) fn set_aside(program: &Program, intent: &mut Intent) -> Result<(), Cl
     }
     intent.quarantined = held;
     Ok(())
+}
+
+/// The way out of the quarantine of a tenant.
+fn release(program: &Program, id: &TenantId) -> String {
+    match source_of(program, id) {
+        Some(source) => format!("the source `{}` says so: change it there", clean(source)),
+        None => {
+            let id = super::setup::quoted(id.as_str());
+            format!("to take it out: {}", program.command(&format!("tenants release {id}")))
+        }
+    }
+}
+
+/// That a tenant is in quarantine, and the way out of it; `None`: it is not.
+pub(super) fn in_quarantine(program: &Program, id: &TenantId) -> Option<String> {
+    let tenant = program.registry.tenants.iter().find(|tenant| tenant.id == *id)?;
+    let (why, way) = (tenant.hold.quarantine.as_ref()?.to_string(), release(program, id));
+    Some(format!("{} is in quarantine, {}; {way}", clean(id.as_str()), clean(&why)))
 }
 
 fn is_named(words: &[String], id: &TenantId) -> bool {

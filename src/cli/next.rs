@@ -39,6 +39,8 @@ pub(super) struct Stop<'a> {
     pub(super) paused: Option<&'a GateRecord>,
     /// The runs that it resumed in which tenants failed that still do: they have used up its budgets.
     pub(super) earlier: &'a [RunHeader],
+    /// The number of tenants that it left and that nobody may go on with as they are, and the lines that say why and what to type.
+    pub(super) held: Option<(usize, String)>,
 }
 
 /// A run that is over, however long ago.
@@ -92,7 +94,9 @@ pub(super) fn after(program: &Program, header: &RunHeader, records: &[TenantReco
     };
     let failed = records.iter().filter(is_own).count();
     let lost = count(|o| matches!(o, Outcome::InDoubt(InDoubt::Unanswered)));
+    let (held, why_held) = stop.held.as_ref().map_or((0, ""), |(held, why)| (*held, why.as_str()));
     let left = header.tenants.len().saturating_sub(records.len()) + count(is_outstanding);
+    let left = left.saturating_sub(held);
     // Nothing is resumed past failures that have used up a budget, whichever run of the rollout they are of.
     let is_stopped = count(is_stop) > 0;
     let earlier = if is_stopped { stop.earlier } else { &[] };
@@ -102,7 +106,7 @@ pub(super) fn after(program: &Program, header: &RunHeader, records: &[TenantReco
     let or_lost = if lost > 0 { ", or whose end it did not learn" } else { "" };
     let once = cause.map(|of| format!(", {}", of.condition())).unwrap_or_default();
     let others = |command: &str| format!("the {left} that the run did not get to{or_lost}{once}: {command}\n");
-    let doubt = past(program, header, records) + &others_first(program, header, records);
+    let doubt = why_held.to_owned() + &past(program, header, records) + &others_first(program, header, records);
     let doubt = failures.map(|command| format!("those that failed before: {command}\n")).collect::<String>() + &doubt;
     let approve = stop.paused.filter(|_| left > 0).map(|gate| {
         let how = if gate.is_passed() { "with a name in the ledger" } else { "in spite of its gate" };

@@ -18,7 +18,13 @@ use crate::model::started_by::StartedBy;
 /// The origin of this process' run.
 pub(super) fn started_by() -> StartedBy {
     let command: Vec<String> = arguments().iter().enumerate().map(|(at, text)| shown(at, text)).collect();
-    StartedBy { user: user(), host: host(), process: current_process(), command: command.join(" ") }
+    StartedBy {
+        user: user(),
+        host: host(),
+        process: current_process(),
+        command: command.join(" "),
+        awaits_waves: false,
+    }
 }
 
 /// An argument as it is recorded: the program without its folder, the others without secrets.

@@ -4,9 +4,9 @@
 
 use super::args::PauseRun;
 use super::exit::{CliError, run_error};
-use super::origin;
 use super::resume::at_work;
 use super::setup::Program;
+use super::{origin, runs};
 use crate::ledger::{Asked, Ledger};
 use crate::model::clock::now_ms;
 use crate::model::pause::Pause;
@@ -19,7 +19,7 @@ pub(super) async fn pause(program: &Program, args: &PauseRun) -> Result<u8, CliE
         let summary = ledger.run(&args.run).await.map_err(run_error)?;
         if summary.status() != RunStatus::Running {
             let heir = ledger.living_heir(summary.run).await.map_err(run_error)?;
-            return Err(ended(program, &summary, heir.as_ref()));
+            return Err(ended(program, &summary, heir.as_ref()).await);
         }
         let asked = ledger.asked_to_pause(summary.run).await.map_err(run_error)?;
         Ok((summary, asked))
@@ -59,7 +59,7 @@ pub(super) async fn pause(program: &Program, args: &PauseRun) -> Result<u8, CliE
 }
 
 /// The refusal to pause a run that does not go on.
-fn ended(program: &Program, summary: &RunSummary, heir: Option<&RunSummary>) -> CliError {
+async fn ended(program: &Program, summary: &RunSummary, heir: Option<&RunSummary>) -> CliError {
     let run = summary.run;
     if let Some(heir) = heir {
         let pause = program.command(&format!("runs pause {}", heir.run));
@@ -71,7 +71,7 @@ fn ended(program: &Program, summary: &RunSummary, heir: Option<&RunSummary>) -> 
     let (what, next) = match (summary.status(), summary.finished_at_ms) {
         (_, Some(ms)) if summary.waits() => (
             format!("has been paused since {}", moment(ms)),
-            format!("to have it go on: {}", program.command(&format!("runs resume {run}"))),
+            format!("to have it go on: {}", runs::way_on(program, run).await),
         ),
         (_, Some(ms)) => {
             (format!("ended {}", moment(ms)), format!("see: {}", program.command(&format!("runs show {run}"))))
@@ -82,7 +82,7 @@ fn ended(program: &Program, summary: &RunSummary, heir: Option<&RunSummary>) -> 
         }
         _ => {
             let text = "does not go on: its process is gone, and its end is not recorded".to_owned();
-            (text, format!("to finish what it left: {}", program.command(&format!("runs resume {run}"))))
+            (text, format!("to finish what it left: {}", runs::way_on(program, run).await))
         }
     };
     CliError::Usage(format!("run {run} {what}, so there is nothing to pause\n{next}"))

@@ -5,6 +5,9 @@
 mod budgets;
 mod moved_back;
 mod texts;
+mod waves;
+
+pub(super) use moved_back::by_ledger as held;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -19,9 +22,9 @@ use super::origin::{self, Flag};
 use super::previous_run::{PreviousRun, retained};
 use super::setup::Program;
 use super::start::{Intent, start};
-use super::{adopt, backup, gates, next, refresh, rollback_run, scripts, seed, strata, undo_wave};
+use super::{adopt, backup, gates, next, refresh, rollback_run, runs, scripts, seed, undo_wave};
 use crate::compile::MigrationSet;
-use crate::inputs::select::{self, CANARY, Filter, Selection};
+use crate::inputs::select::{CANARY, Filter, Selection};
 use crate::ledger::{Ends, Ledger};
 use crate::model::event::{Event, PlannedTenant, RunHeader};
 use crate::model::gate::{GateEnd, GateRecord};
@@ -120,12 +123,15 @@ pub(super) async fn resume(program: &Program, args: &Resume, approved_by: Option
             header.run
         ));
     }
-    let left: BTreeSet<TenantId> = left.difference(&uncertain).cloned().collect();
-    moved_back::refuse(program, &set, &former, &left).await?;
+    let mut left: BTreeSet<TenantId> = left.difference(&uncertain).cloned().collect();
+    waves::refuse_gone(program, &former)?;
+    let behind = moved_back::left_out(program, &set, &former, &left).await?;
+    left.retain(|id| !behind.contains(id));
+    waves::tell_kept(program, &former, &left);
     let taken = left.clone();
     let (keep_going, of_run) = (output.keep_going, output.run_budget(program.settings()));
     let mut intent = rest(program, &set, &former, Rest { left, keep_going, of_run, approved_by }).await?;
-    intent.selection.held_back += uncertain.len();
+    intent.selection.held_back += uncertain.len() + behind.len();
     tell_approved(program, &former, &intent.open_gates);
     let is_backup = matches!(header.kind, RunKind::Backup { .. });
     let intent = Intent {
@@ -172,7 +178,7 @@ pub(super) async fn rest(
     Rest { left, keep_going, of_run, approved_by }: Rest<'_>,
 ) -> Result<Intent, CliError> {
     let (run, header) = (&former.run, &former.run.header);
-    let mut waves = waves_of_run(program, former)?;
+    let mut waves = waves::of_run(program, former)?;
     if gates::verify(&waves) {
         waves.resolve_credentials(&program.registry).await;
     }
@@ -186,8 +192,8 @@ pub(super) async fn rest(
     let (tallies, closed) =
         within_budgets((&waves, &left), &failure, budgets).map_err(|used_up| used_up.error(program, former))?;
     let (present, missing) = retained(program, header.run, left.clone());
-    let mut selection = program.filter(Filter { only: Some(present), ..Filter::default() }).await?;
-    strata::as_recorded(&mut selection, &former.waves);
+    let recorded = former.waves.clone();
+    let mut selection = program.filter(Filter { only: Some(present), recorded, ..Filter::default() }).await?;
     selection.held_back += missing;
     run.leave_out_moved(program, &mut selection)?;
     if let Some(undone) = header.kind.undoes() {
@@ -393,18 +399,6 @@ fn tell_of_later_runs(program: &Program, former: &Former, unreached: &BTreeSet<T
     }
 }
 
-/// All tenants of the run and of those that it resumed, in the waves of the tenant file with their budgets.
-fn waves_of_run(program: &Program, former: &Former) -> Result<Selection, CliError> {
-    let only = Some(former.tenants.clone());
-    let of_canary = former.of_canary;
-    let mut waves = select::select(&program.registry, &Filter { only, of_canary, ..Filter::default() })?;
-    strata::as_recorded(&mut waves, &former.waves);
-    if former.run.header.kind.undoes().is_some() {
-        rollback_run::last_wave_first(program, &mut waves);
-    }
-    Ok(waves)
-}
-
 /// The work of the run on these tenants, from what the ledger has of it and today's files.
 async fn again(
     program: &Program,
@@ -580,7 +574,7 @@ async fn earlier(program: &Program, last: Uuid) -> Result<u8, CliError> {
         "run {}, before it, ended with {} that it did not get to, and no run has taken since: {}",
         run.run,
         count(left, "tenant"),
-        program.command(&format!("runs resume {}", run.run))
+        runs::way_on(program, run.run).await
     ));
     Ok(exit::code(Verdict::Outstanding, false))
 }

@@ -55,8 +55,9 @@ pub(super) async fn intent(
         out_of_order: false,
     };
     let kind = RunKind::migrate(goal).undoing(Some(named));
+    let nobody = format!("run {named} moved no tenant of the file; nothing is to be taken back");
     if present.is_empty() {
-        program.terminal.tell(&format!("run {named} moved no tenant of the file; nothing is to be taken back"));
+        program.terminal.tell(&nobody);
         let empty =
             Selection { waves: Vec::new(), mismatches: Vec::new(), held_back: gone, unmatched_patterns: Vec::new() };
         return Ok(Intent { kind, ..Intent::migrate(goal, empty) });
@@ -93,7 +94,9 @@ pub(super) async fn intent(
         let text = format!("{none} that run {named} moved {can} be taken back; nothing was touched");
         return Err(CliError::CanNotStart(text));
     }
-    if done > 0 || targets.is_empty() {
+    if done == 0 && targets.is_empty() {
+        program.terminal.tell(&nobody);
+    } else if done > 0 {
         let are = if done == 1 { "is" } else { "are" };
         program.terminal.tell(&format!("{} {are} at the version before run {named} already", count(done, "tenant")));
     }

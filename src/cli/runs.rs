@@ -1,6 +1,6 @@
 //! `runs list`, `runs show`, `runs resume` and `runs approve`; `runs resolve` has a file of its own.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::UNIX_EPOCH;
 
 use uuid::Uuid;
@@ -9,6 +9,7 @@ use super::args::{Approve, Output, Reports, Runs};
 use super::command::Run;
 use super::exit::{self, CliError, run_error};
 use super::previous_run::PreviousRun;
+use super::resume::Former;
 use super::setup::Program;
 use super::{files, next, pause, prune_runs, rebuild, resolve, resume, watch};
 use crate::ledger::{Ends, Ledger};
@@ -21,7 +22,7 @@ use crate::model::run_summary::{AttemptRow, RunFilter, RunStatus, RunSummary};
 use crate::model::shared::RunnerRow;
 use crate::model::stats::RunStats;
 use crate::model::tenant::TenantId;
-use crate::model::undo::Undoing;
+use crate::model::undo::{Rollout, Undoing};
 use crate::policy::{FailureBudget, StopCause, Tally, UsedUp};
 use crate::report::Style;
 use crate::report::outcome::OutcomeView;
@@ -127,6 +128,10 @@ pub(super) struct Shown {
     ends: Ends,
     /// The runs that it resumed and whose failures have used up its budgets, and the budget of a wave that they used up.
     earlier: (Vec<RunHeader>, Option<UsedUp>),
+    /// The tenants of these.
+    taken: BTreeSet<TenantId>,
+    /// All that is known of it and of the runs since, where somebody may go on with it.
+    past: Option<(Former, Rollout)>,
     approvals: Vec<Approval>,
     attempts: Vec<AttemptRow>,
     events: Vec<(i64, Event)>,
@@ -184,16 +189,15 @@ impl Shown {
                 next::Next { first, ..next::Next::default() }
             }
             // The tenants that it left are the other one's now.
-            false if !ends.open.is_empty() && !heirs.is_empty() => {
-                let last = heirs.last().map(|heir| heir.run).unwrap_or_default();
-                let rest = format!(
-                    "resumed by run {last}, which has what is left: {}\n",
-                    program.command(&format!("runs show {last}"))
-                );
-                next::Next { first: None, rest }
+            false if !ends.open.is_empty() && !heirs.is_empty() && self.left_out(program).is_empty() => {
+                next::Next { first: None, rest: self.resumed_by(program, "what is left") }
             }
             false => {
-                let still = |id: &TenantId| ends.open.contains(id);
+                let left_out = self.left_out(program);
+                let still = |id: &TenantId| match heirs.is_empty() {
+                    true => ends.open.contains(id),
+                    false => left_out.contains(id),
+                };
                 let tenants = former.records.iter().map(|(planned, _)| planned);
                 let tenants = tenants.filter(|planned| still(&planned.tenant)).cloned().collect();
                 let open: Vec<TenantRecord> = records.iter().filter(|r| still(&r.tenant)).cloned().collect();
@@ -205,15 +209,40 @@ impl Shown {
                     header: &RunHeader { tenants, ..former.header.clone() },
                     open: &open,
                     records: &records,
-                    stop: next::Stop { cause: cause.as_ref(), paused, earlier },
+                    stop: next::Stop { cause: cause.as_ref(), paused, earlier, held: self.held(program) },
                     is_used_up,
                     undoing: undoing.clone(),
                     left_out: left_out.unwrap_or_default(),
                 };
-                next::of(program, &over)
+                let mut next = next::of(program, &over);
+                next.rest.push_str(&self.resumed_by(program, "the others"));
+                next
             }
         };
         Told { records, stats, cause, next }
+    }
+
+    /// The line that names the last run that resumed it, if one did.
+    fn resumed_by(&self, program: &Program, has: &str) -> String {
+        let Some(last) = self.heirs.last().map(|heir| heir.run).filter(|_| !self.ends.open.is_empty()) else {
+            return String::new();
+        };
+        format!("resumed by run {last}, which has {has}: {}\n", program.command(&format!("runs show {last}")))
+    }
+
+    /// The tenants that it did not get to, and that no run which resumed it took although the tenant file has them.
+    fn left_out(&self, program: &Program) -> BTreeSet<TenantId> {
+        let free = program.registry.tenants.iter().filter(|tenant| tenant.hold.quarantine.is_none());
+        let free: BTreeSet<&TenantId> = free.map(|tenant| &tenant.id).collect();
+        let mut ids = self.former.unreached();
+        ids.retain(|id| self.ends.open.contains(id) && !self.taken.contains(id) && free.contains(id));
+        ids
+    }
+
+    /// The number of tenants that nobody may go on with as they are, and what to type.
+    fn held(&self, program: &Program) -> Option<(usize, String)> {
+        let (former, rollout) = self.past.as_ref()?;
+        resume::held(program, former, rollout)
     }
 
     pub(super) fn view<'a>(&'a self, told: &'a Told, all: bool) -> RunView<'a> {
@@ -244,12 +273,26 @@ impl Shown {
     }
 }
 
+/// The command that goes on with a run, or a look at it where it is not gone on with as it is.
+pub(super) async fn way_on(program: &Program, run: Uuid) -> String {
+    let shown = program.read_ledger(async |ledger: &Ledger| self::read(ledger, &run.to_string()).await).await;
+    let is_open = |shown: &Shown| {
+        let left = shown.former.unreached().iter().filter(|id| shown.ends.open.contains(*id)).count();
+        let held = shown.held(program).map_or(0, |(held, _)| held);
+        shown.undoing == Undoing::default() && held < left
+    };
+    let verb = if shown.is_ok_and(|shown| is_open(&shown)) { "resume" } else { "show" };
+    program.command(&format!("runs {verb} {run}"))
+}
+
 pub(super) async fn read(ledger: &Ledger, wanted: &str) -> Result<Shown, CliError> {
     let summary = ledger.run(wanted).await.map_err(run_error)?;
     let former = PreviousRun::read(ledger, &summary.run.to_string()).await?;
     let heirs = ledger.heirs(summary.run).await.map_err(run_error)?;
-    let mut approvers = BTreeMap::new();
+    let (mut approvers, mut taken) = (BTreeMap::new(), BTreeSet::new());
     for heir in &heirs {
+        let its = ledger.records(heir.run).await.map_err(run_error)?;
+        taken.extend(its.into_iter().map(|(planned, _)| planned.tenant));
         let events = ledger.events(heir.run).await.map_err(run_error)?;
         let by = events
             .into_iter()
@@ -271,7 +314,16 @@ pub(super) async fn read(ledger: &Ledger, wanted: &str) -> Result<Shown, CliErro
         true => used_up_before(ledger, summary.run).await?,
         false => (Vec::new(), None),
     };
+    let is_over = [&summary].into_iter().chain(&heirs).all(|run| run.status() != RunStatus::Running);
+    let may_go_on = is_over && !ends.open.is_empty() && undoing == Undoing::default();
+    let past = match may_go_on && summary.kind.goal().is_some() {
+        // One whose past can't be read is shown without it.
+        true => past(ledger, &summary).await.ok(),
+        false => None,
+    };
     Ok(Shown {
+        taken,
+        past,
         summary,
         former,
         heirs,
@@ -285,6 +337,11 @@ pub(super) async fn read(ledger: &Ledger, wanted: &str) -> Result<Shown, CliErro
         ended_at_ms,
         runners,
     })
+}
+
+async fn past(ledger: &Ledger, summary: &RunSummary) -> Result<(Former, Rollout), CliError> {
+    let rollout = ledger.rollout(&summary.run.to_string()).await.map_err(run_error)?;
+    Ok((resume::read_past(ledger, summary).await?, rollout))
 }
 
 /// The runs that this one resumed in which tenants failed that still do, and the first of their waves that may not have so many.

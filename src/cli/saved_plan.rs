@@ -16,7 +16,7 @@ use super::plan_settings::SETTINGS;
 use super::rollback_run::Undo;
 use super::setup::{Program, quoted};
 use super::start::Intent;
-use super::{files, goals, migrate, origin, plan_settings, rollback_run, session, strata};
+use super::{files, goals, migrate, origin, plan_settings, rollback_run, runs, session, strata};
 use crate::compile::MigrationSet;
 use crate::engine::place;
 use crate::inputs::Origin;
@@ -429,7 +429,7 @@ pub(super) async fn refuse_unapproved(
             short(digest),
             clean(&last.by),
             moment(last.at_ms),
-            program.command(&format!("runs resume {run}")),
+            runs::way_on(program, run).await,
             program.command(&format!("plan approve {} --by NAME", origin::plan_file()))
         )));
     }

@@ -288,7 +288,7 @@ fn next_of(
         header: &plan.header,
         open: records,
         records,
-        stop: next::Stop { cause: cause.as_ref(), paused, earlier },
+        stop: next::Stop { cause: cause.as_ref(), paused, earlier, held: None },
         is_used_up,
         undoing: undone.map(Undone::undoing).unwrap_or_default(),
         left_out: plan.quarantined.iter().cloned().collect(),

@@ -33,6 +33,7 @@ use crate::model::program;
 use crate::model::run_kind::RunKind;
 use crate::model::run_summary::LeftAt;
 use crate::model::schema::Direction;
+use crate::model::started_by::StartedBy;
 use crate::model::stats::Verdict;
 use crate::model::tenant::{Tenant, TenantId};
 use crate::policy::{FailureBudget, Tally, UsedUp, until};
@@ -410,7 +411,7 @@ pub(super) fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -
         tenants: planned,
         started_at_ms: now_ms(),
         program: program::version().to_owned(),
-        started_by: origin::started_by(),
+        started_by: StartedBy { awaits_waves: true, ..origin::started_by() },
         selection: origin::selection(),
     };
     RunPlan {

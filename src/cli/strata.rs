@@ -96,21 +96,3 @@ fn take(waves: &mut [Wave], wanted: &HashSet<TenantId>) -> Vec<Arc<Tenant>> {
     }
     taken
 }
-
-/// Puts tenants into the waves that they had in the run that is resumed, as far as these are there.
-pub(super) fn as_recorded(selection: &mut Selection, recorded: &BTreeMap<TenantId, String>) {
-    for place in 0..selection.waves.len() {
-        let name = selection.waves[place].name.clone();
-        let is_its = |tenant: &Arc<Tenant>| recorded.get(&tenant.id).is_some_and(|wave| *wave == name);
-        let from_others = selection.waves.iter().enumerate().filter(|(other, _)| *other != place);
-        let moved: HashSet<TenantId> =
-            from_others.flat_map(|(_, wave)| &wave.tenants).filter(|t| is_its(t)).map(|t| t.id.clone()).collect();
-        if !moved.is_empty() {
-            let (before, rest) = selection.waves.split_at_mut(place);
-            let (own, behind) = rest.split_at_mut(1);
-            own[0].tenants.extend(take(before, &moved));
-            own[0].tenants.extend(take(behind, &moved));
-        }
-    }
-    selection.waves.retain(|wave| !wave.tenants.is_empty());
-}

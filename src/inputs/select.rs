@@ -57,6 +57,9 @@ pub(crate) struct Filter {
     /// Only these, for a run that continues or repeats another; no flag.
     #[arg(skip)]
     pub(crate) only: Option<BTreeSet<TenantId>>,
+    /// The waves of tenants in the run that is gone on with, which they keep where the file has a wave of that name; no flag.
+    #[arg(skip)]
+    pub(crate) recorded: BTreeMap<TenantId, String>,
     /// Whether it goes on with a run of a canary alone; no flag.
     #[arg(skip)]
     pub(crate) of_canary: bool,
@@ -272,8 +275,12 @@ pub(crate) enum SelectError {
 pub(crate) fn select(registry: &Registry, filter: &Filter) -> Result<Selection, SelectError> {
     let rules = Rules::of(registry, filter)?;
     // The places do not depend on the filter.
-    let places = places(&registry.waves, &registry.tenants);
+    let mut places = places(&registry.waves, &registry.tenants);
     let tenants = &registry.tenants;
+    for (place, tenant) in places.iter_mut().zip(tenants) {
+        let recorded = filter.recorded.get(&tenant.id);
+        *place = recorded.and_then(|name| rules.names.iter().position(|of| of == name)).unwrap_or(*place);
+    }
     let mut matches: Vec<Match> = tenants.iter().zip(&places).map(|(t, &wave)| rules.judge(t, wave)).collect();
     if filter.canary {
         hold_back(&mut matches, Mismatch::NotCanary, |_, wave| rules.names[wave] != CANARY);

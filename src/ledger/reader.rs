@@ -246,8 +246,14 @@ impl Ledger {
                 continue;
             }
             let may_empty = direction == Direction::Down.to_string();
-            for (planned, record) in self.records(store.id(&run, || format!("run {run}"))?).await? {
-                if may_empty && record.is_none() {
+            let run = store.id(&run, || format!("run {run}"))?;
+            let records = self.records(run).await?;
+            let begun = match may_empty && records.iter().any(|(_, record)| record.is_none()) {
+                true => self.begun_waves(run).await?,
+                false => None,
+            };
+            for (planned, record) in records {
+                if may_empty && record.is_none() && begun.as_ref().is_none_or(|begun| begun.contains(&planned.wave)) {
                     ids.remove(&planned.tenant);
                 }
                 let Some(record) = record.filter(|record| ids.contains(&planned.tenant) && record.tells_version())
@@ -255,7 +261,6 @@ impl Ledger {
                     continue;
                 };
                 ids.remove(&planned.tenant);
-                let run = store.id(&run, || format!("run {run}"))?;
                 let database = planned.database;
                 found.extend(record.version.map(|version| (planned.tenant, LeftAt { run, version, database })));
             }
@@ -358,16 +363,30 @@ impl Store {
             let counted = counted.remove(&row.run.run).unwrap_or_default();
             summaries.push(self.summary(row, counted)?);
         }
-        let paused: Vec<String> = summaries.iter().filter(|run| run.waits()).map(|run| run.run.to_string()).collect();
-        if !paused.is_empty() {
-            let heirs = run::Entity::find().select_only().column(run::Column::Resumes);
-            let heirs = heirs.filter(run::Column::Resumes.is_in(paused)).into_tuple().all(db);
-            let gone_on: HashSet<String> = heirs.await.map_err(self.explain(READ))?.into_iter().collect();
+        if summaries.iter().any(RunSummary::waits) {
+            let columns = run::Entity::find().select_only().columns([run::Column::Run, run::Column::Resumes]);
+            let heirs = columns.filter(run::Column::Resumes.is_not_null()).into_tuple().all(db);
+            let parents: HashMap<String, String> = heirs.await.map_err(self.explain(READ))?.into_iter().collect();
+            let gone_on: HashSet<&String> = parents.values().collect();
+            let undone = self.undone(db).await?;
             for run in &mut summaries {
-                run.gone_on = gone_on.contains(&run.run.to_string());
+                let id = run.run.to_string();
+                run.gone_on = gone_on.contains(&id);
+                let root = std::iter::successors(Some(&id), |run| parents.get(*run)).last();
+                run.taken_back = root.is_some_and(|root| undone.contains(root));
             }
         }
         Ok(summaries)
+    }
+
+    /// The first runs of all rollouts that a later run took back, as a whole or in part.
+    async fn undone(&self, db: &impl ConnectionTrait) -> Result<HashSet<String>, LedgerError> {
+        // The text only narrows the search.
+        let kinds = run::Entity::find().select_only().column(run::Column::GoalData);
+        let kinds = kinds.filter(run::Column::GoalData.contains("undoes")).into_tuple().all(db);
+        let kinds: Vec<String> = kinds.await.map_err(self.explain(READ))?;
+        let run = |text: &String| serde_json::from_str::<RunKind>(text).ok()?.undoes();
+        Ok(kinds.iter().filter_map(run).map(|run| run.to_string()).collect())
     }
 
     /// The recorded outcomes of these runs by their names. One that only another version knows is not counted.
@@ -406,6 +425,7 @@ impl Store {
             counts: stats.unwrap_or(RunStats { selected, ..counted }),
             stats,
             gone_on: false,
+            taken_back: false,
             selected,
             started_at_ms: row.started_at_ms,
             finished_at_ms: row.finished_at_ms,

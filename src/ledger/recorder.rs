@@ -138,13 +138,13 @@ impl Recorder {
     /// [`LedgerLost`]: a write failed, this event is not recorded and no other will be.
     pub(crate) async fn record(&self, event: Event, now_ms: i64) -> Result<(), LedgerLost> {
         let Some(writing) = &self.writing else { return Err(LedgerLost(Arc::new(LedgerError::NotBegun))) };
-        let is_awaited = matches!(event, Event::WaveStarted { is_awaited: true, .. });
+        let begins_wave = matches!(event, Event::WaveStarted { .. });
         let sent = writing
             .inbox
             .send((event, now_ms.saturating_add(writing.moved_ms)))
             .await
             .map_err(|_| LedgerLost(self.why_lost()));
-        if is_awaited && !self.begun.waves.borrow().is_empty() {
+        if begins_wave {
             self.begun.hurry.notify_one();
         }
         sent

@@ -29,6 +29,11 @@ impl Ledger {
         Ok(later.map(|of| TakenBack { run: of.run, stats: of.counts, status: of.status() }).collect())
     }
 
+    /// The waves that a run had begun when it died; see [`begun_waves`].
+    pub(super) async fn begun_waves(&self, run: Uuid) -> Result<Option<BTreeSet<String>>, LedgerError> {
+        Ok(begun_waves(&self.run(&run.to_string()).await?, &self.events(run).await?))
+    }
+
     /// The rollout that a run belongs to: `last`, an id, or its beginning or end.
     ///
     /// # Errors
@@ -83,14 +88,12 @@ impl Ledger {
     }
 }
 
-/// The waves that a run had begun when it died, where no tenant of another one was touched: the run waited for the ledger before
-/// each wave. `None`: that is not known of it, or it has not died.
+/// The waves that a run had begun when it died: no tenant of another one was touched. `None`: that is not known of it, because it
+/// did not wait for the ledger before each wave, or it has not died.
 fn begun_waves(run: &RunSummary, events: &[(i64, Event)]) -> Option<BTreeSet<String>> {
     let begun = events.iter().filter_map(|(_, event)| match event {
-        Event::WaveStarted { wave, is_awaited, .. } => Some((wave.clone(), *is_awaited)),
+        Event::WaveStarted { wave, .. } => Some(wave.clone()),
         _ => None,
     });
-    let begun: Vec<(String, bool)> = begun.collect();
-    let is_known = run.status() == RunStatus::Dead && begun.iter().any(|(_, is_awaited)| *is_awaited);
-    is_known.then(|| begun.into_iter().map(|(wave, _)| wave).collect())
+    (run.status() == RunStatus::Dead && run.started_by.awaits_waves).then(|| begun.collect())
 }

@@ -57,7 +57,7 @@ const WRITE: &str = "write";
 /// An event and its time, in milliseconds since 1970-01-01 UTC.
 pub(super) type Timed = (Event, i64);
 
-/// The waves whose beginnings are on the disk: the run waits for those behind the first.
+/// The waves whose beginnings are on the disk: the run waits for them.
 #[derive(Clone, Default)]
 pub(super) struct Begun {
     pub(super) waves: watch::Sender<BTreeSet<String>>,
@@ -104,7 +104,7 @@ struct Batch {
     /// By place: only the latest of a tenant, or of a server, is kept.
     progress: BTreeMap<i64, progress::Model>,
     finished: Option<(i64, String)>,
-    /// The waves that begin, and that are awaited.
+    /// The waves that begin.
     waves: Vec<String>,
 }
 
@@ -290,7 +290,7 @@ impl Writer {
             | Event::PauseRequested(_)
             | Event::Draining { .. }
             | Event::Cancelling { .. } => {
-                if let Event::WaveStarted { wave, is_awaited: true, .. } = &event {
+                if let Event::WaveStarted { wave, .. } = &event {
                     batch.waves.push(wave.clone());
                 }
                 let seq = self.next_event;
@@ -337,11 +337,9 @@ impl Writer {
         persist(|| self.in_time(self.try_durably(batch)), |error| self.store.site.is_worth_another_try(error)).await
     }
 
-    /// The beginning of a wave survives a power cut, with all before it: tenants of the wave are touched then. Without that of the
-    /// first nothing is known of any wave.
+    /// The beginning of a wave survives a power cut, with all before it: tenants of the wave are touched then.
     async fn try_durably(&self, batch: &Batch) -> Result<(), DbErr> {
-        let is_behind_another = batch.waves.len() > 1 || !self.begun.waves.borrow().is_empty();
-        if batch.waves.is_empty() || !is_behind_another {
+        if batch.waves.is_empty() {
             return self.try_write(batch).await;
         }
         self.store.durably(true).await?;

@@ -39,9 +39,6 @@ pub(crate) enum Event {
         /// The failure budget of the whole run.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         run_max_failures: Option<String>,
-        /// Whether no tenant of a later wave of this run is touched before that wave's own event is in the ledger.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        is_awaited: bool,
     },
     /// An attempt on a tenant begins.
     AttemptStarted {

@@ -122,6 +122,7 @@ mod tests {
             selected: 1,
             counts: Default::default(),
             gone_on: false,
+            taken_back: false,
             started_by: Default::default(),
             selection: Vec::new(),
             liveness: Liveness::Unknown,

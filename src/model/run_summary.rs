@@ -75,6 +75,8 @@ pub(crate) struct RunSummary {
     pub(crate) counts: RunStats,
     /// Whether it paused, and another run has gone on with it since.
     pub(crate) gone_on: bool,
+    /// Whether a later run took back what it, or its rollout, had moved; asked of runs that paused.
+    pub(crate) taken_back: bool,
     /// User, host, process and command line; empty for a run of an older program.
     pub(crate) started_by: StartedBy,
     /// The flags that selected the tenants.
@@ -148,9 +150,9 @@ impl RunSummary {
         }
     }
 
-    /// Whether it paused, and nobody has gone on with it.
+    /// Whether it paused, and nobody has gone on with it, or has taken it back.
     pub(crate) fn waits(&self) -> bool {
-        self.counts.stopped.is_some_and(NotStarted::is_pause) && self.finished_at_ms.is_some() && !self.gone_on
+        self.counts.stopped.is_some_and(NotStarted::is_pause) && self.finished_at_ms.is_some() && !self.gone_on && !self.taken_back
     }
 
     /// The time for a tenant that it changed, all its tenants at once: a measure for the next run of the same kind. `None`:

@@ -13,6 +13,10 @@ pub(crate) struct StartedBy {
     pub(crate) process: Process,
     /// The command line, without passwords.
     pub(crate) command: String,
+    /// Whether the run touches no tenant of a wave before the ledger has the beginning of that wave. Programs before this one
+    /// did, and runners that share a run do.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) awaits_waves: bool,
 }
 
 impl StartedBy {
@@ -22,7 +26,7 @@ impl StartedBy {
     /// As the origin of a run that its process hands out to runners.
     pub(crate) fn shared(self) -> Self {
         let process = Process { space: Self::SHARED.to_owned(), ..self.process };
-        StartedBy { process, ..self }
+        StartedBy { process, awaits_waves: false, ..self }
     }
 
     /// Whether the run was handed out to runners.

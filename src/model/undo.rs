@@ -136,8 +136,14 @@ impl Trail {
     }
 
     /// The run that moved it back, or may have, from where it counted as done for the waves behind its own: something of that is not
-    /// applied any more. `reach`: the place of the rollout's goal, beyond which nothing counts.
-    pub(crate) fn moved_back_by(&self, catalog: &Catalog, reach: Option<usize>, now: &Observation) -> Option<Uuid> {
+    /// applied any more. `reach`: the place of the rollout's goal, beyond which nothing counts. Without a look at it, or where it can't be
+    /// read, the records decide.
+    pub(crate) fn moved_back_by(
+        &self,
+        catalog: &Catalog,
+        reach: Option<usize>,
+        now: Option<&Observation>,
+    ) -> Option<Uuid> {
         let (done, later) = self.since_done()?;
         let committed = self.records().flat_map(|record| &record.committed);
         let steps = committed.filter_map(|name| catalog.position(name));
@@ -145,15 +151,15 @@ impl Trail {
         let least = done.version.as_ref().and_then(|name| catalog.position(name));
         let least = least.map(|place| reach.map_or(place, |reach| place.min(reach)));
         let is_there = |at: Option<usize>| at >= least;
-        let stands = match &now.state {
-            State::Unreachable => {
+        let stands = match now.filter(|now| now.state != State::Unreachable) {
+            None => {
                 let last = later.iter().rev().find_map(|stage| match &stage.record {
                     None => Some(None),
                     Some(record) => record.version_known.then_some(Some(&record.version)),
                 });
                 last.flatten().is_some_and(|at| is_there(at.as_ref().and_then(|name| catalog.position(name))))
             }
-            _ => {
+            Some(now) => {
                 let applied = catalog.applied(&now.history);
                 let highest = applied.iter().copied().filter(|&place| !catalog.is_repeatable(place)).max();
                 is_there(highest) && steps.all(|place| applied.contains(&place))
@@ -485,7 +491,7 @@ mod tests {
     fn a_tenant_that_counted_as_done_and_was_moved_back_is_told_with_the_run_that_did() {
         let catalog = Catalog::new(ALL, "h");
         let back = |stages: Vec<Stage>, reach: Option<usize>, applied: &[&str]| {
-            trail(stages).moved_back_by(&catalog, reach, &seen(applied)).map(|run| run.as_u128())
+            trail(stages).moved_back_by(&catalog, reach, Some(&seen(applied))).map(|run| run.as_u128())
         };
         let own = || stage(1, true, Some(migrated(Some("m1"), "m3", &["m2", "m3"])));
         let down = |run, to: &str| {
@@ -512,7 +518,7 @@ mod tests {
         // One that can't be read is where the last record has it.
         let unread = |stages: Vec<Stage>| {
             let now = Observation { state: State::Unreachable, ..seen(&[]) };
-            trail(stages).moved_back_by(&catalog, None, &now).map(|run| run.as_u128())
+            trail(stages).moved_back_by(&catalog, None, Some(&now)).map(|run| run.as_u128())
         };
         assert_eq!(unread(vec![own(), down(2, "m2")]), Some(2));
         assert_eq!(unread(vec![own(), down(2, "m2"), up(3, "m3")]), None);

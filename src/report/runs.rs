@@ -48,6 +48,7 @@ impl Row<'_> {
     fn result_text(&self) -> String {
         match (self.run.stats.and_then(|stats| stats.stopped), self.run.waits()) {
             (_, true) => "paused".to_owned(),
+            (Some(stopped), _) if stopped.is_pause() && self.run.taken_back => "paused, taken back later".to_owned(),
             (Some(stopped), _) if stopped.is_pause() && self.run.gone_on => "paused, resumed later".to_owned(),
             _ => self.verdict_text().unwrap_or_else(|| self.status.to_owned()),
         }

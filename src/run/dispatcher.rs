@@ -181,7 +181,6 @@ impl Dispatcher {
             tenants: planned.tenants.len(),
             max_failures: Some(planned.max_failures.to_string()),
             run_max_failures: Some(self.plan.max_failures.to_string()),
-            is_awaited: self.plan.recorded.is_some(),
         };
         self.emit(started).await;
         self.recorded(&planned.name).await;

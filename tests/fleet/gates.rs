@@ -235,6 +235,61 @@ fn a_run_that_was_killed_in_a_soak_has_its_gate_asked_again() {
     everyone_moved(&fleet);
 }
 
+/// Makes a check of a gate fail, or hold again.
+type Break = fn(&Fleet, &Site, bool);
+
+/// Whoever goes on passes a gate that held, or that a person approved; any other is asked as a whole, whatever it asks.
+#[test]
+fn a_gate_that_was_not_passed_is_asked_again_as_a_whole_and_one_that_was_is_not() {
+    let (site, values) = (Site::new(200, ""), Site::new(200, r#"{"status":"success","data":{"result":[1,"9"]}}"#));
+    let gate = format!(
+        "soak = \"300ms\"\nevery = \"100ms\"\ncommand = [\"sh\", \"-c\", \"echo >> asked; test ! -f broken\"]\nverify = true\n\
+         http = \"{}/\"\nprometheus = {{ url = \"{}\", query = \"q\", max = 9 }}\nthen = \"pause\"\n\
+         [[assertion]]\nname = \"whole\"\nsql = \"SELECT name FROM sqlite_master WHERE name = 'broken'\"",
+        site.url, values.url
+    );
+    let asked = |fleet: &Fleet| std::fs::read_to_string(fleet.path("asked")).unwrap_or_default().lines().count();
+    let breaks: [(&str, Break); 3] = [
+        ("command", |fleet, _, broken| match broken {
+            true => std::fs::write(fleet.path("broken"), "").unwrap(),
+            false => std::fs::remove_file(fleet.path("broken")).unwrap(),
+        }),
+        ("http", |_, site, broken| site.set(if broken { 503 } else { 200 }, "")),
+        ("verify", |fleet, _, broken| {
+            _ = fleet.ask("lite-003", if broken { "CREATE TABLE broken (i int)" } else { "DROP TABLE broken" });
+        }),
+    ];
+    let began = |ran: &crate::support::Ran| ran.out.matches("\"event\":\"gate_started\"").count();
+    for (what, set) in breaks {
+        let fleet = fleet(&gate);
+        set(&fleet, &site, true);
+        let stopped = run_id(&run(&fleet, &["migrate", "--yes"], 101));
+        let (http, query) = (site.asked.load(Ordering::SeqCst), values.asked.load(Ordering::SeqCst));
+        let resume = |run: &str, code| fleet.run(&["runs", "resume", run, "--yes", "--format", "jsonl"]).exits(code);
+        assert_eq!(began(&resume(&stopped, 101)), 1, "{what}");
+        set(&fleet, &site, false);
+        let before = asked(&fleet);
+        let held = resume(&stopped, 5);
+        // The soak is a new one: both addresses are asked at its start, within it and at its end.
+        assert_eq!((began(&held), asked(&fleet)), (1, before + 1), "{what}");
+        assert!(
+            site.asked.load(Ordering::SeqCst) >= http + 3 && values.asked.load(Ordering::SeqCst) >= query + 3,
+            "{what}"
+        );
+        only_the_canary_moved(&fleet);
+        // It has held, and waits for a person alone.
+        let last = fleet.run(&["runs", "list", "--format", "json"]).exits(0).json()["runs"][0]["run"].to_string();
+        let gone_on = match what {
+            "http" => fleet
+                .run(&["runs", "approve", last.trim_matches('"'), "--by", "ann", "--yes", "--format", "jsonl"])
+                .exits(0),
+            _ => resume(last.trim_matches('"'), 0),
+        };
+        assert_eq!((began(&gone_on), asked(&fleet)), (0, before + 1), "{what}");
+        everyone_moved(&fleet);
+    }
+}
+
 #[test]
 fn an_interrupt_ends_a_soak_at_once() {
     // Nobody accepts there, so that no answer ever comes.

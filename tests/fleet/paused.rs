@@ -95,6 +95,9 @@ fn a_run_that_was_taken_back_is_not_gone_on_with() {
         assert!(!others_have_it(&fleet));
     }
     let shown = fleet.run(&["runs", "show", &run]).exits(0).shows(&[again]);
+    fleet.run(&["runs", "list"]).exits(0).shows(&["paused, taken back later"]);
+    let waiting = fleet.run(&["runs", "list", "--status", "paused", "--format", "json"]).json();
+    assert_eq!(waiting["runs"].as_array().map(Vec::len), Some(0), "{waiting}");
     assert!(!shown.out.contains("small runs resume"), "{}", shown.out);
     fleet.run(&["migrate", "--yes"]).exits(5);
     fleet.run(&["runs", "approve", "last", "--by", "ann", "--yes"]).exits(0);
@@ -116,6 +119,13 @@ fn a_run_whose_canary_was_moved_back_is_not_gone_on_with() {
             let ran = fleet.run(command).exits(64);
             ran.tells(&["moved back since", &format!("{ids}, by run {by}"), "nothing was touched", &there]);
         }
+        let shown = fleet.run(&["runs", "show", &paused]).exits(0);
+        says(
+            &shown,
+            &["moved back since: ", &format!("{ids} by run {by}"), "1 tenant that waits for them stays", &there],
+        );
+        assert!(!shown.out.contains("runs approve"), "{}", shown.out);
+        fleet.run(&["runs", "pause", &paused]).exits(64).tells(&[&format!("small runs show {paused}")]);
         assert_eq!(fleet.history("lite-001"), None);
     };
     let there_again = |ids: &[&str]| {
@@ -135,8 +145,32 @@ fn a_run_whose_canary_was_moved_back_is_not_gone_on_with() {
     // Moved on, and back to no further than the goal, it is what the gate stood on.
     fleet.run(&["migrate", "--yes", "-q", "--to", &all()[4], "-t", "pg-000", "-t", "my-000"]).exits(0);
     fleet.run(&["rollback", "--steps", "1", "--yes", "-q", "-t", "pg-000"]).exits(0);
+    says(&fleet.run(&["runs", "show", &paused]).exits(0), &[&format!("small runs approve {paused} --by NAME")]);
     fleet.run(&approve).exits(0);
     assert_eq!(fleet.history("lite-001").unwrap(), all()[..4]);
+}
+
+/// The commands that bring it there again would refuse it as long as it is in quarantine.
+#[test]
+fn a_canary_that_was_moved_back_and_is_in_quarantine_is_named_with_the_way_out_of_it() {
+    let mut fleet = paused();
+    let run = last_run(&fleet);
+    fleet.run(&["rollback", "--steps", "1", "--yes", "-q", "-t", "lite-003"]).exits(0);
+    fleet.tenant_mut("lite-003").more = "quarantine = { reason = \"half a restore\" }".to_owned();
+    let out = "lite-003 is in quarantine, half a restore; to take it out: small tenants release lite-003";
+    for command in [&["runs", "resume", &run, "--yes"][..], &["runs", "approve", &run, "--by", "ann", "--yes"]] {
+        fleet.run(command).exits(64).tells(&[
+            "moved back since",
+            out,
+            "to bring them there again",
+            "nothing was touched",
+        ]);
+    }
+    says(&fleet.run(&["runs", "show", &run]).exits(0), &[out]);
+    fleet.tenant_mut("lite-003").more = String::new();
+    fleet.run(&["migrate", "--yes", "-q", "-t", "lite-003"]).exits(0);
+    fleet.run(&["runs", "resume", &run, "--yes"]).exits(0);
+    assert!(others_have_it(&fleet));
 }
 
 /// Nobody waits for a tenant of the same wave: the others of it go on.
@@ -165,6 +199,70 @@ fn two_lines(first: &str) -> Fleet {
 
 fn done(fleet: &Fleet) -> [bool; 4] {
     ["lite-000", "lite-001", "lite-002", "lite-003"].map(|id| fleet.history(id).unwrap_or_default() == all())
+}
+
+/// Only those that wait for the canary that was moved back are left out.
+#[test]
+fn a_line_of_waves_goes_on_although_the_canary_of_another_one_was_moved_back() {
+    let fleet = two_lines("gate = { command = [\"true\"], then = \"pause\" }");
+    let paused = run_id(&run(&fleet, &["migrate", "--yes"], 5));
+    fleet.run(&["rollback", "--steps", "1", "--yes", "-q", "-t", "lite-000"]).exits(0);
+    let by = last_run(&fleet);
+    let (resume, there) = (format!("small runs resume {paused}"), "small migrate --tenant lite-000");
+    let back = format!("moved back since: lite-000 by run {by}; 1 tenant that waits for them stays");
+    says(&fleet.run(&["runs", "show", &paused]).exits(0), &[&resume, &back, there]);
+    let gone_on = fleet.run(&["runs", "approve", &paused, "--by", "ann", "--yes"]).exits(5);
+    gone_on.tells(&[
+        "left out: lite-001: tenants of the waves that they wait for",
+        &format!("lite-000, by run {by}"),
+        there,
+    ]);
+    assert_eq!(done(&fleet), [false, false, true, true]);
+    // Nobody else is left by now.
+    let shown = fleet.run(&["runs", "show", &paused]).exits(0);
+    says(&shown, &[&back, there, &format!("resumed by run {}, which has the others", last_run(&fleet))]);
+    fleet.run(&["runs", "resume", &paused, "--yes"]).exits(64).tells(&["is not gone on with", "nothing was touched"]);
+    fleet.run(&["migrate", "--yes", "-q", "-t", "lite-000"]).exits(0);
+    says(&fleet.run(&["runs", "show", &paused]).exits(0), &[&resume]);
+    fleet.run(&["runs", "resume", &paused, "--yes"]).exits(0);
+    assert_eq!(done(&fleet), [true; 4]);
+}
+
+/// The gate of a wave holds for the tenants that the run had in it, whatever the file says of them since.
+#[test]
+fn a_tenant_file_that_changed_while_a_run_was_paused_is_told_or_stops_it() {
+    let wave = "[[wave]]\nname = \"canary\"\ntenants = [\"lite-003\"]\n[wave.gate]\ncommand = [\"false\"]\non_failure = \"pause\"\n";
+    let head = format!("[fleet]\nattempts = 1\n{wave}");
+    let mut fleet = Fleet::new().head(&head).sqlite(4);
+    let paused = run_id(&run(&fleet, &["migrate", "--yes"], 5));
+    let resume = |fleet: &Fleet| fleet.run(&["runs", "resume", &paused, "--yes"]);
+    // The wave has another tenant now, or none.
+    for tenant in ["lite-000", "nobody-*"] {
+        fleet.head = head.replace("lite-003", tenant);
+        resume(&fleet)
+            .exits(5)
+            .tells(&["in wave canary, as run ", "lite-003"])
+            .shows(&["the gate of wave canary failed"]);
+        assert_eq!(done(&fleet), [false, false, false, true]);
+    }
+    fleet.head = head.replace("\"canary\"", "\"first\"");
+    let gone = "its wave canary is not in tenants.toml any more";
+    resume(&fleet).exits(64).tells(&[gone, "nothing was touched", "small migrate"]);
+    fleet.run(&["runs", "approve", &paused, "--by", "ann", "--yes"]).exits(64).tells(&[gone]);
+    says(&fleet.run(&["runs", "show", "last"]).exits(0), &[gone]);
+    // One left the file, one has another name, and one another database.
+    fleet.head = head.clone();
+    fleet.tenants.remove(0);
+    fleet.tenant_mut("lite-001").id = "renamed".to_owned();
+    std::fs::write(fleet.path("new.db"), "").unwrap();
+    fleet.tenant_mut("lite-002").url = "sqlite:new.db".to_owned();
+    fleet.head = head.replace("[wave.gate]\ncommand = [\"false\"]\non_failure = \"pause\"\n", "");
+    let told = resume(&fleet).exits(5);
+    let told = told
+        .tells(&["are not in the tenant file any more: lite-000, lite-001", "has no gate behind wave canary any more"]);
+    told.tells(&["1 database by another place", "lite-002"]).shows(&["1 migrated"]);
+    assert_eq!(fleet.history("lite-002").unwrap(), all());
+    assert_eq!(fleet.history("renamed"), None);
 }
 
 #[test]

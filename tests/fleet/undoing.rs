@@ -184,6 +184,36 @@ fn a_tenant_whose_wave_no_killed_run_had_begun_is_taken_back() {
     }
 }
 
+/// Nobody had moved when it was killed, and the ledger says so: whoever takes it back has nothing to do.
+#[test]
+fn a_run_that_was_killed_before_its_first_wave_has_moved_nobody() {
+    let fleet = Fleet::new().head("[fleet]\nattempts = 1\n").sqlite(2).postgres(1).mariadb(1);
+    fleet.run(&["migrate", "--yes", "-q", "--to", &all()[1], "--ledger", "other.db"]).exits(0);
+    let back = || fleet.run(&["rollback", "--run", "last", "--yes"]);
+    for point in ["written:run_started", "told:wave_started", "unwritten:wave_started"] {
+        assert!(dies_at(&fleet, &["migrate", "--yes"], point));
+        back().exits(0).tells(&["moved no tenant", "nothing is to be taken back"]);
+    }
+    // A program that did not wait for the ledger may have touched anybody, and so may one behind the beginning of the wave.
+    let ledger = format!("sqlite:{}", fleet.path("fleet-ledger.db").display());
+    sql(&ledger, "UPDATE fleet_run SET started_by = json_remove(started_by, '$.awaits_waves')");
+    back().exits(1).tells(&["its version before is not certain", "nothing was touched"]);
+    assert!(dies_at(&fleet, &["migrate", "--yes"], "written:wave_started"));
+    back().exits(1).tells(&["its version before is not certain", "nothing was touched"]);
+    ["lite-000", "lite-001", "pg-000", "my-000"].iter().for_each(|id| is_at(&fleet, id, 2));
+}
+
+/// It would have emptied them, had it begun: the version that the run before left is still the one before.
+#[test]
+fn a_rollback_that_was_killed_before_its_first_wave_leaves_the_version_before_known() {
+    let fleet = Fleet::new().head("[fleet]\nattempts = 1\n").sqlite(2).postgres(1).mariadb(1);
+    fleet.run(&["migrate", "--yes", "-q", "--to", &all()[1]]).exits(0);
+    assert!(dies_at(&fleet, &["rollback", "--all", "--yes"], "written:run_started"));
+    assert!(dies_at(&fleet, &["migrate", "--yes"], "written:wave_started"));
+    fleet.run(&["rollback", "--run", "last", "--yes"]).exits(0).tells(&["moved no tenant"]);
+    ["lite-000", "lite-001", "pg-000", "my-000"].iter().for_each(|id| is_at(&fleet, id, 2));
+}
+
 #[test]
 fn a_rollback_that_died_goes_on_to_the_same_versions() {
     let fleet = Fleet::new().head("[fleet]\nattempts = 1\nmax_failures = \"1\"").sqlite(4);
@@ -214,6 +244,10 @@ fn a_run_that_goes_on_or_moved_nothing_is_not_rolled_back() {
         .run(&["rollback", "--run", "last", "--yes"])
         .exits(0)
         .tells(&["moved no tenant", "nothing is to be taken back"]);
+    // Nor did one that failed before its first step.
+    let failed = Fleet::new().head("[fleet]\nattempts = 1\n[hooks]\nbefore_tenant = [\"false\"]\n").sqlite(1);
+    failed.run(&["migrate", "--yes", "-q"]).exits(100);
+    failed.run(&["rollback", "--run", "last", "--yes"]).exits(0).tells(&["moved no tenant"]);
     fleet.run(&["rollback", "--run", "beef", "--yes"]).exits(64);
     fleet.run(&["rollback", "--run", "last", "--steps", "1", "--yes"]).exits(64);
     is_at(&fleet, "lite-000", 6);

@@ -129,13 +129,7 @@ async fn a_run_that_goes_on_is_told_from_one_whose_machine_is_silent() {
     header.started_by.process.space = "elsewhere".to_owned();
     header.started_by.user = "ann".to_owned();
     recorder.begin(&header).await.unwrap();
-    let wave = Event::WaveStarted {
-        wave: "canary".to_owned(),
-        tenants: 1,
-        max_failures: None,
-        run_max_failures: None,
-        is_awaited: false,
-    };
+    let wave = Event::WaveStarted { wave: "canary".to_owned(), tenants: 1, max_failures: None, run_max_failures: None };
     recorder.record(wave.clone(), 7).await.unwrap();
     let until = std::time::Instant::now() + Duration::from_secs(10);
     while ledger.run("last").await.unwrap().status() != RunStatus::Running && std::time::Instant::now() < until {

@@ -42,7 +42,6 @@ fn waves() -> Vec<(i64, Event)> {
         tenants: 3,
         max_failures: None,
         run_max_failures: None,
-        is_awaited: false,
     };
     let finished = |wave: &str| Event::WaveFinished { wave: wave.to_owned(), stats: Default::default() };
     let draining = Event::Draining { reason: NotStarted::FailureBudget, in_flight: 2 };
@@ -238,13 +237,7 @@ fn hostile_texts_are_only_texts() {
         .map(|r| {
             (
                 BEGAN_MS,
-                Event::WaveStarted {
-                    wave: r.wave.clone(),
-                    tenants: 1,
-                    max_failures: None,
-                    run_max_failures: None,
-                    is_awaited: false,
-                },
+                Event::WaveStarted { wave: r.wave.clone(), tenants: 1, max_failures: None, run_max_failures: None },
             )
         })
         .collect();

@@ -22,7 +22,6 @@ fn events() -> Vec<Event> {
             tenants: 3,
             max_failures: Some("1".to_owned()),
             run_max_failures: None,
-            is_awaited: false,
         },
         Event::AttemptStarted { index: 0, tenant: "acme".into(), attempt: 1 },
         Event::AttemptStarted { index: 1, tenant: "beta".into(), attempt: 1 },

@@ -35,6 +35,7 @@ pub(super) fn run(n: u128, finished: bool) -> RunSummary {
         selected: 300,
         counts: stats,
         gone_on: false,
+        taken_back: false,
         resumes: (n == 2).then(|| Uuid::from_u128(1)),
         started_by: StartedBy::default(),
         selection: Vec::new(),

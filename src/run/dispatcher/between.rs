@@ -78,10 +78,10 @@ impl Dispatcher {
         }
     }
 
-    /// Waits until the ledger has the beginning of a wave behind the first. Dying before it: no tenant of the wave was touched, and
+    /// Waits until the ledger has the beginning of a wave. Dying before it: no tenant of the wave was touched, and
     /// whoever finds no beginning of it knows that. Dying behind it: tenants of the wave without an outcome may have moved.
     pub(super) async fn recorded(&self, wave: &str) {
-        let Some(recorded) = self.plan.recorded.as_ref().filter(|_| self.place > 0) else { return };
+        let Some(recorded) = self.plan.recorded.as_ref() else { return };
         let (mut recorded, mut level) = (recorded.clone(), self.cancel.subscribe());
         let is_lost = tokio::select! {
             is_lost = async { recorded.wait_for(|waves| waves.contains(wave)).await.is_err() } => is_lost,
