@@ -102,6 +102,16 @@ pub(crate) enum CompileError {
         /// The reason.
         why: &'static str,
     },
+    /// A script replaces what can be no script.
+    #[error("{migration} says that it replaces {part}, which is no name of a script; write it as the history has it{near}")]
+    ReplacesNoName {
+        /// The migration that replaces others.
+        migration: String,
+        /// The name.
+        part: String,
+        /// A name that is near, or an example.
+        near: String,
+    },
     /// A squash is not the same one on each engine.
     #[error(
         "{migration} replaces others, and on {variant} {what}; write the same `replaces` into a part for each \
@@ -568,7 +578,14 @@ fn replaces_on_each(script: &SqlScript, folder: &SqlFolder) -> Result<(), Compil
 
 /// Enters what a migration replaces into the catalog.
 fn replace(catalog: &mut Catalog, place: usize, parts: Vec<Arc<str>>) -> Result<(), CompileError> {
+    let is_script = catalog.script(place).is_some();
     for part in parts.iter().flat_map(|part| names_of(part)) {
+        if is_script && !folder::is_name(part) {
+            let near = catalog.migrations.iter().find(|name| name.ends_with(&format!("_{part}")));
+            let near = near.map_or_else(|| format!(", with its version: 0001_{part}"), |near| format!(": {near}"));
+            let (migration, part) = (catalog.migrations[place].to_string(), part.to_owned());
+            return Err(CompileError::ReplacesNoName { migration, part, near });
+        }
         let is_replaced = catalog.replaces.values().flatten().any(|other| names_of(other).contains(&part));
         let why = match catalog.position(part) {
             Some(_) => "which is still here and would be applied as well",
