@@ -103,7 +103,9 @@ pub(crate) enum CompileError {
         why: &'static str,
     },
     /// A script replaces what can be no script.
-    #[error("{migration} says that it replaces {part}, which is no name of a script; write it as the history has it{near}")]
+    #[error(
+        "{migration} says that it replaces {part}, which is no name of a script; write it as the history has it{near}"
+    )]
     ReplacesNoName {
         /// The migration that replaces others.
         migration: String,

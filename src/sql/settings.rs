@@ -92,7 +92,8 @@ pub(crate) fn body_changes_lock_timeout(engine: Engine, body: &str) -> bool {
             let scoped = is(at + 1, "local") || is(at + 1, "session");
             let name = at + 1 + usize::from(scoped);
             // `format('SET %I = 0', 'lock_timeout')`
-            let is_filled_in = (is(name, "i") || is(name, "s")) && words[name..].iter().any(|word| word == "lock_timeout");
+            let is_filled_in =
+                (is(name, "i") || is(name, "s")) && words[name..].iter().any(|word| word == "lock_timeout");
             is(name, "lock_timeout") || is_filled_in
         }
         "reset" => is(at + 1, "all") || is(at + 1, "lock_timeout"),

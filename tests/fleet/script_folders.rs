@@ -231,7 +231,10 @@ fn a_squash_counts_as_applied_where_all_of_its_parts_are() {
     squash("x,0002_add_x2");
     fleet.run(&["migrate", "--yes"]).exits(1).tells(&["replaces x, which is no name of a script; write it", "0001_x"]);
     squash("0001_x.up.sql,0002_add_x2");
-    fleet.run(&["migrate", "--yes"]).exits(78).tells(&["`0001_x.up.sql` is one of a file; write `0001_x`, as the history has it"]);
+    fleet
+        .run(&["migrate", "--yes"])
+        .exits(78)
+        .tells(&["`0001_x.up.sql` is one of a file; write `0001_x`, as the history has it"]);
     squash("0001_x,2_add_x2");
     fleet.run(&["status"]).exits(0).shows(&["0002_add_x2"]);
     squash("0001_x,0002_add_x2");
@@ -273,7 +276,8 @@ fn a_rust_migration_may_replace_others() {
     }
     migrate(&fleet, 100).shows(&["m0_a"]);
     fleet.head = format!("[migrations.\"{first}\"]\nreplaces = [\"a\", \"m0_b.rs\"]\n");
-    migrate(&fleet, 100).shows(&[&format!("m0_a ({first} replaces a: let it say m0_a, as the history has it)"), "let it say m0_b"]);
+    migrate(&fleet, 100)
+        .shows(&[&format!("m0_a ({first} replaces a: let it say m0_a, as the history has it)"), "let it say m0_b"]);
     fleet.head = format!("[migrations.\"{first}\"]\nreplaces = [\"m0_a\", \"m0_b\"]\n");
     agree(&fleet);
     fleet.run(&["rollback", "--all", "--yes"]).exits(0);

@@ -29,11 +29,16 @@ impl Statement<'_> {
         let given = |name: String, value: String| Given { name, value, reach };
         match self.verb().as_str() {
             "set" | "alter" | "create" => self.assigned().map(|(name, value)| given(name, value)).collect(),
-            "reset" => self.words.name(1).map(|name| given(name.to_lowercase(), "default".to_owned())).into_iter().collect(),
+            "reset" => {
+                self.words.name(1).map(|name| given(name.to_lowercase(), "default".to_owned())).into_iter().collect()
+            }
             "pragma" => {
                 let pragma = Pragma::of(self.engine, self.sql);
                 let value = pragma.and_then(|pragma| Some((pragma.is_on()?, pragma.name)));
-                value.map(|(is_on, name)| given(name, if is_on { "on" } else { "off" }.to_owned())).into_iter().collect()
+                value
+                    .map(|(is_on, name)| given(name, if is_on { "on" } else { "off" }.to_owned()))
+                    .into_iter()
+                    .collect()
             }
             "update" if self.target.as_deref().is_some_and(|table| table.ends_with("pg_settings")) => {
                 let all = || (0..self.words.len()).filter_map(|at| self.words.string(at));

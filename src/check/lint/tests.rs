@@ -511,9 +511,14 @@ fn what_takes_all_rows_or_hides_them_is_told() {
     ] {
         let told = found(Engine::Postgres, &[sql]);
         assert!(
-            !told.iter().any(
-                |rule| ["unbatched-copy", "unbatched-change", "rewrite-rule", "switched-off-checks", "attach-partition"].contains(rule)
-            ),
+            !told.iter().any(|rule| [
+                "unbatched-copy",
+                "unbatched-change",
+                "rewrite-rule",
+                "switched-off-checks",
+                "attach-partition"
+            ]
+            .contains(rule)),
             "{sql}: {told:?}"
         );
     }

@@ -98,7 +98,12 @@ impl Source<'_> {
             for found in all.iter().filter(|found| !found.is_warning) {
                 Arc::make_mut(&mut part).mistakes.push(found.clone().in_text(self.file));
             }
-            told.extend(all.iter().filter(|found| found.always && !is_common(found) && !told.contains(found)).cloned().collect::<Vec<_>>());
+            told.extend(
+                all.iter()
+                    .filter(|found| found.always && !is_common(found) && !told.contains(found))
+                    .cloned()
+                    .collect::<Vec<_>>(),
+            );
             variants.0.engines[engine] = Some(part);
         }
         told.sort_by_key(|found| found.line);

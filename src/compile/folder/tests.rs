@@ -537,7 +537,16 @@ fn the_way_down_by_another_tools_name_is_told_how_it_is_called_here() {
 #[test]
 fn a_pipe_or_a_socket_among_scripts_is_told() {
     let folder = folder(&[("0001_a.sql", S)]);
-    let pipe = |name: &str| rustix::fs::mknodat(rustix::fs::CWD, folder.path().join(name), rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+    let pipe = |name: &str| {
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            folder.path().join(name),
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RWXU,
+            0,
+        )
+        .unwrap()
+    };
     pipe("0002_b.sql");
     pipe("0001_a.sql.conf");
     pipe("notes");

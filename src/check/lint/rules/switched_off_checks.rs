@@ -24,7 +24,11 @@ const OFF: [(&str, &str, &str); 6] = [
     ("unique_checks", "off", ROWS),
     ("check_constraint_checks", "off", ROWS),
     ("ignore_check_constraints", "on", ROWS),
-    ("writable_schema", "on", "lets the schema be written as text, which nothing checks, and a slip makes the file unreadable"),
+    (
+        "writable_schema",
+        "on",
+        "lets the schema be written as text, which nothing checks, and a slip makes the file unreadable",
+    ),
 ];
 const ROWS: &str = "lets rows in unchecked";
 
@@ -49,7 +53,8 @@ fn is_of_dump(step: &Step<'_>, s: &Statement<'_>, off: &Given) -> bool {
             let table = s.words.name(at).unwrap_or_default().to_lowercase();
             !step.made.tables.contains(&table)
         });
-        let is_write = s.is_data_change() || ["insert", "replace"].contains(&s.verb().as_str()) || !s.actions().is_empty();
+        let is_write =
+            s.is_data_change() || ["insert", "replace"].contains(&s.verb().as_str()) || !s.actions().is_empty();
         !others && (s.is_new || !is_write)
     };
     behind[..end].iter().any(|s| s.is("create", "table")) && behind[..end].iter().all(is_own)
