@@ -29,7 +29,7 @@ pub(crate) fn read_text(path: &Path) -> io::Result<String> {
 /// As [`read`].
 pub(crate) fn check(path: &Path) -> io::Result<()> {
     let kind = std::fs::metadata(path)?.file_type();
-    let is_shells = ["/dev", "/proc"].iter().any(|folder| path.starts_with(folder));
+    let is_shells = ["/dev/fd", "/dev/stdin", "/proc"].iter().any(|folder| path.starts_with(folder));
     match () {
         () if is_shells => Ok(()),
         () if kind.is_fifo() => Err(io::Error::other("it is a pipe and no file")),

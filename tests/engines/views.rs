@@ -442,8 +442,8 @@ async fn a_view_that_a_column_more_or_less_breaks_is_told() {
         let views = "CREATE TABLE t (a, b); CREATE TABLE u (a, c); CREATE VIEW named (x, y) AS SELECT * FROM t; CREATE VIEW joined AS \
                      SELECT t.a, c FROM t JOIN u; CREATE VIEW both AS SELECT * FROM t UNION SELECT * FROM u; CREATE VIEW one_of AS SELECT \
                      (SELECT * FROM (SELECT c FROM u)) AS n FROM t; CREATE VIEW fine AS SELECT * FROM t;";
-        let own = ("0002_own.sql", views);
-        let add = ("0003_add.sql", "ALTER TABLE t ADD COLUMN c;");
+        let own = ("0003_own.sql", views);
+        let add = ("0004_add.sql", "ALTER TABLE t ADD COLUMN c;");
         assert_eq!(fleet(&[BILLS, own]).await.up(&home.tenant).await.notes, [""; 0]);
         let record = fleet(&[BILLS, own, add]).await.up(&home.tenant).await;
         assert_eq!(record.outcome.name(), "migrated", "{record:?}");
@@ -454,7 +454,7 @@ async fn a_view_that_a_column_more_or_less_breaks_is_told() {
         ];
         assert_eq!(record.notes, told);
         let fewer = (
-            "0004_fewer.sql",
+            "0005_fewer.sql",
             "CREATE TABLE n (a); DROP VIEW both; DROP VIEW joined; DROP VIEW one_of; DROP TABLE t; ALTER TABLE n RENAME TO t;",
         );
         home.run("CREATE VIEW later (x, y, z) AS SELECT * FROM t").await;
