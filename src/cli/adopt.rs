@@ -68,6 +68,7 @@ async fn record(
         engine: tenant.engine,
         outcome: found.outcome,
         error: found.fault,
+        backup: None,
         differences: found.differences,
     };
     let rows: Vec<Foreseen> = tenants.iter().zip(found).map(row).collect();

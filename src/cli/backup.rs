@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use super::args::{Backup, BackupList, Backups, Prune, Restore, RunArgs, RunOutput};
 use super::command::Run;
-use super::exit::{CliError, run_error};
+use super::exit::{self, CliError, run_error};
+use super::neighbours;
 use super::previous_run::retained;
+use super::servers;
 use super::setup::{Program, quoted, tenant_flag};
 use super::start::{Intent, Task, start};
 use super::terminal;
@@ -24,8 +26,10 @@ use crate::model::event::PlannedTenant;
 use crate::model::outcome::{Outcome, Standing, TenantRecord};
 use crate::model::run_kind::RunKind;
 use crate::model::run_summary::{RunStatus, RunSummary};
+use crate::model::stats::Verdict;
 use crate::model::tenant::{Tenant, TenantId};
 use crate::policy::format_duration;
+use crate::report::adoption::{self, Foreseen};
 use crate::report::backups::{self, BackupRow};
 use crate::report::{clean, count, moment};
 use crate::run::{BackupPlan, RestorePlan};
@@ -105,10 +109,7 @@ fn backups_of(program: &Program, found: &RunBackups, selection: &Selection) -> S
         let Some(backup) = found.manifests.iter().find(|backup| backup.tenant == tenant.id) else {
             return format!("{id} ({place}): no whole backup\n");
         };
-        let age = u64::try_from(now_ms().saturating_sub(backup.at_ms) / 1000).unwrap_or_default();
-        let age = Duration::from_secs(age.max(1));
-        let at = backup.history.iter().rfind(|name| !name.starts_with("R__")).map_or("no version", String::as_str);
-        format!("{id} ({place}): as of {}, {} ago, at {}\n", moment(backup.at_ms), format_duration(age), clean(at))
+        format!("{id} ({place}): {}\n", as_of(backup))
     };
     let mut lines: String = selection.tenants().take(MOST_TOLD).map(line).collect();
     let more = selection.tenants().count().saturating_sub(MOST_TOLD);
@@ -116,6 +117,16 @@ fn backups_of(program: &Program, found: &RunBackups, selection: &Selection) -> S
         lines.push_str(&format!("and {}\n", count(more, "more tenant")));
     }
     lines
+}
+
+const NO_VERSION: &str = "no version";
+
+/// The time, age and version of a backup.
+fn as_of(backup: &Manifest) -> String {
+    let age = u64::try_from(now_ms().saturating_sub(backup.at_ms) / 1000).unwrap_or_default();
+    let age = Duration::from_secs(age.max(1));
+    let at = backup.history.iter().rfind(|name| !name.starts_with("R__")).map_or(NO_VERSION, String::as_str);
+    format!("as of {}, {} ago, at {}", moment(backup.at_ms), format_duration(age), clean(at))
 }
 
 /// A restore of these tenants.
@@ -137,7 +148,7 @@ pub(super) fn restoring(program: &Program, found: &RunBackups, selection: Select
 impl Run for Restore {
     async fn run(self, program: &Program) -> Result<u8, CliError> {
         let set = program.set().await?;
-        let Some(run) = &self.run else { return latest(program, &set, &self.on).await };
+        let Some(run) = &self.run else { return latest(program, &set, &self).await };
         let found = find(program, run).await?;
         if found.manifests.is_empty() {
             return Err(CliError::NothingMatched(format!("there is no whole backup in {}", found.path.display())));
@@ -147,12 +158,56 @@ impl Run for Restore {
             true => program.select(&self.on.selection).await?,
             false => all_of(program, &found, self.on.selection.filter.clone()).await?,
         };
-        start(program, &set, restoring(program, &found, selection), &self.on.output).await
+        let intent = restoring(program, &found, selection);
+        match self.dry_run {
+            true => foresee(program, &set, vec![intent], &self.on.output).await,
+            false => start(program, &set, intent, &self.on.output).await,
+        }
     }
 }
 
+/// Shows the backup that each tenant would be restored from, and touches nothing. Each file is read as a whole, as a restore does first.
+async fn foresee(
+    program: &Program,
+    set: &Arc<MigrationSet>,
+    intents: Vec<Intent>,
+    output: &RunOutput,
+) -> Result<u8, CliError> {
+    let mut rows = Vec::new();
+    for intent in &intents {
+        servers::refuse_shut(program, &intent.selection)?;
+        neighbours::refuse(program, intent)?;
+        let Some(plan) = &intent.restore else { continue };
+        let tenants: Vec<Arc<Tenant>> = intent.selection.tenants().cloned().collect();
+        let observations = program.observe(set, &tenants).await;
+        for (tenant, seen) in tenants.iter().zip(observations) {
+            let found = match seen.error {
+                Some(fault) if fault.class.is_unreachable() => Err(fault),
+                _ => plan.verified(tenant).await,
+            };
+            let now = seen.version.unwrap_or_else(|| NO_VERSION.to_owned());
+            let (outcome, error, backup) = match found {
+                Ok((backup, _)) => {
+                    let text = format!("{}; {} now", as_of(&backup), clean(&now));
+                    (Outcome::Restored { bytes: backup.bytes }, None, Some(text))
+                }
+                Err(fault) if fault.class.is_unreachable() => {
+                    (Outcome::Unreachable { class: fault.class }, Some(fault), None)
+                }
+                Err(fault) => (Outcome::Failed { class: fault.class }, Some(fault), None),
+            };
+            let (tenant, engine, differences) = (tenant.id.clone(), tenant.engine, Vec::new());
+            rows.push(Foreseen { tenant, engine, outcome, error, backup, differences });
+        }
+    }
+    let fails = rows.iter().any(|row| row.outcome.standing() == Standing::Failed);
+    output.deliver(&adoption::render(&rows, output.format, &output.style(program)))?;
+    Ok(if fails { exit::code(Verdict::Failures, false) } else { 0 })
+}
+
 /// Restores the newest whole backup of each tenant: one run for each run that made any of them.
-async fn latest(program: &Program, set: &Arc<MigrationSet>, on: &RunArgs) -> Result<u8, CliError> {
+async fn latest(program: &Program, set: &Arc<MigrationSet>, args: &Restore) -> Result<u8, CliError> {
+    let on = &args.on;
     let runs = newest_first(&program.settings().backups)?;
     let mut newest: BTreeMap<&TenantId, usize> = BTreeMap::new();
     for (place, run) in runs.iter().enumerate() {
@@ -176,10 +231,17 @@ async fn latest(program: &Program, set: &Arc<MigrationSet>, on: &RunArgs) -> Res
     if wanted.is_empty() {
         return Err(CliError::NothingMatched("none of these tenants has a whole backup".to_owned()));
     }
-    let mut code = 0;
+    let (mut code, mut intents) = (0, Vec::new());
     for (place, only) in wanted {
         let selection = program.filter(Filter { only: Some(only), ..Filter::default() }).await?;
-        code = code.max(start(program, set, restoring(program, &runs[place], selection), &on.output).await?);
+        let intent = restoring(program, &runs[place], selection);
+        match args.dry_run {
+            true => intents.push(intent),
+            false => code = code.max(start(program, set, intent, &on.output).await?),
+        }
+    }
+    if args.dry_run {
+        code = foresee(program, set, intents, &on.output).await?;
     }
     Ok(if code == 0 && !without.is_empty() { 5 } else { code })
 }

@@ -57,7 +57,7 @@ fn tenant_file(words: &[OsString]) -> Option<PathBuf> {
 }
 
 fn ids(file: Option<&PathBuf>) -> Vec<String> {
-    let text = file.and_then(|file| std::fs::read_to_string(file).ok());
+    let text = file.and_then(|file| crate::external::file::read_text(file).ok());
     text.map(|text| registry::ids_in(&text)).unwrap_or_default()
 }
 
@@ -70,7 +70,7 @@ fn migrations(code: &Code, file: Option<&PathBuf>) -> Vec<String> {
     };
     let own = names(&set);
     let folder = file.and_then(|file| registry::load(file, &Overrides::default(), None).ok()?.settings.scripts);
-    let scripts = folder.and_then(|folder| folder::read(&folder).ok());
+    let scripts = folder.and_then(|folder| folder::look(&folder).ok());
     let Some(scripts) = scripts else { return own };
     match set.with_scripts(scripts) {
         Ok(with) => {

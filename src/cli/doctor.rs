@@ -41,7 +41,7 @@ const ASKED_AGAIN: usize = 4;
 
 impl Run for Doctor {
     async fn run(self, program: &Program) -> Result<u8, CliError> {
-        let set = program.set().await?;
+        let set = program.set_to_look().await?;
         let selection = program.select(&self.read.selection).await?;
         let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
         let goal = Goal { direction: Direction::Up, target: Target::End, out_of_order: false };

@@ -163,7 +163,7 @@ impl Exec {
         let sql = match (&self.sql, &self.file) {
             (Some(sql), _) if sql != "-" => Ok(sql.clone()),
             (None, Some(file)) if file.as_os_str() != "-" => {
-                std::fs::read_to_string(file).map_err(|error| unread(file.display().to_string(), &error))
+                crate::external::file::read_text(file).map_err(|error| unread(file.display().to_string(), &error))
             }
             _ => std::io::read_to_string(std::io::stdin()).map_err(|error| unread("stdin".to_owned(), &error)),
         }?;

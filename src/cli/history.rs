@@ -18,7 +18,7 @@ use crate::run;
 
 impl Run for Current {
     async fn run(self, program: &Program) -> Result<u8, CliError> {
-        let set = program.set().await?;
+        let set = program.set_to_look().await?;
         let observations = self.status.observe(program, &set).await?;
         let output = &self.status.read.output;
         output.deliver(&history::current(set.catalog(), &observations, output.format, &output.style(program)))?;
@@ -28,7 +28,7 @@ impl Run for Current {
 
 impl Run for History {
     async fn run(self, program: &Program) -> Result<u8, CliError> {
-        let set = program.set().await?;
+        let set = program.set_to_look().await?;
         let selection = program.select(&self.read.selection).await?;
         let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
         let observations = program.observe(&set, &tenants).await;

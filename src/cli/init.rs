@@ -71,7 +71,7 @@ impl Init {
             Some(list) => {
                 let read = match list.as_os_str() == "-" {
                     true => std::io::read_to_string(std::io::stdin()),
-                    false => std::fs::read_to_string(list),
+                    false => crate::external::file::read_text(list),
                 };
                 let text = read.map_err(|error| {
                     CliError::Usage(format!("can't read {}: {error}", clean(&list.to_string_lossy())))

@@ -63,7 +63,7 @@ impl Status {
 
     /// Shows the status once, with the exit code of what it found, or again and again.
     async fn show(&self, program: &Program, code: impl Fn(&[Observation]) -> u8) -> Result<u8, CliError> {
-        let set = program.set().await?;
+        let set = program.set_to_look().await?;
         if let Some(every) = self.watch.every {
             return watch::repeat(every, async || Ok(self.text(program, &set).await?.1)).await;
         }
@@ -100,7 +100,7 @@ impl Status {
 
 impl Run for Matrix {
     async fn run(self, program: &Program) -> Result<u8, CliError> {
-        let set = program.set().await?;
+        let set = program.set_to_look().await?;
         if let Some(every) = self.status.watch.every {
             return watch::repeat(every, async || Ok(self.text(program, &set).await?.1)).await;
         }

@@ -171,7 +171,7 @@ fn selection_words() -> Vec<String> {
 /// Reads a saved plan.
 fn read(program: &Program, file: &Path) -> Result<(Sealed, String), CliError> {
     let unread = |why: String| CliError::Usage(format!("{}: {why}; nothing was touched", file.display()));
-    let text = std::fs::read_to_string(file).map_err(|error| unread(format!("it can't be read: {error}")))?;
+    let text = crate::external::file::read_text(file).map_err(|error| unread(format!("it can't be read: {error}")))?;
     let sealed = Sealed::read(&text).map_err(|error| match error {
         // `plan -o` and `plan > FILE` write it to be read by people and programs.
         NoPlan::Unreadable(_) => {

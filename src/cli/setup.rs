@@ -14,7 +14,7 @@ use super::previous_run::{PreviousRun, retained};
 use super::sources::{self, Reads};
 use super::terminal::Terminal;
 use super::waiting::{Wait, waiting};
-use crate::compile::folder::ScriptMistake;
+use crate::compile::folder::{ScriptMistake, SqlFolder};
 use crate::compile::{MigrationSet, folder};
 use crate::engine::{Database, Servers, location};
 use crate::external::Secrets;
@@ -177,11 +177,32 @@ impl Program {
 
     /// The migrations of this program, followed by the SQL scripts of its tenant file.
     pub(super) async fn set(&self) -> Result<Arc<MigrationSet>, CliError> {
+        self.set_of(folder::read).await
+    }
+
+    /// The same for a command that only looks: it goes on where the text of a script can't be run, and says so.
+    pub(super) async fn set_to_look(&self) -> Result<Arc<MigrationSet>, CliError> {
+        let terminal = self.terminal;
+        self.set_of(move |folder| {
+            let folder = folder::look(folder)?;
+            if !folder.mistakes.is_empty() {
+                warn_of(&terminal, &folder.mistakes);
+                terminal.warn("no run begins with such a script");
+            }
+            Ok(folder)
+        })
+        .await
+    }
+
+    async fn set_of(
+        &self,
+        read: impl FnOnce(&Path) -> Result<SqlFolder, Vec<ScriptMistake>> + Send + 'static,
+    ) -> Result<Arc<MigrationSet>, CliError> {
         let mut set = self.code.migrations().await?;
         if let Some(folder) = &self.settings().scripts {
             let folder = self.shown(folder);
             // Many files keep all cores busy for a moment; the tasks of this runtime must not wait for that.
-            let read = tokio::task::spawn_blocking(move || folder::read(&folder)).await;
+            let read = tokio::task::spawn_blocking(move || read(&folder)).await;
             let unread =
                 |e| CliError::CanNotStart(format!("reading the scripts ended unexpectedly: {e}; nothing was changed"));
             let scripts = read.map_err(unread)?.map_err(CliError::Scripts)?;
@@ -212,7 +233,7 @@ impl Program {
     pub(super) fn seed_rules(&self) -> Result<Arc<Rules>, CliError> {
         let Some(path) = &self.settings().seed_rules else { return Ok(Arc::default()) };
         let shown = self.shown(path);
-        let text = std::fs::read_to_string(path).map_err(|error| {
+        let text = crate::external::file::read_text(path).map_err(|error| {
             CliError::Settings(format!("can't read the rules of [seed], {}: {error}", shown.display()))
         })?;
         let rules = Rules::parse(&text).map_err(|error| {

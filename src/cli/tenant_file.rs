@@ -42,7 +42,7 @@ impl TenantFile {
         let path = named.cloned().or_else(found).ok_or(CliError::NoFile)?;
         let unread = |error: std::io::Error| CliError::Settings(format!("can't read {}: {error}", path.display()));
         loop {
-            let lock = File::open(&path).map_err(unread)?;
+            let lock = crate::external::file::check(&path).and_then(|()| File::open(&path)).map_err(unread)?;
             // A file system without locks has no other edits at once that could be told.
             let _ = lock.lock();
             let is_it = |there: std::fs::Metadata| lock.metadata().is_ok_and(|own| own.ino() == there.ino());

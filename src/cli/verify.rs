@@ -10,6 +10,7 @@ use super::command::Run;
 use super::exit::CliError;
 use super::setup::Program;
 use crate::check::verify::{RowCounts, Values, Written, assertions, values};
+use crate::external::file;
 use crate::model::assertion::{Assertion, FirstRows};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::tenant::{Tenant, TenantId};
@@ -142,7 +143,7 @@ pub(super) fn limit(program: &Program, statements: usize) -> Option<Duration> {
 /// The values that `--save` wrote.
 fn saved(path: &Path, (with_counts, with_measures): (bool, bool)) -> Result<RowCounts, CliError> {
     let read = |error: String| CliError::Usage(format!("can't read {}: {error}; nothing was asked", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|error| read(error.to_string()))?;
+    let text = file::read_text(path).map_err(|error| read(error.to_string()))?;
     let saved = serde_json::from_str(&text);
     let saved: RowCounts =
         saved.map_err(|error| read(format!("{error}; write it with --row-counts or --measures and --save FILE")))?;
@@ -216,7 +217,7 @@ fn every(program: &Program) -> Result<Vec<Written>, CliError> {
                 )));
             }
             for (name, path) in files.into_iter().filter(|(name, _)| name.ends_with(".sql")) {
-                let sql = std::fs::read_to_string(&path).map_err(unread)?;
+                let sql = file::read_text(&path).map_err(unread)?;
                 all.extend(Written::of_file(program.shown(&path).display().to_string(), &name, sql));
             }
         }

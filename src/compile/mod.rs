@@ -11,6 +11,7 @@ mod purity;
 mod recorder;
 mod scripts;
 mod seal;
+mod squash;
 mod values;
 mod variables;
 
@@ -27,9 +28,7 @@ use tokio::time::Instant;
 use crate::model::clock::unix_now;
 use crate::model::engine::{Capabilities, Engine, EngineMap, Flavour, Variant};
 use crate::model::health::NeededExtension;
-use crate::model::schema::{
-    Catalog, Direction, Execution, HistoryChange, NativeReason, Record, Script, Unfinished, names_of,
-};
+use crate::model::schema::{Catalog, Direction, Execution, HistoryChange, NativeReason, Record, Script, Unfinished};
 use crate::model::text::hex;
 use crate::policy::Limits;
 use crate::sql::transaction::{Hindrance, hindrance};
@@ -101,6 +100,18 @@ pub(crate) enum CompileError {
         part: String,
         /// The reason.
         why: &'static str,
+    },
+    /// A script replaces what can be no script.
+    #[error(
+        "{migration} says that it replaces {part}, which is no name of a script; write it as the history has it{near}"
+    )]
+    ReplacesNoName {
+        /// The migration that replaces others.
+        migration: String,
+        /// The name.
+        part: String,
+        /// A name that is near, or an example.
+        near: String,
     },
     /// A squash is not the same one on each engine.
     #[error(
@@ -182,8 +193,8 @@ impl MigrationSet {
         }
         let first = self.migrations.len();
         for (number, script) in folder.scripts.iter().enumerate().filter(|(_, script)| !script.replaces().is_empty()) {
-            replaces_on_each(script, &folder)?;
-            replace(&mut catalog, first + number, script.replaces())?;
+            squash::replaces_on_each(script, &folder)?;
+            squash::replace(&mut catalog, first + number, script.replaces())?;
         }
         self.views = seal::views(&folder, self.migrations.len());
         (self.catalog, self.folder) = (Arc::new(catalog), folder);
@@ -201,7 +212,7 @@ impl MigrationSet {
         let mut catalog = Catalog::clone(&self.catalog);
         for (name, parts) in replaces.filter(|(_, parts)| !parts.is_empty()) {
             if let Some(place) = catalog.position(name) {
-                replace(&mut catalog, place, parts.iter().map(|part| Arc::from(part.as_str())).collect())?;
+                squash::replace(&mut catalog, place, parts.iter().map(|part| Arc::from(part.as_str())).collect())?;
             }
         }
         self.catalog = Arc::new(catalog);
@@ -544,43 +555,6 @@ impl MigrationSet {
         let is_free = !engine.capabilities().server && wanted.is_none();
         wanted.unwrap_or(engine.capabilities().transactional_ddl) && !(is_free && statements.iter().any(needs_none))
     }
-}
-
-/// Checks that a squash replaces the same on each engine that the folder has scripts for: a new tenant would lack on another
-/// what the replaced ones made.
-fn replaces_on_each(script: &SqlScript, folder: &SqlFolder) -> Result<(), CompileError> {
-    let all = script.replaces();
-    let has_scripts = |variant: &Variant| folder.scripts.iter().any(|other| other.up.get(*variant).is_some());
-    for variant in Variant::ALL.into_iter().filter(has_scripts) {
-        let part = script.up.get(variant);
-        let mut own = part.map(|part| part.replaces.clone()).unwrap_or_default();
-        own.sort_unstable();
-        if own != all {
-            let what = part.map_or_else(
-                || "there is no part of it".to_owned(),
-                |part| format!("{} names other ones", part.file.display()),
-            );
-            return Err(CompileError::ReplacesInPart { migration: script.name.to_string(), what, variant });
-        }
-    }
-    Ok(())
-}
-
-/// Enters what a migration replaces into the catalog.
-fn replace(catalog: &mut Catalog, place: usize, parts: Vec<Arc<str>>) -> Result<(), CompileError> {
-    for part in parts.iter().flat_map(|part| names_of(part)) {
-        let is_replaced = catalog.replaces.values().flatten().any(|other| names_of(other).contains(&part));
-        let why = match catalog.position(part) {
-            Some(_) => "which is still here and would be applied as well",
-            None if is_replaced => "which another one replaces already",
-            None if catalog.is_repeatable(place) => "and is itself repeatable: only a version can replace others",
-            None => continue,
-        };
-        let (migration, part) = (catalog.migrations[place].to_string(), part.to_string());
-        return Err(CompileError::Replaces { migration, part, why });
-    }
-    catalog.replaces.entry(place).or_default().extend(parts);
-    Ok(())
 }
 
 /// The script of a migration that is to run as Rust code although it was compiled.

@@ -1,9 +1,10 @@
-//! Programs and addresses of an operator, which hooks and gates call: bounded in time, and whatever they say is short.
+//! Programs, addresses and files of an operator: bounded in time, and whatever they say is short.
 //!
 //! It knows neither runs nor tenants, and decides nothing.
 
 use std::sync::Arc;
 
+pub(crate) mod file;
 pub(crate) mod http;
 pub(crate) mod program;
 

@@ -29,7 +29,10 @@ impl Glimpse {
         let (found, log) = (fs::metadata(file).ok(), fs::metadata(write_ahead_log(file)));
         // The version of the format: <https://www.sqlite.org/fileformat.html#file_format_version_numbers>.
         let mut head = [0; 20];
-        let is_read = fs::File::open(file).and_then(|mut opened| opened.read_exact(&mut head)).is_ok();
+        let is_read = crate::external::file::check(file)
+            .and_then(|()| fs::File::open(file))
+            .and_then(|mut opened| opened.read_exact(&mut head))
+            .is_ok();
         Glimpse {
             written_at: found.as_ref().and_then(|found| found.modified().ok()),
             bytes: found.map_or(0, |found| found.len()),

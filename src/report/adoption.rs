@@ -1,4 +1,4 @@
-//! A dry run of a baseline or a stamp: what it would record on each tenant, or why not.
+//! A dry run of a baseline, a stamp or a restore: what it would do to each tenant, or why not.
 //!
 //! Text only; JSON has all differences.
 
@@ -21,6 +21,9 @@ pub(crate) struct Foreseen {
     #[serde(flatten)]
     pub(crate) outcome: Outcome,
     pub(crate) error: Option<Fault>,
+    /// The backup that it would be restored from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) backup: Option<String>,
     /// All differences of its schema, where there are several.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) differences: Vec<String>,
@@ -40,6 +43,7 @@ fn sheet(rows: &[Foreseen], style: &Style, of_fault: impl Fn(&Fault) -> String) 
     };
     let detail = |row: &&Foreseen| match (&row.outcome, &row.error) {
         (_, Some(error)) => of_fault(error),
+        _ if row.backup.is_some() => row.backup.clone().unwrap_or_default(),
         (Outcome::Stamped(moved), _) => moved_text(moved, style),
         (Outcome::Ahead { unknown }, _) => format!("has what this program does not know: {}", unknown.join(", ")),
         _ => String::new(),

@@ -74,7 +74,7 @@ impl DriftView<'_> {
         }
         if !self.drift.not_compared.is_empty() {
             let sheet = Sheet::of(&self.drift.not_compared)
-                .column("Not compared", |row| &row.tenant)
+                .column(Column::new("Not compared").at_least(20), |row| &row.tenant)
                 .column("Engine", |row| row.engine)
                 .column("State", |row| Cell::from(super::summary::words(row.state)).tone(Tone::Bad))
                 .column(Column::new("Why").at_least(30), |row| &row.why);

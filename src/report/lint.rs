@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::causes::group_by;
 use super::sheet::Sheet;
-use super::style::{Tone, clean, paragraph};
+use super::style::{Tone, clean, fold, paragraph, width};
 use super::{Format, Style, json, label};
 use crate::check::doctor::Severity;
 use crate::check::lint::live::Asked;
@@ -81,7 +81,16 @@ impl LintView<'_> {
         {
             for f in alike {
                 let name = style.paint(tone(f.severity), f.severity.name());
-                let _ = writeln!(out, "{name}  {}  {} ({})", f.rule, clean(&place(&f.place)), engines(&f.engines));
+                let place = format!("{} ({})", clean(&place(&f.place)), engines(&f.engines));
+                let needs = f.severity.name().len() + f.rule.len() + width(&place) + 4;
+                let _ = match style.room().filter(|room| *room < needs) {
+                    // On lines of its own it is broken at its own seams.
+                    Some(room) => {
+                        let folded = fold(&place, room.saturating_sub(4)).replace('\n', "\n    ");
+                        writeln!(out, "{name}  {}\n    {folded}", f.rule)
+                    }
+                    None => writeln!(out, "{name}  {}  {place}", f.rule),
+                };
             }
             out.push_str(&paragraph(what, "    ", MOST_LINES, style));
             out.push_str(&paragraph(&format!("instead: {instead}"), "    ", MOST_LINES, style));
@@ -94,7 +103,9 @@ impl LintView<'_> {
         if !out.is_empty() {
             out.push('\n');
         }
-        out + &self.summary(shows_all) + &self.asked_in_words(style)
+        let summary = self.summary(shows_all);
+        let summary = style.room().map(|_| paragraph(&summary, "", MOST_LINES, style)).unwrap_or(summary);
+        out + &summary + &self.asked_in_words(style)
     }
 
     /// The tenants that were asked, and why some were not: without them nothing is green.

@@ -44,6 +44,15 @@ impl OwnFiles {
     }
 }
 
+/// What stands in the place of a file; `None`: it is one.
+fn odd(path: &Path) -> Option<&'static str> {
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_file() => None,
+        Ok(_) => Some("a pipe, a socket or a device"),
+        Err(_) => Some("a link that leads nowhere"),
+    }
+}
+
 /// Characters that have a meaning in a URL of a file.
 const SPECIAL: &AsciiSet = &CONTROLS.add(b'%').add(b'?').add(b'#');
 
@@ -57,7 +66,7 @@ pub(super) fn matching(pattern: &str, folder: &Path, own: &OwnFiles) -> Result<A
     let (mut rows, mut left_out, own) = (Vec::new(), Vec::new(), own.resolved());
     for path in found {
         let path = path.map_err(|error| format!("can't look into {}: {}", error.path().display(), error.error()))?;
-        if !path.is_file() || is_beside_another(&path) {
+        if path.is_dir() || is_beside_another(&path) {
             continue;
         }
         if rows.len() == MOST_ROWS {
@@ -65,7 +74,7 @@ pub(super) fn matching(pattern: &str, folder: &Path, own: &OwnFiles) -> Result<A
         }
         let names = path.to_str().zip(path.file_stem().and_then(|stem| stem.to_str()));
         let (text, id) = names.ok_or_else(|| format!("has a file whose name is not UTF-8 text: {}", path.display()))?;
-        if let Some(what) = own.kind_of(&path) {
+        if let Some(what) = odd(&path).or_else(|| own.kind_of(&path)) {
             left_out.push((id.to_owned(), format!("{text} is {what}")));
             continue;
         }

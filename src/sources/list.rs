@@ -12,12 +12,15 @@ use serde_json::Value;
 use serde_json::error::Category;
 
 use super::{MOST_BYTES, MOST_ROWS, Values, too_many, value};
+use crate::external::file;
 use crate::inputs::registry::ListForm;
 
 /// Reads a list from a file.
 pub(super) fn read(path: &Path, form: ListForm) -> Result<Vec<Values>, String> {
     let (mut text, shown) = (String::new(), path.display());
-    let file = std::fs::File::open(path).map_err(|error| format!("can't open {shown}: {error}"))?;
+    let file = file::check(path)
+        .and_then(|()| std::fs::File::open(path))
+        .map_err(|error| format!("can't open {shown}: {error}"))?;
     if !file.metadata().is_ok_and(|found| found.is_file()) {
         return Err(format!("names {shown}, which is no file"));
     }

@@ -58,6 +58,17 @@ pub(crate) fn restores_forced(engine: Engine, sql: &str) -> bool {
     }
 }
 
+/// Whether a statement may forbid its session or transaction all writes.
+pub(crate) fn may_forbid_writes(engine: Engine, sql: &str) -> bool {
+    const MAY: [&str; 6] = ["set", "select", "with", "do", "call", "execute"];
+    if !first_words(engine, sql).next().is_some_and(|first| MAY.contains(&first.as_str())) {
+        return false;
+    }
+    let words = words(engine, sql);
+    words.iter().any(|word| word.ends_with("transaction_read_only"))
+        || words.windows(2).any(|pair| pair[0] == "read" && pair[1] == "only")
+}
+
 /// Whether a statement may release all locks that its session holds.
 pub(crate) fn may_unlock(engine: Engine, sql: &str) -> bool {
     words(engine, sql).iter().any(|word| word == "pg_advisory_unlock_all")
@@ -70,7 +81,8 @@ pub(crate) fn body_changes_lock_timeout(engine: Engine, body: &str) -> bool {
     let names = ["set_config", "pg_settings"];
     // A text in quotes is no statement unless it is executed.
     if !words.iter().any(|word| word == "execute" || names.contains(&word.as_str())) {
-        words = Words::of(engine, body).all();
+        let code = Words::of(engine, body);
+        words = (0..code.len()).filter_map(|at| code.name(at)).map(|name| name.to_ascii_lowercase()).collect();
     }
     let is = |at: usize, wanted: &str| words.get(at).is_some_and(|word| word == wanted);
     (0..words.len()).any(|at| match words[at].as_str() {
@@ -78,7 +90,11 @@ pub(crate) fn body_changes_lock_timeout(engine: Engine, body: &str) -> bool {
         "set" if words[at.saturating_sub(4)..at].iter().any(|word| word == "update") => false,
         "set" => {
             let scoped = is(at + 1, "local") || is(at + 1, "session");
-            is(at + 1 + usize::from(scoped), "lock_timeout")
+            let name = at + 1 + usize::from(scoped);
+            // `format('SET %I = 0', 'lock_timeout')`
+            let is_filled_in =
+                (is(name, "i") || is(name, "s")) && words[name..].iter().any(|word| word == "lock_timeout");
+            is(name, "lock_timeout") || is_filled_in
         }
         "reset" => is(at + 1, "all") || is(at + 1, "lock_timeout"),
         "set_config" | "pg_settings" => words[at..].iter().any(|word| word == "lock_timeout"),
@@ -141,10 +157,28 @@ mod tests {
     }
 
     #[test]
+    fn a_statement_that_forbids_writes_is_seen() {
+        for sql in [
+            "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ ONLY",
+            "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+            "SET default_transaction_read_only = on",
+            "SELECT set_config('transaction_read_only', 'on', true)",
+            "DO $$ BEGIN SET LOCAL transaction_read_only = on; END $$",
+        ] {
+            assert!(may_forbid_writes(Postgres, sql), "{sql}");
+        }
+        for sql in ["SET search_path = x", "INSERT INTO t VALUES ('read only')", "SELECT read, only_x FROM t"] {
+            assert!(!may_forbid_writes(Postgres, sql), "{sql}");
+        }
+    }
+
+    #[test]
     fn a_body_that_changes_the_lock_timeout_is_seen() {
         for body in [
             "BEGIN SET LOCAL lock_timeout = 0; ALTER TABLE t ADD c int; END",
             "BEGIN EXECUTE 'SET lock_timeout = 0'; END",
+            "BEGIN SET LOCAL \"lock_timeout\" TO 0; ALTER TABLE t ADD c int; END",
+            "BEGIN EXECUTE format('SET LOCAL %I = %L', 'lock_timeout', 0); END",
             "BEGIN PERFORM set_config('lock_timeout', '500ms', true); END",
             "BEGIN RESET ALL; END",
         ] {

@@ -196,6 +196,9 @@ async fn the_lock_limit_holds_whatever_a_script_says() {
         "SELECT pg_catalog.set_config('lock_timeout', '0', false);",
         "RESET ALL;",
         "DO $$ BEGIN EXECUTE 'SET ' || 'lock_' || 'timeout = 0'; END $$;",
+        "RESET lock_timeout;",
+        "UPDATE pg_settings SET setting = '0' WHERE name = 'lock_timeout';",
+        "ALTER ROLE CURRENT_USER SET deadlock_timeout = '1s'; SET SESSION \"lock_timeout\" TO DEFAULT;",
         "SET statement_timeout = 0; SET lock_timeout = 0; SET client_encoding = 'UTF8'; SET check_function_bodies = false;",
     ];
     for mode in ["", "-- fleet: transaction=false\n"] {

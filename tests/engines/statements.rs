@@ -15,6 +15,7 @@ on_every_site!(
     the_failing_statement_is_named,
     a_failed_migration_leaves_nothing_or_says_what,
     a_panic_is_its_tenants_own_fault,
+    a_migration_that_forbids_writes_itself_is_not_tried_again,
 );
 
 async fn several_statements_in_one_call_are_all_applied(home: &Home) {
@@ -110,6 +111,51 @@ async fn a_failed_migration_leaves_nothing_or_says_what(home: &Home) {
     assert_eq!(home.tables().await, ["needed", "one", "three", "two", "two_b"]);
     assert_eq!(home.texts("SELECT count(*) FROM needed").await, ["1"]);
     assert_eq!(fleet.observe(&home.tenant).await.state.name(), "at_target");
+}
+
+/// A server that takes no writes for a moment is waited for; a migration that forbids them would be refused each time.
+async fn a_migration_that_forbids_writes_itself_is_not_tried_again(home: &Home) {
+    let create = "CREATE TABLE z (i int)";
+    let all = home.site.pick(
+        vec![vec!["PRAGMA query_only = ON", create], vec!["PRAGMA query_only = ON"]],
+        vec![
+            vec!["SET TRANSACTION READ ONLY", create],
+            vec!["SET transaction_read_only = on"],
+            vec!["SELECT set_config('transaction_read_only', 'on', true)", create],
+            vec!["DO $$ BEGIN SET LOCAL transaction_read_only = on; END $$"],
+        ],
+        vec![
+            vec!["SET SESSION TRANSACTION READ ONLY", create],
+            vec!["SET @@session.transaction_read_only = 1", create],
+        ],
+    );
+    for statements in all {
+        // MariaDB has another name for it before 11.1.
+        if home.site == Site::Mariadb && statements[0].contains("@@") {
+            continue;
+        }
+        let text = statements.join(";\n") + ";";
+        let mut fleets = vec![Fleet::with_scripts(&Migrations::of([]), &[("0001_a.sql", &text)]).await];
+        if home.site == Site::Postgres {
+            let apart = format!("-- fleet: transaction=false\nSET default_transaction_read_only = on;\n{create};");
+            fleets.push(Fleet::with_scripts(&Migrations::of([]), &[("0001_a.sql", &apart)]).await);
+            fleets.push(Fleet::of(&Migrations::of([sql("m1", statements.clone())])).await);
+        }
+        for mut fleet in fleets {
+            fleet.retry.attempts = 5;
+            let record = fleet.up(&home.tenant).await;
+            let class = record.error.as_ref().map(|fault| fault.class);
+            assert_eq!((class, record.attempts), (Some(FaultClass::ReadOnly), 1), "{text}: {record:?}");
+            if home.site == Site::Postgres {
+                let told = record.error.unwrap().message;
+                assert!(told.contains("the migration itself forbids writes"), "{told}");
+            }
+            assert!(!home.tables().await.contains(&"z".to_owned()), "{text}");
+            if home.all_tables().await.contains(&"fleet_journal".to_owned()) {
+                home.run("DELETE FROM fleet_journal").await;
+            }
+        }
+    }
 }
 
 /// Panics only on a real database, after it has created a table there.

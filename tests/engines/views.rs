@@ -435,6 +435,36 @@ async fn a_view_of_a_versions_own_that_a_step_breaks_is_told() {
     .await;
 }
 
+/// A view names as many columns as its tables had, or takes one by a name that two tables have now.
+#[tokio::test]
+async fn a_view_that_a_column_more_or_less_breaks_is_told() {
+    crate::engines::support::with(Site::Sqlite, async |home: &Home| {
+        let views = "CREATE TABLE t (a, b); CREATE TABLE u (a, c); CREATE VIEW named (x, y) AS SELECT * FROM t; CREATE VIEW joined AS \
+                     SELECT t.a, c FROM t JOIN u; CREATE VIEW both AS SELECT * FROM t UNION SELECT * FROM u; CREATE VIEW one_of AS SELECT \
+                     (SELECT * FROM (SELECT c FROM u)) AS n FROM t; CREATE VIEW fine AS SELECT * FROM t;";
+        let own = ("0003_own.sql", views);
+        let add = ("0004_add.sql", "ALTER TABLE t ADD COLUMN c;");
+        assert_eq!(fleet(&[BILLS, own]).await.up(&home.tenant).await.notes, [""; 0]);
+        let record = fleet(&[BILLS, own, add]).await.up(&home.tenant).await;
+        assert_eq!(record.outcome.name(), "migrated", "{record:?}");
+        let told = [
+            "the view both does not answer any more: SELECTs to the left and right of UNION do not have the same number of result columns",
+            "the view joined does not answer any more: ambiguous column name: c",
+            "the view named does not answer any more: expected 2 columns for 'named' but got 3",
+        ];
+        assert_eq!(record.notes, told);
+        let fewer = (
+            "0005_fewer.sql",
+            "CREATE TABLE n (a); DROP VIEW both; DROP VIEW joined; DROP VIEW one_of; DROP TABLE t; ALTER TABLE n RENAME TO t;",
+        );
+        home.run("CREATE VIEW later (x, y, z) AS SELECT * FROM t").await;
+        let record = fleet(&[BILLS, own, add, fewer]).await.up(&home.tenant).await;
+        assert_eq!(record.outcome.name(), "migrated", "{record:?}");
+        assert_eq!(record.notes, ["the view later does not answer any more: expected 3 columns for 'later' but got 1"]);
+    })
+    .await;
+}
+
 /// The file of the view is gone, or has another name and text, and its view is in the way of a rebuild.
 #[tokio::test]
 async fn a_view_of_a_removed_script_in_the_way_is_named_with_the_way_out() {

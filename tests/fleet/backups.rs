@@ -120,6 +120,20 @@ fn a_migration_that_destroys_data_is_taken_back_with_its_backup() {
     let moved = run(&fleet, &["migrate", "--backup", "--yes", "--scripts", "sql"], 0);
     assert_eq!(count(&moved, "migrated"), 5, "{moved}");
     let run_name = run_id(&moved);
+    let ruined: Vec<String> = SITES.iter().map(|id| dump(&fleet, id)).collect();
+    for from in [&["--run", &run_name][..], &["--latest"]] {
+        let would = fleet.run(&[&["restore", "--dry-run", "--format", "json"], from].concat()).exits(0).json();
+        assert_eq!(would["tenants"].as_array().unwrap().len(), 5, "{would}");
+        for tenant in would["tenants"].as_array().unwrap() {
+            let backup = tenant["backup"].as_str().unwrap();
+            assert_eq!(tenant["outcome"], "restored", "{would}");
+            assert!(backup.starts_with("as of ") && backup.ends_with("; 0001_destroy now"), "{backup}");
+        }
+    }
+    fleet.run(&["restore", "--latest", "--dry-run"]).exits(0).shows(&["WOULD BE", "dry run: nothing was touched"]);
+    for (id, ruined) in SITES.iter().zip(ruined) {
+        assert_eq!(dump(&fleet, id), ruined, "{id}: a dry run touched it");
+    }
     fleet.run(&["runs", "show", &run_name]).exits(0).shows(&["backups", &run_name]);
     assert_eq!(std::fs::read_dir(folder(&fleet, &run_name)).unwrap().count(), 10);
     run(&fleet, &["restore", "--run", &run_name[..23], "--yes"], 0);
@@ -151,6 +165,8 @@ fn a_backup_that_changed_or_is_half_is_never_taken() {
     }
     // Without its manifest there is no backup.
     std::fs::remove_file(at.join("schema-000.json")).unwrap();
+    let told = ["another than in its manifest", "has no whole backup of this", "dry run: nothing was touched"];
+    fleet.run(&["restore", "--run", &run_id(&backed_up), "--dry-run"]).exits(100).shows(&told);
     let refused = run(&fleet, &["restore", "--run", &run_id(&backed_up), "--yes"], 100);
     assert_eq!(refused["tenants"].as_array().unwrap().len(), 4, "{refused}");
     for id in ["lite-000", "pg-000", "my-000"] {

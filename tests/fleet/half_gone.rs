@@ -97,6 +97,10 @@ fn a_repeatable_script_that_stopped_half_way_has_one_word_and_begins_again() {
     fleet.run(&["status"]).exits(0).shows(&["R__r ended half way; the next migrate begins it again"]);
     fleet.run(&["doctor"]).exits(2).shows(&["R__r"]);
     fleet.run(&["runs", "resolve", "lite-000"]).exits(2).tells(&["lite-000 is partially applied", "begins it again"]);
+    // A stamp says nothing about a repeatable script.
+    fleet.run(&["stamp", "--to", "0001_a", "--reason", "r", "--no-check", "--yes"]).exits(0);
+    all_are(&fleet, "partially_applied");
+    fleet.run(&["doctor"]).exits(2).shows(&["R__r"]);
 
     remove(&fleet, "R__r.sql");
     all_are_in_doubt(&fleet, "R__r");

@@ -58,6 +58,34 @@ fn scripts_that_nobody_would_look_at_are_refused() {
     fleet.run(&["migrate", "--yes"]).exits(78).tells(&["sql: it can't be read"]);
 }
 
+/// One stub that nobody has filled yet keeps nobody from seeing how the fleet is.
+#[test]
+fn a_text_that_can_not_be_run_stops_runs_and_no_look() {
+    let fleet = fleet();
+    write(&fleet, "0001_a.sql", "create table a (i int);");
+    migrate(&fleet, 0);
+    let told = ["sql/0002_b.sql", "holds no SQL that would be run; write `-- fleet: nothing`"];
+    for text in ["", "-- to do\n", "\n\n"] {
+        write(&fleet, "0002_b.sql", text);
+        for look in [&["status"][..], &["matrix"], &["current"], &["history"], &["tenants", "check"]] {
+            fleet.run(look).exits(0).shows(&["0001_a"]).tells(&told).tells(&["no run begins"]);
+        }
+        fleet.run(&["status", "--exit-code"]).exits(2).shows(&["4 behind"]);
+        fleet.run(&["doctor"]).exits(2).shows(&["`migrate` refuses it", "sql/0002_b.sql"]).tells(&told);
+        for run in [&["migrate", "--yes"][..], &["plan"], &["migrate", "--dry-run"], &["rollback", "--all", "--yes"]] {
+            fleet.run(run).exits(78).tells(&told);
+        }
+    }
+    have(&fleet, &["0001_a"]);
+    // An applied one that was emptied is another text than the applied one.
+    remove(&fleet, "0002_b.sql");
+    write(&fleet, "0001_a.sql", "");
+    fleet.run(&["status"]).exits(0).shows(&["0001_a"]).tells(&["sql/0001_a.sql"]);
+    fleet.run(&["doctor"]).exits(2).shows(&["0001_a"]);
+    write(&fleet, "0003_c.down.sql", "drop table c;");
+    fleet.run(&["status"]).exits(78).tells(&["sql/0003_c.down.sql: it takes back a script that is not here"]);
+}
+
 #[test]
 fn a_folder_for_each_migration_goes_up_and_down() {
     let fleet = fleet();
@@ -196,6 +224,20 @@ fn a_squash_counts_as_applied_where_all_of_its_parts_are() {
         .exits(1)
         .tells(&["0002_squashed says that it replaces 0001_x, which is still here"]);
     remove(&fleet, "0001_x.sql");
+    let squash = |names: &str| {
+        let text = format!("-- fleet: replaces={names}\ncreate table x (i int, x2 int);");
+        write(&fleet, "0002_squashed.up.sql", &text);
+    };
+    squash("x,0002_add_x2");
+    fleet.run(&["migrate", "--yes"]).exits(1).tells(&["replaces x, which is no name of a script; write it", "0001_x"]);
+    squash("0001_x.up.sql,0002_add_x2");
+    fleet
+        .run(&["migrate", "--yes"])
+        .exits(78)
+        .tells(&["`0001_x.up.sql` is one of a file; write `0001_x`, as the history has it"]);
+    squash("0001_x,2_add_x2");
+    fleet.run(&["status"]).exits(0).shows(&["0002_add_x2"]);
+    squash("0001_x,0002_add_x2");
     let why = "0001_x (0002_squashed replaces it together with 0002_add_x2, not applied)";
     fleet.run(&["plan"]).exits(0).shows(&[why]);
     migrate(&fleet, 100).shows(&["0002_squashed replaces it together with"]);
@@ -233,6 +275,9 @@ fn a_rust_migration_may_replace_others() {
         fleet.ask(&tenant.id, "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m0_b', 0)");
     }
     migrate(&fleet, 100).shows(&["m0_a"]);
+    fleet.head = format!("[migrations.\"{first}\"]\nreplaces = [\"a\", \"m0_b.rs\"]\n");
+    let told = [&format!("m0_a ({first} replaces a: let it say m0_a")[..], "replaces m0_b.rs: let it say m0_b"];
+    migrate(&fleet, 100).shows(&told);
     fleet.head = format!("[migrations.\"{first}\"]\nreplaces = [\"m0_a\", \"m0_b\"]\n");
     agree(&fleet);
     fleet.run(&["rollback", "--all", "--yes"]).exits(0);

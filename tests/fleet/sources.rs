@@ -524,6 +524,35 @@ fn an_older_ledger_without_notes_is_no_obstacle() {
     }
 }
 
+fn mkfifo(fleet: &Fleet, name: &str) {
+    let made = std::process::Command::new("mkfifo").arg(fleet.path(name)).status().unwrap();
+    assert!(made.success());
+}
+
+/// A pipe without a writer would be waited for without end.
+#[test]
+fn a_pipe_in_the_place_of_a_file_is_told_and_not_waited_for() {
+    let mut fleet = Fleet::new().sqlite(1);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    mkfifo(&fleet, "pipe");
+    fleet.run(&["status", "--config", "pipe"]).exits(78).tells(&["can't read pipe: it is a pipe and no file"]);
+    fleet.run(&["tenants", "remove", "lite-000", "--config", "pipe"]).exits(78).tells(&["it is a pipe and no file"]);
+    fleet.run(&["exec", "--file", "pipe"]).exits(64).tells(&["can't read pipe: it is a pipe and no file"]);
+    fleet.run(&["migrate", "--plan", "pipe", "--yes"]).tells(&["it is a pipe and no file"]);
+    fleet.head = "[fleet]\nverify = \"asserted\"\n".to_owned();
+    std::fs::create_dir(fleet.path("asserted")).unwrap();
+    mkfifo(&fleet, "asserted/a.sql");
+    fleet.run(&["verify"]).exits(78).tells(&["it is a pipe and no file"]);
+    fleet.head = "[[source]]\nname = \"crm\"\nfile = \"list.json\"\n".to_owned();
+    mkfifo(&fleet, "list.json");
+    fleet.run(&["status"]).tells(&["list.json: it is a pipe and no file"]);
+    fleet.head = "[fleet]\nledger = \"sqlite:pipe\"\n".to_owned();
+    assert_ne!(fleet.run(&["migrate", "--yes"]).code, Some(0), "a ledger that is a pipe");
+    fleet.head = String::new();
+    fleet.add("pipe", "sqlite:pipe");
+    fleet.run(&["status"]).exits(0).shows(&["pipe", "lite-000"]);
+}
+
 #[test]
 fn files_of_fleet_s_own_and_of_sqlite_are_no_tenants_whatever_a_pattern_matches() {
     let mut fleet = with("[[source]]\nname = \"here\"\nfiles = \"**/*.db*\"\n", &["a", "b"]);
@@ -543,6 +572,14 @@ fn files_of_fleet_s_own_and_of_sqlite_are_no_tenants_whatever_a_pattern_matches(
     fleet.head = "[[source]]\nname = \"here\"\nfiles = \"*.db\"\nexclude = [\"fleet-*\"]\n".to_owned();
     let quiet = fleet.run(&["status"]).exits(0);
     assert!(!quiet.err.contains("is the ledger"), "{}", quiet.err);
+    mkfifo(&fleet, "pipe.db");
+    std::os::unix::fs::symlink("loop.db", fleet.path("loop.db")).unwrap();
+    let [pipe, link] = ["pipe.db", "loop.db"].map(|name| fleet.path(name).display().to_string());
+    fleet.run(&["status"]).exits(0).tells(&[
+        &format!("source `here`: {pipe} is a pipe, a socket or a device, and no tenant"),
+        &format!("source `here`: {link} is a link that leads nowhere, and no tenant"),
+    ]);
+    assert_eq!(ids(&listed(&fleet)), of("here", &["a", "b"]));
 
     let mut fleet = Fleet::new().sqlite(1);
     fleet.run(&["migrate", "--yes"]).exits(0);

@@ -9,6 +9,7 @@ mod locks;
 mod merge;
 mod objects;
 pub(crate) mod rules;
+mod settings;
 mod squawk;
 mod statement;
 mod suppression;

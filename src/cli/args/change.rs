@@ -107,6 +107,9 @@ pub(in crate::cli) struct Restore {
     /// The newest whole backup of each tenant, whichever run made it
     #[arg(long)]
     pub(in crate::cli) latest: bool,
+    /// Shows from which backup each tenant would be restored, and touches nothing
+    #[arg(long)]
+    pub(in crate::cli) dry_run: bool,
     #[command(flatten)]
     pub(in crate::cli) on: RunArgs,
 }

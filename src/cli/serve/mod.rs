@@ -72,7 +72,7 @@ fn token(file: Option<&Path>) -> Result<Option<Token>, CliError> {
     match file {
         Some(file) => {
             let place = file.display().to_string();
-            let text = std::fs::read_to_string(file).map_err(|error| unusable(&place, error.to_string()))?;
+            let text = crate::external::file::read_text(file).map_err(|error| unusable(&place, error.to_string()))?;
             Token::new(&text).map(Some).map_err(|why| unusable(&place, why))
         }
         None => {

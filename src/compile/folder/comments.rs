@@ -297,7 +297,12 @@ impl Reader<'_> {
         };
         for name in names.split(between).collect::<Vec<_>>() {
             let is_open = name.matches('(').count() != name.matches(')').count() || name.starts_with('(');
-            let is_file = name.ends_with(".sql") || name.contains(['"', '\'', '`']) || name.ends_with("()");
+            let is_file = name.contains(['"', '\'', '`']) || name.ends_with("()");
+            if let Some(stem) = name.strip_suffix(".sql").filter(|stem| !stem.is_empty()) {
+                let stem = stem.strip_suffix(".up").unwrap_or(stem);
+                let what = format!("`replaces` takes names of scripts, and `{name}` is one of a file");
+                return self.wrong(line, what, format!("write `{stem}`, as the history has it"));
+            }
             if name.is_empty() || is_open || is_file || self.notes.replaces.iter().any(|other| **other == *name) {
                 let instead = "write `-- fleet: replaces=0001_a,0002_b`, each name once, as the history has it, without spaces, quotes and `.sql`, and behind an earlier squash in \
                                parentheses those that it stood for: `0003_s(0001_a,0002_b)`";

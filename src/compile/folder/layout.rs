@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use super::ScriptMistake;
 use super::names::{self, ScriptFile};
 use super::part::Found;
+use crate::external::file;
 
 /// A file and its parsed name.
 pub(super) type Named = (PathBuf, ScriptFile);
@@ -66,6 +67,9 @@ fn entries(folder: &Path, mistakes: &mut Vec<ScriptMistake>) -> Vec<(PathBuf, St
         }
         match std::fs::metadata(&path) {
             Ok(data) if data.is_file() || data.is_dir() => entries.push((path, text, data.is_dir())),
+            Ok(_) if is_sql(&path) => {
+                file::check(&path).err().iter().for_each(|error| wrong(&path, error));
+            }
             Ok(_) => {}
             Err(error) if is_sql(&path) => wrong(&path, &error),
             Err(_) => {}

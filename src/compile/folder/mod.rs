@@ -23,7 +23,8 @@ use crate::model::schema::{Direction, ScriptKind};
 use crate::model::variable::Variable;
 use crate::policy::{Limits, RefreshGroup};
 
-pub(crate) use read::read;
+pub(in crate::compile) use names::is_name;
+pub(crate) use read::{look, read};
 
 /// The scripts of a folder: versioned ones in the order of their versions, then repeatable ones in the order of their
 /// names.
@@ -33,6 +34,9 @@ pub(crate) struct SqlFolder {
     pub(crate) scripts: Vec<SqlScript>,
     /// The parts of scripts that may mean something else.
     pub(crate) warnings: Vec<ScriptMistake>,
+    /// The mistakes in the texts of scripts, of which no run begins. Their parts have them, too.
+    #[serde(skip)]
+    pub(crate) mistakes: Vec<ScriptMistake>,
 }
 
 /// One script: its up part and, if present, its down part.
@@ -171,6 +175,9 @@ pub(crate) struct ScriptMistake {
     /// The file can be used nevertheless.
     #[serde(skip)]
     pub(crate) is_warning: bool,
+    /// The catalog is known nevertheless: the name of the script, and that it is there.
+    #[serde(skip)]
+    pub(crate) is_of_text: bool,
 }
 
 #[cfg(test)]

@@ -100,6 +100,11 @@ pub(super) fn migration_folder(name: &str) -> Option<ScriptFile> {
     Some(ScriptFile { key, name, direction: Direction::Up, variant: None })
 }
 
+/// Whether a text is the name of a script, as the history has it.
+pub(in crate::compile) fn is_name(text: &str) -> bool {
+    key(text).is_ok_and(|(_, is_undo)| !is_undo) || migration_folder(text).is_some()
+}
+
 /// The direction and the variant of a file in the folder of one migration. `None`: it is no part of the migration.
 pub(super) fn part_name(file_name: &str) -> Result<Option<(Direction, Option<Variant>)>, Found> {
     let Some(stem) = file_name.strip_suffix(".sql") else { return not_sql(file_name).map_or(Ok(None), Err) };
@@ -114,6 +119,20 @@ pub(super) fn part_name(file_name: &str) -> Result<Option<(Direction, Option<Var
     })
 }
 
+/// The direction that other tools write with this word.
+fn direction_elsewhere(word: &str) -> Option<&'static str> {
+    const BACK: [&str; 8] = ["down", "undo", "rollback", "revert", "backward", "backwards", "downgrade", "reverse"];
+    const FORTH: [&str; 5] = ["up", "do", "deploy", "forward", "upgrade"];
+    let is = |words: &[&str]| words.iter().any(|known| word.eq_ignore_ascii_case(known));
+    is(&BACK).then_some("down").or_else(|| is(&FORTH).then_some("up"))
+}
+
+/// Whether a name is another one with a word behind it by which other tools mean its way down: `0001_x` and `0001_x_rollback`.
+pub(super) fn is_way_down_of(name: &str, other: &str) -> bool {
+    let rest = name.strip_prefix(other).and_then(|rest| rest.strip_prefix(['_', '-', '.']));
+    rest.and_then(direction_elsewhere) == Some("down")
+}
+
 /// Strips the engine and the direction.
 fn suffixes(stem: &str) -> Result<(&str, Option<Variant>, Option<Direction>), Found> {
     let (rest, direction) = match stem.rsplit_once('.') {
@@ -123,10 +142,10 @@ fn suffixes(stem: &str) -> Result<(&str, Option<Variant>, Option<Direction>), Fo
     };
     let Some((base, last)) = rest.rsplit_once('.') else { return Ok((rest, None, direction)) };
     let lower = last.to_ascii_lowercase();
-    let engine = match (Engine::named(&lower), lower.as_str()) {
+    let engine = match (Engine::named(&lower), direction_elsewhere(&lower)) {
         (Some(engine), _) => engine,
-        (None, "up" | "down") => {
-            let instead = format!("write it in lower case and once, like `{base}.{lower}.sql`");
+        (None, Some(here)) => {
+            let instead = format!("name it `{base}.{here}.sql`, in lower case and with one direction");
             return Err(wrong(format!("`.{last}` is no direction here"), instead));
         }
         _ => return Ok((rest, None, direction)),
@@ -137,8 +156,8 @@ fn suffixes(stem: &str) -> Result<(&str, Option<Variant>, Option<Direction>), Fo
         let instead = format!("name it `{base}.{engine}{end}.sql`");
         return Err(wrong(format!("`.{last}` is not how an engine is written here"), instead));
     }
-    if let Some((base, early @ ("up" | "down"))) = base.rsplit_once('.') {
-        let instead = format!("name it `{base}.{engine}.{early}.sql`");
+    if let Some((base, Some(here))) = base.rsplit_once('.').map(|(base, early)| (base, direction_elsewhere(early))) {
+        let instead = format!("name it `{base}.{engine}.{here}.sql`");
         return Err(wrong("the direction stands before the engine", instead));
     }
     if let Some((base, other)) = base.rsplit_once('.')
@@ -198,7 +217,14 @@ fn nearest(base: &str, digits: usize) -> Found {
     let number: String = rest.chars().take_while(|c| c.is_ascii_digit() || matches!(c, '.' | '_')).collect();
     let has_number = rest.starts_with(|c: char| c.is_ascii_digit());
     let name = |text: &str| if words(text).is_empty() { "what_it_does".to_owned() } else { words(text) };
+    // `001.undo.add-users`, as Postgrator has it.
+    let mut parts = base[digits..].trim_start_matches('.').splitn(2, '.');
+    let elsewhere = parts.next().and_then(direction_elsewhere).filter(|_| digits > 0);
     let instead = match first {
+        _ if elsewhere.is_some() => {
+            let (rest, here) = (parts.next().unwrap_or_default(), elsewhere.unwrap_or_default());
+            format!("name it `{}_{}.{here}.sql`", &base[..digits], name(rest))
+        }
         _ if digits > 0 => format!("name it `{}_{}.sql`", &base[..digits], name(&base[digits..])),
         'B' if has_number => "Flyway's baselines are not supported: leave the file out of this folder".to_owned(),
         'V' | 'U' if has_number => format!("name it `{first}{}__{}.sql`", words(&number), name(&rest[number.len()..])),
@@ -289,7 +315,16 @@ mod tests {
             ("0001_x.MySQL.down.sql", "name it `0001_x.mysql.down.sql`"),
             ("0001_x.up.sqlite.sql", "name it `0001_x.sqlite.up.sql`"),
             ("0001_x.Down.sql", "`0001_x.down.sql`"),
+            ("001.do.add-users.sql", "name it `001_add-users.up.sql`"),
+            ("001.undo.add-users.sql", "name it `001_add-users.down.sql`"),
             ("U1__x.down.sql", "undo file with a direction"),
+            ("V1__x.undo.sql", "name it `V1__x.down.sql`"),
+            ("0001_x.mysql.rollback.sql", "name it `0001_x.mysql.down.sql`"),
+            ("0001_x.revert.sql", "name it `0001_x.down.sql`"),
+            ("0001_x.Undo.SQL", "lower case"),
+            ("0001_x.do.sql", "name it `0001_x.up.sql`"),
+            ("0001_x.undo.postgres.sql", "name it `0001_x.postgres.down.sql`"),
+            ("R__x.deploy.sql", "name it `R__x.up.sql`"),
             ("123456789012345678901_x.sql", "more than 20 digits"),
             ("0001_\t.sql", "characters that nobody sees"),
             ("0001_a\u{202e}b.sql", "characters that nobody sees"),

@@ -40,7 +40,12 @@ impl Found {
 
     pub(super) fn in_file(self, file: &Path) -> ScriptMistake {
         let Found { line, what, instead, is_warning, .. } = self;
-        ScriptMistake { file: file.to_owned(), line, what, instead, is_warning }
+        ScriptMistake { file: file.to_owned(), line, what, instead, is_warning, is_of_text: false }
+    }
+
+    /// In a file that is a part of the catalog nevertheless.
+    fn in_text(self, file: &Path) -> ScriptMistake {
+        ScriptMistake { is_of_text: true, ..self.in_file(file) }
     }
 }
 
@@ -57,8 +62,10 @@ pub(super) struct Source<'a> {
 impl Source<'_> {
     /// Parses it for the servers in its name.
     pub(super) fn own(&self, variant: Variant, variants: &mut Variants, mistakes: &mut Vec<ScriptMistake>) {
-        let (part, found) = self.read(variant.engine());
-        mistakes.extend(found.into_iter().map(|found| found.in_file(self.file)));
+        let (mut part, found) = self.read(variant.engine());
+        let found: Vec<ScriptMistake> = found.into_iter().map(|found| found.in_text(self.file)).collect();
+        part.mistakes.extend(found.iter().filter(|found| !found.is_warning).cloned());
+        mistakes.extend(found);
         let part = Some(Arc::new(part));
         match variant {
             Variant::Of(engine) => variants.0.engines[engine] = part,
@@ -88,17 +95,19 @@ impl Source<'_> {
                 continue;
             }
             let mut part = part.clone();
-            for found in all.iter().filter(|found| !is_common(found)) {
-                match found.always {
-                    true if told.contains(found) => {}
-                    true => told.push(found.clone()),
-                    false => Arc::make_mut(&mut part).mistakes.push(found.clone().in_file(self.file)),
-                }
+            for found in all.iter().filter(|found| !found.is_warning) {
+                Arc::make_mut(&mut part).mistakes.push(found.clone().in_text(self.file));
             }
+            told.extend(
+                all.iter()
+                    .filter(|found| found.always && !is_common(found) && !told.contains(found))
+                    .cloned()
+                    .collect::<Vec<_>>(),
+            );
             variants.0.engines[engine] = Some(part);
         }
         told.sort_by_key(|found| found.line);
-        mistakes.extend(told.into_iter().map(|found| found.in_file(self.file)));
+        mistakes.extend(told.into_iter().map(|found| found.in_text(self.file)));
     }
 
     fn read(&self, engine: Engine) -> (SqlPart, Vec<Found>) {

@@ -12,15 +12,26 @@ use super::layout::{self, Named};
 use super::names::{self, Key};
 use super::part::{Found, Source};
 use super::{ScriptKind, ScriptMistake, SqlFolder, SqlScript, Variants};
+use crate::external::file;
 use crate::model::engine::{Flavour, Variant};
 use crate::model::schema::Direction;
 
-/// Reads a folder of SQL scripts.
+/// Reads a folder of SQL scripts for a run.
 ///
 /// # Errors
 /// All errors at once, in file order, except errors in a general file for one engine only: they are in its
 /// [`SqlPart`](super::SqlPart).
 pub(crate) fn read(folder: &Path) -> Result<SqlFolder, Vec<ScriptMistake>> {
+    let mut folder = look(folder)?;
+    let mistakes = std::mem::take(&mut folder.mistakes);
+    if mistakes.is_empty() { Ok(folder) } else { Err(mistakes) }
+}
+
+/// The same for who only looks: the catalog is known, although some of its texts can't be run.
+///
+/// # Errors
+/// All errors at once, if any is one of a name or of a file that can't be read.
+pub(crate) fn look(folder: &Path) -> Result<SqlFolder, Vec<ScriptMistake>> {
     let mut mistakes = Vec::new();
     let mut groups: BTreeMap<Key, Vec<Named>> = BTreeMap::new();
     for (path, file) in layout::files(folder, &mut mistakes) {
@@ -42,7 +53,8 @@ pub(crate) fn read(folder: &Path) -> Result<SqlFolder, Vec<ScriptMistake>> {
     }
     mistakes.sort();
     let (warnings, mistakes): (Vec<_>, Vec<_>) = mistakes.into_iter().partition(|found| found.is_warning);
-    if mistakes.is_empty() { Ok(SqlFolder { scripts, warnings }) } else { Err(mistakes) }
+    let is_known = mistakes.iter().all(|found| found.is_of_text);
+    if is_known { Ok(SqlFolder { scripts, warnings, mistakes }) } else { Err(mistakes) }
 }
 
 /// The script made up of the files with one key; `None` only with an error reported.
@@ -61,7 +73,13 @@ fn script(key: &Key, files: &[Named], mistakes: &mut Vec<ScriptMistake>) -> Opti
             && told.insert(other)
         {
             let what = format!("it has the same version as {} but another name", first.display());
-            let instead = "give it another version, or the same name if they belong together";
+            let pairs = [(other, name), (name, other)];
+            let instead = pairs.into_iter().find(|(back, whole)| names::is_way_down_of(back, whole)).map_or_else(
+                || "give it another version, or the same name if they belong together".to_owned(),
+                |(back, whole)| {
+                    format!("if {back}.sql is the way down, name it `{whole}.down.sql`; else give it another version")
+                },
+            );
             mistakes.push(Found::new(None, what, instead).in_file(path));
         }
     }
@@ -122,7 +140,7 @@ fn variants(files: &[Named], up: &[Named], mistakes: &mut Vec<ScriptMistake>) ->
 
 /// Reads a file and the settings beside it.
 fn source<'a>(path: &'a Path, direction: Direction, mistakes: &mut Vec<ScriptMistake>) -> Option<Source<'a>> {
-    let found = match std::fs::read(path) {
+    let found = match file::read(path) {
         Ok(bytes) => match String::from_utf8(bytes) {
             Ok(text) if text.contains('\0') => {
                 let line = text.split('\0').next().unwrap_or_default().lines().count().max(1);
@@ -159,7 +177,7 @@ fn settings(script: &Path, mistakes: &mut Vec<ScriptMistake>) -> Option<bool> {
 
 /// The value of the one key that such a file may have.
 fn setting(path: &Path, key: &str, mistakes: &mut Vec<ScriptMistake>) -> Option<bool> {
-    let text = match std::fs::read_to_string(path) {
+    let text = match file::read_text(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
         Err(error) => {

@@ -146,10 +146,10 @@ impl<'a> Statement<'a> {
     /// fleet can't put its limit back before the next lock.
     pub(super) fn lock_timeout_mistake(&self, all: &[Statement<'_>]) -> Option<Found> {
         let changes = || bodies(self.engine, self.text).any(|body| body_changes_lock_timeout(self.engine, body));
-        let routine = self.words.iter().take(4).any(|word| word == "function" || word == "procedure");
+        let routine = self.words.iter().take(4).any(|word| ROUTINES.contains(&word.as_str()));
         let is_run = match self.word(0) {
             "do" if syntax(self.engine).lexis().has_dollar_quotes => changes(),
-            "create" if routine && (changes() || body_changes_lock_timeout(self.engine, self.text)) => {
+            "create" | "alter" if routine && (changes() || body_changes_lock_timeout(self.engine, self.text)) => {
                 let name = routine_name(self.engine, self.text);
                 let runs = |other: &&Statement<'_>| {
                     !["create", "alter", "drop", "grant", "revoke", "comment"].contains(&other.word(0))
@@ -218,10 +218,12 @@ impl<'a> Statement<'a> {
     }
 }
 
-/// The unqualified name of the routine that a statement creates; empty if it can't be told.
+const ROUTINES: [&str; 3] = ["function", "procedure", "routine"];
+
+/// The unqualified name of the routine that a statement creates or alters; empty if it can't be told.
 fn routine_name(engine: Engine, sql: &str) -> String {
     let words = Words::of(engine, sql);
-    let kind = (0..words.len().min(4)).find(|&at| words.is(at, "function") || words.is(at, "procedure"));
+    let kind = (0..words.len().min(4)).find(|&at| ROUTINES.iter().any(|kind| words.is(at, kind)));
     let Some(name) = kind.map(|at| at + 1) else { return String::new() };
     let last = if words.is_symbol(name + 1, b'.') { name + 2 } else { name };
     words.name(last).unwrap_or_default().to_lowercase()

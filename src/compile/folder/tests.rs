@@ -523,6 +523,47 @@ fn links_are_followed_and_broken_ones_are_told() {
 }
 
 #[test]
+fn the_way_down_by_another_tools_name_is_told_how_it_is_called_here() {
+    let two = |name: &str| said(&[("0001_x.sql", S), (name, S)]);
+    for name in ["0001_x_rollback.sql", "0001_x-down.sql", "1_x_undo.sql"] {
+        let told = two(name);
+        let remedy = format!("if {name} is the way down, name it `0001_x.down.sql`");
+        assert_eq!(told.contains(&remedy), name != "1_x_undo.sql", "{told}");
+        assert!(told.contains("the same version as"), "{told}");
+    }
+}
+
+/// A pipe would be waited for without end.
+#[test]
+fn a_pipe_or_a_socket_among_scripts_is_told() {
+    let folder = folder(&[("0001_a.sql", S)]);
+    let pipe = |name: &str| {
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            folder.path().join(name),
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RWXU,
+            0,
+        )
+        .unwrap()
+    };
+    pipe("0002_b.sql");
+    pipe("0001_a.sql.conf");
+    pipe("notes");
+    let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("0003_c.sql")).unwrap();
+    std::os::unix::fs::symlink("0004_d.sql", folder.path().join("0004_d.sql")).unwrap();
+    let mistakes = text(folder.path(), &read(folder.path()).unwrap_err());
+    for told in [
+        "0001_a.sql.conf: it can't be read (it is a pipe and no file)",
+        "0002_b.sql: it can't be read (it is a pipe and no file)",
+        "0003_c.sql: it can't be read (it is a socket and no file)",
+        "0004_d.sql: it can't be read (Too many levels of symbolic links",
+    ] {
+        assert!(mistakes.contains(told), "{told}: {mistakes}");
+    }
+}
+
+#[test]
 fn a_folder_without_a_script_is_a_mistake() {
     let folder = folder(&[("README.md", "none yet"), ("sub/notes.txt", "")]);
     let told = text(folder.path(), &read(folder.path()).unwrap_err());

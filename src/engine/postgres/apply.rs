@@ -25,10 +25,10 @@ use crate::engine::queries::Queries as _;
 use crate::engine::work::ScriptStatement;
 use crate::engine::{ApplyError, PartialState, Work, errors, native};
 use crate::model::fault::{Fault, FaultClass};
-use crate::model::schema::Unfinished;
+use crate::model::schema::{Script, Unfinished};
 use crate::model::tenant::Engine;
 use crate::sql::directive;
-use crate::sql::settings::may_unlock;
+use crate::sql::settings::{may_forbid_writes, may_unlock};
 
 impl PostgresSession {
     /// Applies steps that each have a transaction, in one message. The server reads a message as a whole before it runs
@@ -80,6 +80,10 @@ impl PostgresSession {
             None => stopped_at(work, place, 0),
         };
         let fault = raced(work, place, fault);
+        let fault = match place.and_then(Place::step) {
+            Some(step) => forbidden(&work.steps[step].script, fault),
+            None => fault,
+        };
         let residue = match (fault.class, &fault.code) {
             // The driver has given up, and the server may have gone on to the end.
             (FaultClass::ConnectionLost, _) | (_, None) => PartialState::Unknown,
@@ -231,6 +235,20 @@ fn raced(work: &Work, place: Option<Place>, fault: Fault) -> Fault {
     }
 }
 
+/// The fault of a script that forbids writes to its own transaction or session: a server that takes none for a moment is waited for,
+/// and this would be refused each time.
+fn forbidden(script: &Script, fault: Fault) -> Fault {
+    let is_own = || script.statements.iter().any(|sql| may_forbid_writes(Engine::Postgres, sql));
+    if fault.class != FaultClass::ServerReadOnly || !is_own() {
+        return fault;
+    }
+    let text = format!(
+        "{}; the migration itself forbids writes (READ ONLY), also that of its row in the history: leave that out",
+        fault.message
+    );
+    Fault { class: FaultClass::ReadOnly, message: text, ..fault }
+}
+
 #[async_trait]
 impl Journalled for PostgresSession {
     /// The lock belongs to the session, because no transaction spans the whole step.
@@ -291,7 +309,7 @@ impl Journalled for PostgresSession {
     }
 
     async fn send<'a>(&mut self, this: ScriptStatement<'a>) -> Result<(), Refusal<'a>> {
-        let refusal = |within, fault| Refusal { of: this, within, fault };
+        let refusal = |within, fault| Refusal { of: this, within, fault: forbidden(&this.step().script, fault) };
         let settings = self.settings(this.step()).of_session();
         let limits = self.door.limits(this.step());
         let is_repeated = self.repeats.take() == Some(this.statement);

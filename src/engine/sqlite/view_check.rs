@@ -1,7 +1,8 @@
 //! Views that no longer fit the tables that they read: SQLite makes and keeps such a view without a word, and only who
 //! reads it is refused.
 //!
-//! Reads only. What counts are tables and columns that are missing: a function may belong to the application.
+//! Reads only. What counts are tables that are missing, and columns that are missing, too many or in two tables: a function may
+//! belong to the application.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -79,7 +80,7 @@ impl ViewCheck {
     }
 }
 
-/// The views that work may take from under them what they read.
+/// The views that work may take from under them what they read: a new column does so where a view names as many as it had.
 pub(super) struct Endangered {
     /// The condition for them.
     which: String,
@@ -95,7 +96,7 @@ impl Endangered {
             false => Vec::new(),
         };
         let touches = work.steps.iter().flat_map(|step| &step.script.statements).flat_map(takes);
-        let taken = touches.filter(|touch| !matches!(touch.how, How::Makes | How::Widens)).map(|touch| touch.name);
+        let taken = touches.filter(|touch| touch.how != How::Makes).map(|touch| touch.name);
         let taken: BTreeSet<String> = taken.collect();
         let which = (!taken.is_empty()).then(|| readers(&taken))?;
         let before = unanswered(tenant, &which).await.ok()?;
@@ -126,7 +127,18 @@ fn readers(names: &BTreeSet<String>) -> String {
     )
 }
 
-/// The views with this condition that do not answer because a table or column is missing, in lower case.
+/// SQLite's reasons why a view does not answer that come from the tables which it reads.
+const OF_TABLES: [&str; 7] = [
+    "no such table",
+    "no such column",
+    " columns for '",
+    "ambiguous column name",
+    "do not have the same number of result columns",
+    "cannot join using column",
+    "sub-select returns",
+];
+
+/// The views with this condition that do not answer because of the tables and columns that they read, in lower case.
 async fn unanswered(tenant: &mut dyn Queries, which: &str) -> Result<BTreeMap<String, String>, Fault> {
     let views = format!("SELECT name FROM sqlite_master WHERE type = 'view' AND ({which})");
     let mut found = BTreeMap::new();
@@ -136,7 +148,7 @@ async fn unanswered(tenant: &mut dyn Queries, which: &str) -> Result<BTreeMap<St
         let ask = format!("EXPLAIN QUERY PLAN SELECT * FROM main.{}", Engine::Sqlite.quote(&view));
         if let Err(fault) = tenant.run(ask).await {
             match fault.code.as_deref() {
-                Some("1") if fault.message.contains("no such table") || fault.message.contains("no such column") => {
+                Some("1") if OF_TABLES.iter().any(|reason| fault.message.contains(reason)) => {
                     found.insert(view.to_lowercase(), fault.message);
                 }
                 Some("1") => {}

@@ -93,7 +93,7 @@ impl fmt::Debug for Registry {
 /// All mistakes of the file at once, or that it can't be read.
 pub(crate) fn load(path: &Path, overrides: &Overrides, discovered: Option<&Discovered>) -> Result<Registry, Mistakes> {
     let unreadable = |why: String, help: &str| Mistakes::unreadable(path, why, help);
-    let bytes = std::fs::read(path).map_err(|e| {
+    let bytes = crate::external::file::read(path).map_err(|e| {
         unreadable(format!("can't read {}: {e}", path.display()), "name the file with --config FILE or FLEET_CONFIG")
     })?;
     let text = String::from_utf8(bytes).map_err(|e| {

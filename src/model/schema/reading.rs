@@ -79,6 +79,18 @@ impl<'h> Reading<'h> {
                 );
             }
         }
+        // Names that a squash was meant to name.
+        for (&place, parts) in &catalog.replaces {
+            for part in parts.iter().flat_map(|part| names_of(part)) {
+                let is_meant =
+                    |name: &str| name.ends_with(&format!("_{part}")) || part.starts_with(&format!("{name}."));
+                for name in rest.iter().map(|entry| name_of(entry)).filter(|name| is_meant(name)) {
+                    let squash = &catalog.migrations[place];
+                    let told = || format!("{squash} replaces {part}: let it say {name}, as the history has it");
+                    explained.entry(name).or_insert_with(told);
+                }
+            }
+        }
         explained
     }
 

@@ -1,10 +1,13 @@
 //! Restores tenants from a backup: as the task itself, or after a migration that failed and could not be rolled back.
 
+use std::path::PathBuf;
+
 use super::backup::broken;
 use crate::backup::{BackupFolder, Manifest};
 use crate::engine::{Notice, PartialState, Session, Transfer, Trial, database_name};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::outcome::Outcome;
+use crate::model::tenant::Tenant;
 use crate::run::unit::{Assignment, Attempt, AttemptEnd};
 
 /// The source of a restore.
@@ -16,6 +19,42 @@ pub(crate) struct RestorePlan {
     pub(crate) folder: BackupFolder,
     /// Whether a backup is first tried out on a scratch database, on an engine that can't roll a load back.
     pub(crate) trial: bool,
+}
+
+impl RestorePlan {
+    /// A tenant's backup and its file, which is as it was written.
+    ///
+    /// # Errors
+    /// The reason why it can't be restored; nothing was touched.
+    pub(crate) async fn verified(&self, tenant: &Tenant) -> Result<(Manifest, PathBuf), Fault> {
+        let folder = self.folder.clone();
+        let none = || format!("run {} has no whole backup of this tenant", self.run);
+        let found = folder.manifest(&tenant.id);
+        let found = found.map_err(|e| broken(format!("{}: its manifest can't be read: {e}", none())))?;
+        let manifest = found.ok_or_else(|| broken(none()))?;
+        check_place(tenant, &manifest)?;
+        let (manifest, file) = tokio::task::spawn_blocking(move || {
+            let file = folder.verified(&manifest);
+            (manifest, file)
+        })
+        .await
+        .map_err(|e| broken(format!("the backup could not be verified: {e}")))?;
+        Ok((manifest, file.map_err(|text| broken(format!("{text}; nothing was touched")))?))
+    }
+}
+
+/// A backup of one database is never loaded into another.
+fn check_place(tenant: &Tenant, manifest: &Manifest) -> Result<(), Fault> {
+    let place = |engine: &dyn std::fmt::Display, database: &str, schema: Option<&str>| {
+        let schema = schema.map(|schema| format!(" schema {schema}")).unwrap_or_default();
+        format!("{engine} {database}{schema}")
+    };
+    let was = place(&manifest.engine, &manifest.database, manifest.schema.as_deref());
+    let is = place(&tenant.engine, &database_name(tenant), tenant.schema.as_deref());
+    if was == is && manifest.tenant == tenant.id {
+        return Ok(());
+    }
+    Err(broken(format!("the backup is one of {was}, and this tenant is {is} now; nothing was touched")))
 }
 
 impl Assignment {
@@ -40,19 +79,7 @@ impl Assignment {
 
     /// Verifies a backup, loads it, and checks that the history matches the backup's.
     async fn bring_back(&self, session: &mut dyn Session, plan: &RestorePlan) -> Result<Manifest, Fault> {
-        let folder = plan.folder.clone();
-        let none = || format!("run {} has no whole backup of this tenant", plan.run);
-        let found = folder.manifest(&self.tenant.id);
-        let found = found.map_err(|e| broken(format!("{}: its manifest can't be read: {e}", none())))?;
-        let manifest = found.ok_or_else(|| broken(none()))?;
-        self.check_place(&manifest)?;
-        let (verified, file) = tokio::task::spawn_blocking(move || {
-            let file = folder.verified(&manifest);
-            (manifest, file)
-        })
-        .await
-        .map_err(|e| broken(format!("the backup could not be verified: {e}")))?;
-        let file = file.map_err(|text| broken(format!("{text}; nothing was touched")))?;
+        let (verified, file) = plan.verified(&self.tenant).await?;
         let trial = Trial { history: &verified.history, teller: self.teller.clone() };
         let from = Transfer {
             file: &file,
@@ -70,20 +97,6 @@ impl Assignment {
             return Err(broken("the backup was loaded, and the history is still not what its manifest says"));
         }
         Ok(verified)
-    }
-
-    /// A backup of one database is never loaded into another.
-    fn check_place(&self, manifest: &Manifest) -> Result<(), Fault> {
-        let place = |engine: &dyn std::fmt::Display, database: &str, schema: Option<&str>| {
-            let schema = schema.map(|schema| format!(" schema {schema}")).unwrap_or_default();
-            format!("{engine} {database}{schema}")
-        };
-        let was = place(&manifest.engine, &manifest.database, manifest.schema.as_deref());
-        let is = place(&self.tenant.engine, &database_name(&self.tenant), self.tenant.schema.as_deref());
-        if was == is && manifest.tenant == self.tenant.id {
-            return Ok(());
-        }
-        Err(broken(format!("the backup is one of {was}, and this tenant is {is} now; nothing was touched")))
     }
 
     /// Restores a tenant whose migration failed and left changes that the engine could not roll back.

@@ -20,7 +20,7 @@ fn look(step: &Step<'_>) -> Vec<(Option<usize>, String)> {
         let words = &s.words;
         let at = (0..words.len()).find(|&at| words.are(at, &["attach", "partition"])).map(|at| at + 2)?;
         let last = if words.is_symbol(at + 1, b'.') { at + 2 } else { at };
-        let partition = words.name(last).filter(|_| words.is(0, "alter"))?;
+        let partition = words.name(last).filter(|_| s.is("alter", "table"))?;
         let is_its = |table: Option<&str>| table == Some(&*partition.to_lowercase());
         let is_checked = step.statements[..s.number].iter().any(|before| {
             let has_check = |at: usize| before.words.is(at, "check") || before.words.is(at, "validate");

@@ -54,7 +54,10 @@ fn each_rule_finds_its_bad_example_and_not_its_good_one_on_each_engine_it_is_for
         for engine in Engine::ALL.into_iter().filter(|engine| rule.engines[*engine]) {
             count += 1;
             for (text, is_bad) in [(rule.bad, true), (rule.good, false)] {
-                let result = linted(engine, &[text]);
+                // A pragma is for SQLite alone, and others can't read it.
+                let is_read = |line: &&str| engine == Engine::OF_FILES || !line.starts_with("PRAGMA ");
+                let text = text.lines().filter(is_read).collect::<Vec<_>>().join("\n");
+                let result = linted(engine, &[&text]);
                 let is_found = result.findings.iter().any(|f| f.rule == rule.id && f.suppressed.is_none());
                 if is_found != is_bad || !result.not_analysed.is_empty() {
                     wrong.push(format!(
