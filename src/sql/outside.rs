@@ -21,16 +21,16 @@ pub(crate) fn written(engine: Engine, sql: &str) -> Vec<NamedSchema> {
     split(engine, sql).into_iter().flat_map(|piece| of_piece(engine, piece.text)).collect()
 }
 
-/// What a text may change that it does not name.
+/// Things that a text may change without naming them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Reach {
-    /// What triggers, rules, views, keys and defaults of the tables change whose rows it changes.
+    /// Those that triggers, rules, views, keys and defaults change, of the tables whose rows it changes.
     Rows,
     /// Anything, by code.
     Code,
 }
 
-/// What a text may change that it does not name: a view that it asks may run code, too.
+/// The things that a text may change without naming them: a view that it asks may run code, too.
 pub(crate) fn reach(engine: Engine, sql: &str) -> Option<Reach> {
     if runs_code(engine, sql) || asks_relations(engine, sql) {
         Some(Reach::Code)

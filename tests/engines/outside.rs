@@ -190,7 +190,7 @@ async fn code_that_drops_something_outside_of_the_schema_is_rolled_back() {
                 assert!(said.contains("(dropped or moved)") && said.contains("rolled back"), "{said}");
             }
         }
-        // What ends the notes hides no drop.
+        // A drop is found also where the notes are gone.
         let drops = "DO $$ BEGIN EXECUTE 'DROP TABLE oth' || 'er.t'; END $$";
         for hides in ["RESET ALL", "DO $$ BEGIN EXECUTE 'RES' || 'ET A' || 'LL'; END $$"] {
             for text in [format!("{hides};\n{drops};"), format!("{drops};\n{hides};")] {

@@ -67,8 +67,8 @@ enum Added {
     Stays,
 }
 
-/// Asks behind statements that change rows: a trigger, a rule, a view or a key may change or delete others elsewhere. A row that is only
-/// added there, as to a log, is theirs to add. What else code of the tables does is asked for only if they have any.
+/// Asks behind statements that change rows: a trigger, a rule, a view or a key may change or delete others elsewhere. A row that
+/// is only added there, as to a log, is theirs to add. All else is asked for only if the tables have code.
 fn rows_asks(door: &TenantEndpoint, who: &str) -> String {
     let changed = format!(
         "SELECT n.nspname || '.' || o.relname FROM {OTHERS} AND o.relkind IN ('r', 'p') AND \
@@ -158,16 +158,17 @@ fn ask(condition: &str, names: &str) -> String {
 /// Fails with the names that these statements find. They are not compiled, which would take longer.
 fn fails_if_any(door: &TenantEndpoint, who: &str, asks: &str) -> String {
     format!(
-        "DO $fleet_guard$ DECLARE epoch bigint := txid_current() & ~4294967295; others \
-         oid[]; inside oid[]; found text; noted jsonb := nullif(current_setting('fleet.rows', true), '')::jsonb; written jsonb := \
-         nullif(current_setting('fleet.written', true), '')::jsonb; jit text := current_setting('jit', true); ids oid[]; touched oid[]; drops boolean; asks text; \
-         past text; before refcursor := '{CURSOR}'; BEGIN IF jit = 'on' THEN PERFORM set_config('jit', 'off', true); END IF; inside := \
-         ARRAY(SELECT n.oid FROM pg_catalog.pg_namespace n WHERE {}); {MINE} SELECT array_agg(o.oid) FILTER (WHERE o.relnamespace <> ALL \
-         (inside) AND mode NOT IN ('AccessShareLock', 'RowShareLock')), array_agg(relation) FILTER (WHERE relation >= 16384), \
-         bool_or(locktype = 'object' AND mode = 'AccessExclusiveLock') INTO others, touched, drops FROM mine LEFT JOIN \
-         pg_catalog.pg_class o ON o.oid = relation; IF others IS NOT NULL THEN SELECT array_agg(o.oid) INTO others FROM pg_catalog.pg_class o WHERE \
-         o.oid = ANY (others) AND {}; END IF; {asks}IF found IS NOT NULL THEN RAISE EXCEPTION '%', {} || found || {} USING ERRCODE = \
-         'FL008'; END IF; IF jit = 'on' THEN PERFORM set_config('jit', jit, true); END IF; END $fleet_guard$",
+        "DO $fleet_guard$ DECLARE epoch bigint := txid_current() & ~4294967295; others oid[]; inside oid[]; found text; noted \
+         jsonb := nullif(current_setting('fleet.rows', true), '')::jsonb; written jsonb := \
+         nullif(current_setting('fleet.written', true), '')::jsonb; jit text := current_setting('jit', true); ids oid[]; \
+         touched oid[]; drops boolean; asks text; past text; before refcursor := '{CURSOR}'; BEGIN IF jit = 'on' THEN PERFORM \
+         set_config('jit', 'off', true); END IF; inside := ARRAY(SELECT n.oid FROM pg_catalog.pg_namespace n WHERE {}); {MINE} \
+         SELECT array_agg(o.oid) FILTER (WHERE o.relnamespace <> ALL (inside) AND mode NOT IN ('AccessShareLock', \
+         'RowShareLock')), array_agg(relation) FILTER (WHERE relation >= 16384), bool_or(locktype = 'object' AND mode = \
+         'AccessExclusiveLock') INTO others, touched, drops FROM mine LEFT JOIN pg_catalog.pg_class o ON o.oid = relation; IF \
+         others IS NOT NULL THEN SELECT array_agg(o.oid) INTO others FROM pg_catalog.pg_class o WHERE o.oid = ANY (others) AND \
+         {}; END IF; {asks}IF found IS NOT NULL THEN RAISE EXCEPTION '%', {} || found || {} USING ERRCODE = 'FL008'; END IF; IF \
+         jit = 'on' THEN PERFORM set_config('jit', jit, true); END IF; END $fleet_guard$",
         is_inside(door),
         is_no_extensions("o.tableoid", "o.oid"),
         literal(Engine::Postgres, &format!("code that {who} runs changed ")),
@@ -232,7 +233,7 @@ const SCHEMA_OF_COMMENTED: &str = "\
      p.oid = o.objoid UNION ALL SELECT r.ev_class FROM pg_catalog.pg_rewrite r WHERE i.type = 'rule' AND r.oid = o.objoid))) FROM \
      pg_catalog.pg_identify_object(o.classoid, o.objoid, 0) i WHERE o.classoid <> 'pg_catalog.pg_class'::regclass)";
 
-/// What tells whose a new or changed row `o` of a catalog is: the catalog; the object that it is a part of, if it is one, as its
+/// The parts of the question whose a row `o` is that the transaction has written: its catalog; the object that it belongs to, as its
 /// class, its oid and the join to it; its schema; a condition, in which `$3` are the relations of other schemas that are locked.
 type Written = (&'static str, [String; 3], String, String);
 
