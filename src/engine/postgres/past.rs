@@ -30,8 +30,8 @@ const PARTS: [(&str, &str, &str, &str); 3] = [
 const OF_THE_SERVER: &str =
     "{relhastriggers,relhasindex,relpages,reltuples,relallvisible,relallfrozen,relfrozenxid,relminmxid}";
 
-/// The parts of a question for objects in their catalog: its name, what they are called in a message, the expression of their name, the join to what they
-/// are a part of, their schema, and a condition.
+/// The parts of a question for objects in their catalog: its name, the word for them in a message, the expression of their name, the
+/// join to what they are a part of, their schema, and a condition.
 type Question = [String; 6];
 
 fn questions() -> Vec<Question> {
