@@ -55,18 +55,18 @@ pub(crate) trait Transact: TenantQueries {
     /// Held until the end of the transaction.
     type Held: Send;
 
-    /// Takes the tenant's lock and begins a transaction that changes nothing yet. Dying behind it: the engine rolls back.
+    /// Takes the tenant's lock and begins a transaction for this text that changes nothing yet. Dying behind it: the engine rolls back.
     ///
     /// # Errors
     /// A [`Fault`]: there is no transaction.
-    async fn begin_write(&mut self) -> Result<Self::Held, Fault>;
+    async fn begin_write(&mut self, sql: &str) -> Result<Self::Held, Fault>;
 
     /// The query for a table's name if it exists, by its name and by its qualified name.
     fn is_there(&self, table: &str, qualified: &str) -> String;
 
     /// The statements that let fleet see its own tables again, and the query for whether the transaction is still the one
     /// that was begun, where the engine can tell.
-    fn look_again(&self) -> Option<String> {
+    fn look_again(&self, _sql: &str) -> Option<String> {
         None
     }
 }
@@ -82,7 +82,7 @@ impl<S: Transact> Writes for S {
         if let Some(refusal) = pieces.iter().find_map(|piece| neighbour(self.door(), piece)) {
             return Err(WriteError::nothing(refusal));
         }
-        let _held = self.begin_write().await.map_err(WriteError::nothing)?;
+        let _held = self.begin_write(sql).await.map_err(WriteError::nothing)?;
         let before = match read_own(self).await {
             Ok(before) => before,
             Err(fault) => return Err(undone(self, WriteError::nothing(fault), 0).await),
@@ -97,7 +97,7 @@ impl<S: Transact> Writes for S {
             }
             stays = if commits { at + 1 } else { stays };
         }
-        match is_as_it_was(self, &before).await {
+        match is_as_it_was(self, sql, &before).await {
             Err(error) if error.residue == PartialState::Unknown => return Err(error),
             Err(error) => return Err(undone(self, error, stays).await),
             Ok(()) => {}
@@ -210,9 +210,9 @@ async fn read_own<S: Transact>(session: &mut S) -> Result<Vec<OwnRow>, Fault> {
 }
 
 /// Fails if the transaction is another one, or fleet's own tables are not as before.
-async fn is_as_it_was<S: Transact>(session: &mut S, before: &[OwnRow]) -> Result<(), WriteError> {
-    if let Some(sql) = session.look_again() {
-        let rows = session.rows(sql).await.map_err(WriteError::nothing)?;
+async fn is_as_it_was<S: Transact>(session: &mut S, sql: &str, before: &[OwnRow]) -> Result<(), WriteError> {
+    if let Some(ask) = session.look_again(sql) {
+        let rows = session.rows(ask).await.map_err(WriteError::nothing)?;
         if !rows.last().is_some_and(|row| row.is_true(0)) {
             let text = "the text ended the transaction around it: what it did before that stays, whatever came after";
             let fault = Fault::new(FaultClass::Transaction, text);

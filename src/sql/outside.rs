@@ -21,6 +21,41 @@ pub(crate) fn written(engine: Engine, sql: &str) -> Vec<NamedSchema> {
     split(engine, sql).into_iter().flat_map(|piece| of_piece(engine, piece.text)).collect()
 }
 
+/// Things that a text may change without naming them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Reach {
+    /// Those that triggers, rules, views, keys and defaults change, of the tables whose rows it changes.
+    Rows,
+    /// Anything, by code.
+    Code,
+}
+
+/// The things that a text may change without naming them: a view that it asks may run code, too.
+pub(crate) fn reach(engine: Engine, sql: &str) -> Option<Reach> {
+    if runs_code(engine, sql) || asks_relations(engine, sql) {
+        Some(Reach::Code)
+    } else {
+        changes_rows(engine, sql).then_some(Reach::Rows)
+    }
+}
+
+/// Whether a text asks a table or a view and changes no rows that are there.
+fn asks_relations(engine: Engine, sql: &str) -> bool {
+    split(engine, sql).into_iter().any(|piece| {
+        let words = Words::of(engine, piece.text);
+        let has = |all: &[&str]| (1..words.len()).any(|at| all.iter().any(|word| words.is(at, word)));
+        match first_words(engine, piece.text).next().as_deref() {
+            Some("table" | "refresh") => true,
+            Some("select" | "declare") => has(&["from", "table"]),
+            Some("explain") => has(&["analyze", "analyse"]),
+            Some("with") => !has(&["insert", "update", "delete", "merge"]),
+            Some("copy") => words.is_symbol(1, b'('),
+            Some("create") => stored_query(&words).is_some(),
+            _ => false,
+        }
+    })
+}
+
 /// Whether a text may write anywhere, whatever it names: it runs a block, a routine or a function other than the best known
 /// ones, or drops or empties with `CASCADE`.
 pub(crate) fn runs_code(engine: Engine, sql: &str) -> bool {
@@ -54,11 +89,16 @@ fn creates_from_call(engine: Engine, words: &Words<'_>) -> bool {
             .find(|&at| words.is_symbol(at, b'('))
             .is_some_and(|list| calls(engine, words, list + 1));
     }
+    stored_query(words).is_some_and(|at| words.is(at + 1, "execute") || calls(engine, words, at))
+}
+
+/// The place of the query from which a statement makes a table or a materialized view.
+fn stored_query(words: &Words<'_>) -> Option<usize> {
     let is_query = |at: usize| ["select", "with", "values", "table", "execute"].iter().any(|word| words.is(at, word));
     let is_stored = (1..5).any(|at| words.is(at, "table") || words.is(at, "materialized"));
-    let query = (1..words.len())
-        .find(|&at| words.is(at, "as") && (is_query(at + 1) || words.is_symbol(at + 1, b'(') && is_query(at + 2)));
-    is_stored && query.is_some_and(|at| words.is(at + 1, "execute") || calls(engine, words, at))
+    let begins =
+        |at: &usize| words.is(*at, "as") && (is_query(at + 1) || words.is_symbol(at + 1, b'(') && is_query(at + 2));
+    (1..words.len()).find(begins).filter(|_| is_stored)
 }
 
 /// Whether a statement alters something by what a function says for each row.
@@ -68,7 +108,7 @@ fn alters_by_call(engine: Engine, words: &Words<'_>) -> bool {
 }
 
 /// Whether a text changes rows.
-pub(crate) fn changes_rows(engine: Engine, sql: &str) -> bool {
+fn changes_rows(engine: Engine, sql: &str) -> bool {
     split(engine, sql).into_iter().any(|piece| {
         let first = first_words(engine, piece.text).next();
         match first.as_deref() {
@@ -431,6 +471,22 @@ mod tests {
             "ALTER TABLE a ALTER COLUMN b TYPE numeric(10, 2) USING b::numeric(10, 2)",
         ] {
             assert!(!runs_code(Postgres, sql), "{sql}");
+        }
+        for sql in [
+            "SELECT a FROM v",
+            "TABLE v",
+            "WITH x AS (SELECT * FROM v) SELECT * FROM x",
+            "CREATE TABLE a AS SELECT * FROM v",
+            "REFRESH MATERIALIZED VIEW m",
+        ] {
+            assert_eq!(reach(Postgres, sql), Some(Reach::Code), "{sql}");
+        }
+        for sql in ["INSERT INTO a SELECT * FROM v", "WITH x AS (SELECT 1) DELETE FROM a", "COPY a FROM stdin"] {
+            assert_eq!(reach(Postgres, sql), Some(Reach::Rows), "{sql}");
+        }
+        for sql in ["SELECT 1", "CREATE TABLE a (i int)", "CREATE VIEW v AS SELECT * FROM a", "EXPLAIN SELECT * FROM v"]
+        {
+            assert_eq!(reach(Postgres, sql), None, "{sql}");
         }
         assert!(
             changes_rows(Postgres, "EXPLAIN (ANALYZE) DELETE FROM a") && !changes_rows(Postgres, "EXPLAIN SELECT 1")

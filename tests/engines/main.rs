@@ -56,6 +56,7 @@ mod logins;
 mod losses;
 mod many_scripts;
 mod native_failures;
+mod outside;
 mod own_servers;
 mod phase_two;
 mod poolers;

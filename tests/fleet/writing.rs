@@ -110,6 +110,17 @@ fn a_tenant_that_is_a_schema_changes_nothing_of_its_neighbours() {
         assert_eq!(fleet.ask("schema-001", "SELECT a::text FROM mine"), ["1"], "{sql}");
     }
     fleet.run(&["exec", "--write", "DELETE FROM mine", "--yes", "--tenant", "schema-001"]).exits(0);
+    // As in a migration: a trigger may add a row to a log of all tenants for a plain statement, and code may not.
+    fleet.ask(
+        "schema-000",
+        "CREATE TABLE public.log (a int); CREATE TABLE kept (a int); CREATE FUNCTION logs() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+         INSERT INTO public.log VALUES (new.a); RETURN new; END $$; CREATE TRIGGER logs BEFORE INSERT ON kept FOR EACH ROW EXECUTE \
+         FUNCTION logs()",
+    );
+    let exec = |sql: &str| fleet.run(&["exec", "--write", sql, "--yes", "--tenant", "schema-000"]);
+    exec("INSERT INTO kept VALUES (1)").exits(0);
+    exec("DO $$ BEGIN INSERT INTO kept VALUES (2); END $$").exits(100).shows(&["public.log", "shared_schemas"]);
+    assert_eq!(fleet.ask("schema-000", "SELECT a::text FROM public.log"), ["1"]);
 }
 
 #[test]

@@ -16,7 +16,7 @@ impl Transact for MysqlSession {
 
     /// Without autocommit, rows behind a statement that has committed by itself are in a transaction too. The session,
     /// which is closed afterwards, holds the tenant's lock. Dying in it: the server rolls back what it has not committed.
-    async fn begin_write(&mut self) -> Result<(), Fault> {
+    async fn begin_write(&mut self, _sql: &str) -> Result<(), Fault> {
         self.held = self.hold(SessionUse::None).await?;
         let use_own = self.use_own_database().map(|sql| format!("{sql};\n")).unwrap_or_default();
         self.run(format!("{use_own}SET SESSION autocommit = 0")).await

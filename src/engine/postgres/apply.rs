@@ -18,9 +18,10 @@ use crate::engine::message::{Message, Place, send, stopped_at};
 use crate::engine::native::Link;
 use crate::engine::own_tables::OwnTables as _;
 use crate::engine::postgres::PostgresSession;
+use crate::engine::postgres::inside::Inside;
 use crate::engine::postgres::native::around;
 use crate::engine::postgres::settings::{OwnSettings, RESET, leave};
-use crate::engine::postgres::{codes, guards, inside};
+use crate::engine::postgres::{codes, guards};
 use crate::engine::queries::Queries as _;
 use crate::engine::work::ScriptStatement;
 use crate::engine::{ApplyError, PartialState, Work, errors, native};
@@ -144,8 +145,8 @@ impl PostgresSession {
             message.push(guard, all);
         }
         message.push_all(prepare, guards::extensions(&self.door, script).into_iter().collect());
-        let check = inside::stays_inside(&self.door, script);
-        message.push_all(prepare, inside::notes_before_script(&self.door, script).into_iter().collect());
+        let (notes, check) = Inside::of_script(&self.door, script).map(|around| (around.before, around.behind)).unzip();
+        message.push_all(prepare, notes.into_iter().collect());
         for (statement, sql) in script.statements.iter().enumerate() {
             for piece in settings.pieces(script, sql) {
                 message.push(Place::Statement { step, statement }, piece);
@@ -183,8 +184,8 @@ impl PostgresSession {
         preamble.push(guards::history(&self.door, work.expectation(step)));
         preamble.extend(guards::extensions(&self.door, &work.steps[step].script));
         let script = &work.steps[step].script;
-        let check = inside::stays_inside(&self.door, script);
-        preamble.extend(inside::notes_before_script(&self.door, script));
+        let (notes, check) = Inside::of_script(&self.door, script).map(|around| (around.before, around.behind)).unzip();
+        preamble.extend(notes);
         let mut before_record = leave(script, check, true).join(";\n");
         let hides = guards::hides_nothing(&self.door, script).map(|check| format!(";\n{check}")).unwrap_or_default();
         let _ = write!(before_record, ";\n{}{hides}", settings.own());
@@ -331,8 +332,8 @@ impl Journalled for PostgresSession {
             }
         } else {
             for (within, piece) in crate::sql::split(Engine::Postgres, this.sql()).into_iter().enumerate() {
-                let sent = match inside::statement_stays_inside(&self.door, &this.step().script, piece.text) {
-                    Some(guard) => self.run_inside(piece.text, &guard).await,
+                let sent = match Inside::of_statement(&self.door, &this.step().script, piece.text) {
+                    Some(around) => self.run_inside(piece.text, &around, limits.lock).await,
                     None => self.run_outside(piece.text, limits.lock).await,
                 };
                 sent.map_err(|fault| refusal(within, fault))?;

@@ -20,6 +20,7 @@ mod native;
 mod observe;
 mod online;
 mod outside;
+mod past;
 mod own_backend;
 pub(in crate::engine) mod provision;
 mod read_only;

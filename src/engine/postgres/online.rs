@@ -3,8 +3,9 @@
 //! Which statement is sent in which way is decided by the journal.
 
 use crate::compile::refused_online;
+use crate::engine::postgres::inside::Inside;
 use crate::engine::postgres::outside::quoted;
-use crate::engine::postgres::{PostgresSession, guards, inside};
+use crate::engine::postgres::{PostgresSession, guards};
 use crate::engine::queries::Queries as _;
 use crate::engine::work::ScriptStatement;
 use crate::engine::{TenantEndpoint, literal};
@@ -76,9 +77,11 @@ impl PostgresSession {
 /// One transaction. The role and the search path are fleet's own again before the journal is written: a trigger or a default
 /// may run code.
 fn whole(door: &TenantEndpoint, this: ScriptStatement<'_>) -> Vec<String> {
-    let guard = inside::statement_stays_inside(door, &this.step().script, this.sql());
+    let (notes, guard) = Inside::of_statement(door, &this.step().script, this.sql())
+        .map(|around| (around.before, around.behind))
+        .unzip();
     let mut all = vec!["BEGIN READ WRITE".to_owned()];
-    all.extend(inside::notes_before_statement(door, this.sql()));
+    all.extend(notes);
     // A comment at its end would hide the semicolon.
     all.push(format!("{}\n", this.sql()));
     all.push("SET CONSTRAINTS ALL IMMEDIATE".to_owned());

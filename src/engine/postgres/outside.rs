@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::engine::literal;
 use crate::engine::postgres::PostgresSession;
-use crate::engine::postgres::inside::notes_before_statement;
+use crate::engine::postgres::inside::Inside;
 use crate::engine::queries::Queries as _;
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::tenant::Engine;
@@ -39,16 +39,17 @@ impl PostgresSession {
     /// changes elsewhere is not seen.
     ///
     /// Dying in it: the server rolls the transaction back or has committed it whole, and the journal names the statement.
-    pub(crate) async fn run_inside(&mut self, sql: &str, guard: &str) -> Result<(), Fault> {
-        let before = notes_before_statement(&self.door, sql).map(|notes| format!("{notes};\n")).unwrap_or_default();
-        let Err(fault) = self.run(format!("BEGIN;\n{before}{sql}\n;\n{guard};\nCOMMIT")).await else {
+    pub(crate) async fn run_inside(&mut self, sql: &str, around: &Inside, lock: Duration) -> Result<(), Fault> {
+        let Inside { before, behind } = around;
+        let Err(fault) = self.run(format!("BEGIN;\n{before};\n{sql}\n;\n{behind};\nCOMMIT")).await else {
             return Ok(());
         };
         if fault.class == FaultClass::ConnectionLost {
             return Err(fault);
         }
         self.run("ROLLBACK".to_owned()).await?;
-        if fault.class == FaultClass::Transaction { self.run(sql.to_owned()).await } else { Err(fault) }
+        let needs_none = matches!(fault.code.as_deref(), Some("25001" | "2D000"));
+        if needs_none { self.run_outside(sql, lock).await } else { Err(fault) }
     }
 
     /// Drops the index of exactly this name, on the table that the statement names, if an earlier attempt left it

@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 
 use crate::engine::literal;
-use crate::engine::postgres::{PostgresSession, guards, inside};
+use crate::engine::postgres::inside::Inside;
+use crate::engine::postgres::{PostgresSession, guards};
 use crate::engine::queries::Queries as _;
 use crate::engine::write::Transact;
 use crate::model::engine::Engine;
@@ -14,12 +15,12 @@ impl Transact for PostgresSession {
     type Held = ();
 
     /// Also through a pooler: all of it belongs to the transaction. Dying in it: the server rolls back.
-    async fn begin_write(&mut self) -> Result<(), Fault> {
+    async fn begin_write(&mut self, sql: &str) -> Result<(), Fault> {
         self.is_spoilt = true;
         let mut begin = guards::begin_in_place(&self.door);
         begin.push("SET LOCAL fleet.exec = 'on'".to_owned());
         // A tenant that is a schema has neighbours, which it must not touch.
-        begin.extend(self.door.tenant.schema.as_ref().map(|_| inside::notes_before(&self.door)));
+        begin.extend(Inside::of_operator(&self.door, sql).map(|around| around.before));
         self.transaction(begin.join(";\n")).await.map(drop)
     }
 
@@ -28,10 +29,10 @@ impl Transact for PostgresSession {
         format!("SELECT {table} WHERE to_regclass({qualified}) IS NOT NULL")
     }
 
-    fn look_again(&self) -> Option<String> {
+    fn look_again(&self, sql: &str) -> Option<String> {
         let path = guards::sets_search_path(&self.door);
         let inside =
-            inside::has_stayed_inside(&self.door, "exec").map(|check| format!("; {check}")).unwrap_or_default();
+            Inside::of_operator(&self.door, sql).map(|around| format!("; {}", around.behind)).unwrap_or_default();
         Some(format!(
             "RESET SESSION AUTHORIZATION; RESET ROLE; {path}{inside}; SELECT coalesce(current_setting('fleet.exec', true), '') = \
              'on'"

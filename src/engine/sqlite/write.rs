@@ -14,7 +14,7 @@ impl Transact for SqliteSession {
     type Held = Option<FileLock>;
 
     /// A file that does not exist is not made. Dying in it: the next process that opens the file rolls back.
-    async fn begin_write(&mut self) -> Result<Self::Held, Fault> {
+    async fn begin_write(&mut self, _sql: &str) -> Result<Self::Held, Fault> {
         if self.is_missing() {
             return Err(Fault::new(FaultClass::UnknownDatabase, "the file does not exist yet: migrate makes it"));
         }
