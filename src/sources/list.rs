@@ -17,10 +17,12 @@ use crate::inputs::registry::ListForm;
 /// Reads a list from a file.
 pub(super) fn read(path: &Path, form: ListForm) -> Result<Vec<Values>, String> {
     let (mut text, shown) = (String::new(), path.display());
-    let file = std::fs::File::open(path).map_err(|error| format!("can't open {shown}: {error}"))?;
-    if !file.metadata().is_ok_and(|found| found.is_file()) {
+    let unopened = |error| format!("can't open {shown}: {error}");
+    // Asked first: to open a pipe is to wait for who writes into it.
+    if !std::fs::metadata(path).map_err(unopened)?.is_file() {
         return Err(format!("names {shown}, which is no file"));
     }
+    let file = std::fs::File::open(path).map_err(unopened)?;
     let read = file.take(MOST_BYTES + 1).read_to_string(&mut text);
     read.map_err(|error| format!("can't read {shown}: {error}"))?;
     if text.len() as u64 > MOST_BYTES {

@@ -2,6 +2,8 @@
 
 mod apply;
 mod backup;
+#[cfg(feature = "serve")]
+pub(in crate::engine) mod changes;
 pub(in crate::engine) mod codes;
 pub(crate) mod connect;
 pub(in crate::engine) mod dialect;
