@@ -362,7 +362,7 @@ fn metrics_are_in_the_form_of_prometheus() {
         let words = example.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
         let named: Vec<&str> = words.filter(|word| word.starts_with("fleet_")).collect();
         assert!(named.len() > 5, "{name}");
-        for metric in named {
+        for metric in named.iter().copied() {
             let is_known = described.contains(&metric) || metric == "fleet_last_success_timestamp_seconds";
             // Those of servers are there while a run works on them; see `own_servers::load`.
             assert!(is_known || LOAD.contains(&metric), "{name}: {metric}");
