@@ -32,7 +32,9 @@ fn listening(fleet: &Fleet, every: &str, databases: usize) -> Served {
     told("the databases are listened to", || served.json("/api/v1/views")["listening"]["databases"] == databases);
     let of_postgres = fleet.tenants.iter().filter(|tenant| !tenant.url.starts_with("sqlite:")).count();
     let tenants = |run: &Value| run["selected"].as_u64().unwrap();
-    told("their views are refreshed once", || runs(&served).iter().map(tenants).sum::<u64>() >= of_postgres as u64);
+    told("their views are refreshed once", || {
+        runs(&served).iter().map(tenants).sum::<u64>() >= u64::try_from(of_postgres).unwrap()
+    });
     settled(&served);
     served
 }
