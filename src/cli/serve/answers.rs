@@ -91,6 +91,9 @@ struct Catalog {
     scripts: Vec<Arc<Script>>,
 }
 
+/// A program, and its means to reach databases.
+type Door = (Rc<Program>, Arc<dyn Database>);
+
 /// The answers, and what they share.
 pub(super) struct Answers {
     /// The program as the tenant file and its sources were when they were read last.
@@ -102,7 +105,7 @@ pub(super) struct Answers {
     /// `None`: no views are refreshed at their times and for changes.
     schedule: Option<Schedule>,
     /// The means to listen, of the program that looked last for the databases to listen to.
-    door: RefCell<Option<(Rc<Program>, Arc<dyn Database>)>>,
+    door: RefCell<Option<Door>>,
     /// Held by a refresh that the server begins: a second one beside it might be refused.
     refreshing: Mutex<()>,
     backups: Kept<Vec<RunBackups>>,
