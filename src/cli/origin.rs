@@ -101,6 +101,13 @@ impl Flag {
     }
 }
 
+/// The text of `--reason` in a recorded command.
+#[cfg(feature = "serve")]
+pub(super) fn reason(recorded: &str) -> Option<String> {
+    let words = words(recorded).into_iter().map(OsString::from);
+    given(words, |long| long == "reason").into_iter().find_map(|(_, text)| text)
+}
+
 /// The limits of earlier commands that hold for `runs resume` as this process was told it: those that no later command, and no
 /// flag of this one, takes the place of. The latest command comes first in `recorded`.
 pub(super) fn carried<'a>(recorded: impl Iterator<Item = &'a str>) -> Vec<Flag> {

@@ -37,6 +37,7 @@ impl Run for Runs {
                     tenant: tenant.as_deref().map(TenantId::from),
                     since_ms: since_ms.and_then(|ms| i64::try_from(ms).ok()),
                     results: status,
+                    ..RunFilter::default()
                 };
                 list(program, &filter, limit, &show.output).await
             }

@@ -7,6 +7,8 @@ mod address;
 mod ask;
 mod backup;
 mod bulk_history;
+#[cfg(feature = "serve")]
+mod changes;
 mod dialect;
 mod directives;
 mod driver;
@@ -47,6 +49,8 @@ mod write;
 
 pub(crate) use address::{home, is_same_place, location, place, secrets};
 pub(crate) use backup::{Dump, Limits as TransferLimits, Transfer, Trial, database_name, hook, remove_left_secrets};
+#[cfg(feature = "serve")]
+pub(crate) use changes::{CHANNEL, Changes, tells_of_changes};
 use dialect::literal;
 pub(crate) use dialect::{Product, dialect};
 pub(crate) use directives::is_between_batches;

@@ -65,4 +65,12 @@ impl Database for Servers {
         self.kept.expect(tenants);
         bulk_history::read(tenants, (&self.migrations, self.asks_flavours), self.timeouts.connect).await
     }
+
+    #[cfg(feature = "serve")]
+    async fn listen(&self, tenant: &Arc<Tenant>) -> Result<Option<Box<dyn super::Changes>>, Fault> {
+        match super::changes::tells(tenant.engine) {
+            Some(engine) => engine.listen(tenant, self.timeouts).await.map(Some),
+            None => Ok(None),
+        }
+    }
 }

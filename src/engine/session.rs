@@ -34,6 +34,15 @@ pub(crate) trait Database: Send + Sync + 'static {
     ///
     /// A tenant missing from the answer has to be read by itself. Never fails: unreadable tenants are left out.
     async fn read_together(&self, tenants: &[Arc<Tenant>]) -> HashMap<TenantId, Vec<String>>;
+
+    /// A session that hears of changes in the database of this tenant; `None`: its engine tells nobody.
+    ///
+    /// # Errors
+    /// A [`Fault`] of a class that says why nothing is heard.
+    #[cfg(feature = "serve")]
+    async fn listen(&self, _tenant: &Arc<Tenant>) -> Result<Option<Box<dyn super::Changes>>, Fault> {
+        Ok(None)
+    }
 }
 
 /// One connection to one tenant: the operations that change its history. Its other operations are in its supertraits.

@@ -67,6 +67,10 @@ impl Ledger {
         if let Some(since) = wanted.since_ms {
             query = query.filter(run::Column::StartedAtMs.gte(since));
         }
+        if let Some(refreshes) = wanted.refreshes {
+            let is_refresh = Condition::all().add(run::Column::GoalData.starts_with(r#"{"kind":"refresh""#));
+            query = query.filter(if refreshes { is_refresh } else { is_refresh.not() });
+        }
         // A result follows from more than the row: liveness, and the counts.
         if wanted.results.is_empty() {
             return self.store.summaries(query.limit(u64::try_from(limit).unwrap_or(u64::MAX))).await;

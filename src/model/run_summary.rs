@@ -132,6 +132,8 @@ pub(crate) struct RunFilter {
     pub(crate) since_ms: Option<i64>,
     /// Only runs with one of these results; empty: with any.
     pub(crate) results: Vec<RunResult>,
+    /// Only runs that refresh views, or only others.
+    pub(crate) refreshes: Option<bool>,
 }
 
 impl RunSummary {

@@ -1,11 +1,11 @@
-//! The group of a view: how often it is meant to be refreshed, and when.
+//! The group of a view: when it is meant to be refreshed.
 
 use std::str::FromStr;
 
 use jiff::{Timestamp, ToSpan as _, Unit, Zoned, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
-/// The frequency at which a view is refreshed.
+/// The occasion on which a view is refreshed.
 #[derive(
     Debug,
     Clone,
@@ -31,12 +31,14 @@ pub(crate) enum RefreshGroup {
     Weekly,
     /// Every month.
     Monthly,
+    /// When its tenant's data changed, where the engine can tell.
+    Changes,
 }
 
 impl RefreshGroup {
-    /// All groups, the most frequent first.
-    pub(crate) const ALL: [RefreshGroup; 4] =
-        [RefreshGroup::Hourly, RefreshGroup::Daily, RefreshGroup::Weekly, RefreshGroup::Monthly];
+    /// All groups, those with times first, the most frequent of them before the others.
+    pub(crate) const ALL: [RefreshGroup; 5] =
+        [RefreshGroup::Hourly, RefreshGroup::Daily, RefreshGroup::Weekly, RefreshGroup::Monthly, RefreshGroup::Changes];
 
     /// Its lower-case name.
     pub(crate) fn name(self) -> &'static str {
@@ -44,14 +46,12 @@ impl RefreshGroup {
     }
 
     /// The first of its times behind `after_ms`, both in milliseconds since 1970-01-01 UTC: a full hour, a midnight, that
-    /// before a Monday, or that before the first of a month, in UTC.
-    pub(crate) fn next_ms(self, after_ms: i64) -> i64 {
-        let next =
-            Timestamp::from_millisecond(after_ms).ok().and_then(|after| self.next(after.to_zoned(TimeZone::UTC)));
-        next.map_or(i64::MAX, |next| next.timestamp().as_millisecond())
+    /// before a Monday, or that before the first of a month, in UTC. `None`: it has no times, or none before the year 10000.
+    pub(crate) fn next_ms(self, after_ms: i64) -> Option<i64> {
+        let after = Timestamp::from_millisecond(after_ms).ok()?.to_zoned(TimeZone::UTC);
+        self.next(after).map(|next| next.timestamp().as_millisecond())
     }
 
-    /// `None` beyond the year 9999.
     fn next(self, after: Zoned) -> Option<Zoned> {
         let midnight = after.start_of_day().ok()?;
         let next = match self {
@@ -65,6 +65,7 @@ impl RefreshGroup {
                 midnight.checked_add((7 - i64::from(since_monday)).days())
             }
             RefreshGroup::Monthly => midnight.first_of_month().ok()?.checked_add(1.month()),
+            RefreshGroup::Changes => return None,
         };
         next.ok()
     }
@@ -72,7 +73,7 @@ impl RefreshGroup {
 
 /// A word that names no group.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown group '{0}'; it is one of hourly, daily, weekly, monthly")]
+#[error("unknown group '{0}'; it is one of hourly, daily, weekly, monthly, changes")]
 pub(crate) struct UnknownGroup(pub(crate) String);
 
 impl FromStr for RefreshGroup {
@@ -99,8 +100,9 @@ mod tests {
             ("monthly", "2026-12-01T00:00:00Z", "2027-01-01T00:00:00Z"),
         ] {
             let after: Timestamp = after.parse().unwrap();
-            let next_ms = group.parse::<RefreshGroup>().unwrap().next_ms(after.as_millisecond());
+            let next_ms = group.parse::<RefreshGroup>().unwrap().next_ms(after.as_millisecond()).unwrap();
             assert_eq!(Timestamp::from_millisecond(next_ms).unwrap().to_string(), expected, "{group} after {after}");
         }
+        assert_eq!(RefreshGroup::Changes.next_ms(0), None);
     }
 }

@@ -26,12 +26,14 @@ pub(crate) struct FleetReading<'a> {
 #[derive(Clone, Copy)]
 pub(crate) struct MetricsView<'a> {
     pub(crate) reading: Option<FleetReading<'a>>,
-    /// The newest run, with its outcomes.
+    /// The newest run that is no refresh, with its outcomes.
     pub(crate) last: Option<(&'a RunSummary, &'a [TenantRecord])>,
     /// The end of the newest run that brought all its tenants to the target, in milliseconds since 1970-01-01 UTC.
     pub(crate) last_good_ms: Option<i64>,
     /// Runs that go on.
     pub(crate) running: usize,
+    /// Tenants that failed in the refreshes of the last hour.
+    pub(crate) refresh_failures: usize,
     /// The last readings of the servers on which the newest run works, by server.
     pub(crate) loads: &'a BTreeMap<String, ServerLoad>,
 }
@@ -43,12 +45,14 @@ impl MetricsView<'_> {
             fleet(reading, &mut out);
         }
         out.gauge("fleet_runs_running", "Runs that go on.", [(vec![], number(self.running))]);
+        let about = "Tenants that failed in runs of the last hour that refreshed views.";
+        out.gauge("fleet_refresh_failures", about, [(vec![], number(self.refresh_failures))]);
         if let Some((run, records)) = self.last {
             last_run(run, records, &mut out);
         }
         servers(self.loads, &mut out);
         if let Some(ms) = self.last_good_ms {
-            let about = "End of the newest run that brought all its tenants to the target.";
+            let about = "End of the newest such run that brought all its tenants to the target.";
             out.gauge("fleet_last_success_timestamp_seconds", about, [(vec![], seconds(ms))]);
         }
         out.0
@@ -76,7 +80,7 @@ fn last_run(run: &RunSummary, records: &[TenantRecord], out: &mut Text) {
     let status: &str = run.status().into();
     let direction = run.direction.to_string();
     let info = vec![("run", run.run.to_string()), ("direction", direction), ("status", status.to_owned())];
-    out.gauge("fleet_run_info", "The newest run.", [(info, 1.0)]);
+    out.gauge("fleet_run_info", "The newest run that is no refresh of views.", [(info, 1.0)]);
     let going = number(usize::from(run.status() == RunStatus::Running));
     out.gauge("fleet_run_running", "Whether it goes on.", [(vec![], going)]);
     let counts =

@@ -2,7 +2,7 @@
 //!
 //! Text only; JSON and CSV have every tenant.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::sheet::{Cell, Column, Sheet};
 use super::style::{Tone, clean};
@@ -29,14 +29,18 @@ impl TenantRefreshes {
 
 /// The status of these views on these tenants.
 pub(crate) fn render(views: &[View], tenants: &[TenantRefreshes], format: Format, style: &Style) -> String {
+    format.write(|| text(views, tenants, style), || fields(views, tenants), || every_tenant(views, tenants))
+}
+
+/// The same as a document.
+pub(super) fn fields(views: &[View], tenants: &[TenantRefreshes]) -> Value {
     let fields = |t: &TenantRefreshes| {
         let at =
             |view: &View| json!({ "view": view.name, "group": view.group, "refreshed_at": t.at(view).map(moment) });
         let of_engine = views.iter().filter(|view| view.refresh(t.variant).is_some());
         json!({ "tenant": t.tenant, "engine": t.variant.engine(), "views": of_engine.map(at).collect::<Vec<_>>(), "error": t.refreshes.as_ref().err() })
     };
-    let fields = || json!({ "tenants": tenants.iter().map(fields).collect::<Vec<_>>() });
-    format.write(|| text(views, tenants, style), fields, || every_tenant(views, tenants))
+    json!({ "tenants": tenants.iter().map(fields).collect::<Vec<_>>() })
 }
 
 pub(super) fn moment(seconds: i64) -> String {

@@ -52,6 +52,8 @@ pub(crate) enum Change {
         groups: Vec<String>,
         #[serde(default)]
         tenants: Vec<String>,
+        #[serde(default)]
+        reason: Option<String>,
     },
     /// Has a run go on that paused at a gate.
     Approve { run: String, by: String },

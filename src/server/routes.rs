@@ -123,7 +123,12 @@ pub(super) const ROUTES: &[Route] = &[
         Ask::Change(
             "refresh",
             None,
-            &[list("views", "Names of views"), list("groups", "Groups of views"), list("tenants", "Ids of tenants")],
+            &[
+                list("views", "Names of views"),
+                list("groups", "Groups of views"),
+                list("tenants", "Ids of tenants"),
+                text("reason", false, "Why, for those who read of the run"),
+            ],
         ),
     ),
     json_route(

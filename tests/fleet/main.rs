@@ -12,6 +12,7 @@ mod browser;
 mod budgets;
 mod by_hand;
 mod canary;
+mod changing;
 mod command_line;
 mod crash_points;
 mod dependencies;

@@ -277,6 +277,17 @@ fn an_answer_that_is_not_whole_stops_everything() {
     answer("yes '{\"id\": \"a\", \"url\": \"sqlite:a.db\"}'", "")
         .exits(1)
         .tells(&["printed more than 268435456 bytes"]);
+    let fleet = with("[[source]]\nname = \"cmdb\"\nfile = \"list.csv\"\n", &["a"]);
+    let list = fleet.path("list.csv");
+    let pipe = std::process::Command::new("mkfifo").arg(&list).status().unwrap();
+    assert!(pipe.success());
+    fleet.run(&["migrate", "--yes"]).exits(1).tells(&whole).tells(&["list.csv: it is a pipe and no file"]);
+    std::fs::remove_file(&list).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", &list).unwrap();
+    fleet.run(&["migrate", "--yes"]).exits(1).tells(&whole).tells(&["list.csv, which is no file"]);
+    std::fs::remove_file(&list).unwrap();
+    std::fs::File::create(&list).unwrap().set_len(268_435_457).unwrap();
+    fleet.run(&["migrate", "--yes"]).exits(1).tells(&whole).tells(&["list.csv, which has more than 268435456 bytes"]);
     let fleet = with("[[source]]\nname = \"cmdb\"\ncommand = [\"./missing\"]\n", &[]);
     fleet.run(&["status"]).exits(1).tells(&["source `cmdb` `./missing` can't be started"]);
 }

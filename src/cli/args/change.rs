@@ -275,7 +275,7 @@ pub(in crate::cli) struct Plan {
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Refresh {
-    /// Views of this group: hourly, daily, weekly or monthly (repeatable) [default: all views]
+    /// Views of this group: hourly, daily, weekly, monthly or changes (repeatable) [default: all views]
     #[arg(long, value_name = "GROUP")]
     pub(in crate::cli) group: Vec<RefreshGroup>,
     /// This view (repeatable)
@@ -284,6 +284,9 @@ pub(in crate::cli) struct Refresh {
     /// Shows when each view was refreshed last, and changes nothing; --format json has every tenant
     #[arg(long)]
     pub(in crate::cli) status: bool,
+    /// Why, for those who read of the run; it is recorded with its command
+    #[arg(id = "reason", long = "reason", value_name = "TEXT", conflicts_with = "status")]
+    _reason: Option<String>,
     #[command(flatten)]
     pub(in crate::cli) on: RunArgs,
 }

@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 
 use super::settings::RunFlags;
+use crate::policy::parse_duration;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Serve {
@@ -20,9 +22,16 @@ pub(in crate::cli) struct Serve {
     #[arg(long, value_name = "NAME")]
     pub(in crate::cli) host: Vec<String>,
     /// Refresh the views of each group at its times, in UTC: at the full hour, at midnight, on Monday, on the first of the
-    /// month. Those of one time are one run
+    /// month. Those of one time are one run. Those of the group changes are refreshed when PostgreSQL tells that a tenant's data
+    /// changed
     #[arg(long)]
     pub(in crate::cli) schedule: bool,
+    /// The least time between two runs for changes, which gather meanwhile
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_duration, requires = "schedule")]
+    pub(in crate::cli) changes_every: Duration,
+    /// The most connections on one server that listen for changes, one for each database
+    #[arg(long, value_name = "N", default_value_t = 20, requires = "schedule")]
+    pub(in crate::cli) max_listeners: usize,
     #[command(flatten)]
     _flags: RunFlags,
 }

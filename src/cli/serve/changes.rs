@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::Command;
+use tokio::task::JoinHandle;
 
 use super::super::setup::Program;
 use super::TOKEN;
@@ -23,8 +24,16 @@ const BEGINNING: Duration = Duration::from_secs(25);
 /// The most bytes of a refusal that are told.
 const TOLD: u64 = 8_192;
 
-/// Makes a change, or begins its run. The answer is a JSON document.
-pub(super) async fn make(program: &Program, change: Change) -> Result<String, Refused> {
+/// A change that was made, or whose run has begun.
+pub(super) struct Made {
+    /// The answer, a JSON document.
+    pub(super) answer: String,
+    /// The run, and the end of its process.
+    pub(super) run: Option<(String, JoinHandle<()>)>,
+}
+
+/// Makes a change, or begins its run.
+pub(super) async fn make(program: &Program, change: Change) -> Result<Made, Refused> {
     // A request for something that exists may come at the wrong time; any other is wrong in itself.
     let is_of_run = matches!(change, Change::Approve { .. } | Change::Resume { .. } | Change::Pause { .. });
     let (words, is_run) = words(change);
@@ -64,21 +73,22 @@ pub(super) async fn make(program: &Program, change: Change) -> Result<String, Re
     let begun = tokio::time::timeout(BEGINNING, begun).await;
     if !matches!(begun, Ok(None)) {
         // It goes on by itself; its events are in the ledger.
-        tokio::spawn(async move {
+        let end = tokio::spawn(async move {
             while let Ok(Some(_)) = lines.next_line().await {}
-            child.wait().await
+            let _ = child.wait().await;
         });
         let Ok(Some(run)) = begun else {
             return Err(Refused::Unavailable("the run has not begun yet; it is being prepared, see /runs".to_owned()));
         };
         let events = format!("/api/v1/runs/{run}/events");
-        return Ok(document(json!({ "run": run, "page": format!("/runs/{run}"), "events": events })));
+        let answer = document(json!({ "run": run, "page": format!("/runs/{run}"), "events": events }));
+        return Ok(Made { answer, run: Some((run, end)) });
     }
     let status = child.wait().await.map_err(unable)?;
     let text: Vec<String> = errors.await.unwrap_or_default().lines().map(clean).collect();
     let text = text.join("\n").trim_start_matches("error: ").to_owned();
     match status.code() {
-        Some(0) => Ok(document(json!({ "done": true }))),
+        Some(0) => Ok(Made { answer: document(json!({ "done": true })), run: None }),
         Some(4) => Err(Refused::NotFound(text)),
         Some(64) if !is_of_run => Err(Refused::Wrong(text)),
         _ => Err(Refused::Conflict(if text.is_empty() { format!("it ended with {status}") } else { text })),
@@ -91,11 +101,12 @@ fn words(change: Change) -> (Vec<String>, bool) {
     const RUN: [&str; 3] = ["--yes", "--quiet", "--format=jsonl"];
     let with = |words: &[&str], more: Vec<String>| words.iter().map(|word| (*word).to_owned()).chain(more).collect();
     match change {
-        Change::Refresh { views, groups, tenants } => {
+        Change::Refresh { views, groups, tenants, reason } => {
             let views = views.iter().map(|view| format!("--view={view}"));
             let groups = groups.iter().map(|group| format!("--group={group}"));
             let tenants = tenants.iter().map(|id| format!("--tenant={}", literal(&TenantId::from(&**id))));
-            let more = views.chain(groups).chain(tenants).chain(RUN.map(str::to_owned)).collect();
+            let reason = reason.map(|reason| format!("--reason={reason}"));
+            let more = views.chain(groups).chain(tenants).chain(reason).chain(RUN.map(str::to_owned)).collect();
             (with(&["refresh"], more), true)
         }
         Change::Approve { run, by } => {
@@ -129,7 +140,12 @@ mod tests {
     fn a_text_of_the_caller_is_never_a_flag() {
         let run = "--config=/etc/passwd".to_owned();
         let changes = [
-            Change::Refresh { views: vec!["--all".into()], groups: vec!["-y".into()], tenants: vec!["*".into()] },
+            Change::Refresh {
+                views: vec!["--all".into()],
+                groups: vec!["-y".into()],
+                tenants: vec!["*".into()],
+                reason: Some("--yes".into()),
+            },
             Change::Approve { run: run.clone(), by: "--yes".into() },
             Change::Resume { run: run.clone() },
             Change::Pause { run: run.clone(), by: Some("--x".into()), reason: Some("-y".into()) },
@@ -145,7 +161,8 @@ mod tests {
                 assert!(known.iter().any(|known| flag.starts_with(known)), "{change:?}: {flag}");
             }
         }
-        let all = Change::Refresh { views: Vec::new(), groups: Vec::new(), tenants: vec!["*".into()] };
+        let (views, groups) = Default::default();
+        let all = Change::Refresh { views, groups, tenants: vec!["*".into()], reason: None };
         assert!(words(all).0.contains(&"--tenant=[*]".to_owned()));
     }
 }

@@ -6,6 +6,7 @@
 mod answers;
 mod changes;
 mod kept;
+mod listening;
 mod schedule;
 
 use std::path::Path;
@@ -13,7 +14,8 @@ use std::path::Path;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use self::answers::Answers;
+use self::answers::{Answers, Schedule};
+use self::listening::Listening;
 use super::args::Serve;
 use super::exit::CliError;
 use super::setup::Program;
@@ -39,7 +41,9 @@ impl Serve {
         }
         // Mistakes and warnings are told here, once.
         program.set().await?;
-        (program.terminal.live, program.terminal.mute) = (false, true);
+        program.terminal.live = false;
+        let listening = Listening::new(self.changes_every, program.terminal);
+        program.terminal.mute = true;
         let server = server::listen(self.listen).await.map_err(|error| {
             CliError::CanNotStart(format!("can't listen on {}: {error}; choose another with --listen", self.listen))
         })?;
@@ -56,7 +60,8 @@ impl Serve {
         let serving = tokio::spawn(server.run(guard, questions, end.clone()));
         let mut level = cancel.subscribe();
         let stopped = async move { drop(level.wait_for(|level| *level != Level::Running).await) };
-        Answers::new(program, self.schedule).until(asked, stopped).await;
+        let schedule = self.schedule.then_some(Schedule { listening, most: self.max_listeners });
+        Answers::new(program, schedule).until(asked, stopped).await;
         end.cancel();
         let _ = serving.await;
         Ok(0)

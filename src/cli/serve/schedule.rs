@@ -16,7 +16,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 pub(super) async fn keep(now_ms: impl Fn() -> i64, refresh: impl AsyncFn(Vec<RefreshGroup>)) {
     let mut seen_ms = now_ms();
     loop {
-        let next_ms = RefreshGroup::ALL.iter().map(|group| group.next_ms(seen_ms)).min().unwrap_or(i64::MAX);
+        let next_ms = RefreshGroup::ALL.iter().filter_map(|group| group.next_ms(seen_ms)).min().unwrap_or(i64::MAX);
         let now = now_ms();
         if now < next_ms {
             let rest = Duration::from_millis(u64::try_from(next_ms - now).unwrap_or(u64::MAX));
@@ -24,7 +24,7 @@ pub(super) async fn keep(now_ms: impl Fn() -> i64, refresh: impl AsyncFn(Vec<Ref
             continue;
         }
         let due: Vec<RefreshGroup> =
-            RefreshGroup::ALL.into_iter().filter(|group| group.next_ms(seen_ms) <= now).collect();
+            RefreshGroup::ALL.into_iter().filter(|group| group.next_ms(seen_ms).is_some_and(|ms| ms <= now)).collect();
         seen_ms = now;
         refresh(due).await;
     }

@@ -351,7 +351,7 @@ impl Reader<'_> {
     }
 
     fn view(&mut self, view: Option<&str>, group: Option<&str>, place: Place, line: usize) {
-        let form = "write `-- fleet: view=NAME group=hourly|daily|weekly|monthly`";
+        let form = "write `-- fleet: view=NAME group=hourly|daily|weekly|monthly|changes`";
         if !self.is_in_head("view", place, line) {
             return;
         }

@@ -373,9 +373,9 @@ fn every_mistake_is_told_with_its_file_and_line_and_a_way_out() {
     3_d.down.sql: it takes back a script that is not here; add the part that is applied, or remove this one
     5_f.sql: it holds no SQL that would be run; write `-- fleet: nothing` into it if that is on purpose
     6_g.sql:1: unknown directive `transation=false`; did you mean `transaction=false`?
-    6_g.sql:2: `view` and `group` go together; write `-- fleet: view=NAME group=hourly|daily|weekly|monthly`
+    6_g.sql:2: `view` and `group` go together; write `-- fleet: view=NAME group=hourly|daily|weekly|monthly|changes`
     6_g.sql:3: a directive begins with `fleet:`; write it so, in lower case and without a space
-    6_g.sql:4: unknown group 'dayly'; it is one of hourly, daily, weekly, monthly; did you mean `group=daily`?
+    6_g.sql:4: unknown group 'dayly'; it is one of hourly, daily, weekly, monthly, changes; did you mean `group=daily`?
     7_h.sql:2: `transaction` belongs to the head of the file; move it above the first statement
     7_h.sql:3: a batch is repeated, and each time is to be committed, but this script has a transaction; write `-- fleet: transaction=false` at the head of the file
     7_h.sql:5: `batch` stands before no statement; put it directly before one

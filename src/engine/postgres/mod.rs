@@ -2,6 +2,8 @@
 
 mod apply;
 mod backup;
+#[cfg(feature = "serve")]
+pub(in crate::engine) mod changes;
 mod clients;
 pub(in crate::engine) mod codes;
 pub(crate) mod connect;

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::credentials::Passwords;
+#[cfg(feature = "serve")]
+use crate::engine::Changes;
 use crate::engine::{Database, Session};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::tenant::{Tenant, TenantId};
@@ -43,5 +45,18 @@ impl Database for Renewal {
     async fn read_together(&self, tenants: &[Arc<Tenant>]) -> HashMap<TenantId, Vec<String>> {
         let current = futures_util::future::join_all(tenants.iter().map(|tenant| self.passwords.current(tenant)));
         self.database.read_together(&current.await).await
+    }
+
+    #[cfg(feature = "serve")]
+    async fn listen(&self, tenant: &Arc<Tenant>) -> Result<Option<Box<dyn Changes>>, Fault> {
+        let tenant = self.passwords.current(tenant).await;
+        let refused = match self.database.listen(&tenant).await {
+            Err(fault) if fault.class == FaultClass::Authentication => fault,
+            other => return other,
+        };
+        match self.passwords.after_refusal(&tenant).await {
+            Some(tenant) => self.database.listen(&tenant).await,
+            None => Err(refused),
+        }
     }
 }

@@ -29,7 +29,7 @@ pub(crate) use frame::problem;
 pub(crate) use run::RunPage;
 pub(crate) use runs::RunsView;
 pub(crate) use tenant::{TenantBackup, TenantView};
-pub(crate) use views::ViewsView;
+pub(crate) use views::{Heard, ViewsView};
 pub(crate) use wanted::{WANTED, WANTED_RUNS, Wanted, WantedRuns};
 
 /// The style of all pages: that of a run's page in a file, and more.

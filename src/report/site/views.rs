@@ -4,21 +4,35 @@ use maud::{Markup, html};
 use serde_json::{Value, json};
 
 use super::Form;
-use super::frame::{Frame, Part};
+use super::frame::{Frame, Part, address};
 use crate::compile::View;
 use crate::inputs::registry::Dashboard;
+use crate::model::run_summary::RunSummary;
+use crate::policy::RefreshGroup;
 use crate::report::refreshes::{self, Spread, TenantRefreshes, spread};
-use crate::report::style::{Style, clean};
-use crate::report::{Format, json, label};
+use crate::report::runs::rows;
+use crate::report::style::clean;
+use crate::report::{json, label};
+
+/// The databases that are listened to for changes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Heard {
+    /// Those whose changes are heard now.
+    pub(crate) databases: usize,
+    /// Sentences on those whose changes are not.
+    pub(crate) unheard: Vec<String>,
+}
 
 /// The views, read on all tenants.
 #[derive(Clone, Copy)]
 pub(crate) struct ViewsView<'a> {
     pub(crate) views: &'a [View],
     pub(crate) tenants: &'a [TenantRefreshes],
+    /// The newest runs that refreshed some, each with its reason.
+    pub(crate) runs: &'a [(RunSummary, Option<String>)],
     pub(crate) dashboards: &'a [Dashboard],
-    /// Whether this server refreshes them at their times.
-    pub(crate) is_scheduled: bool,
+    /// The changes that this server hears of; `None`: it refreshes nothing by itself.
+    pub(crate) heard: Option<&'a Heard>,
     /// The present time, in milliseconds since 1970-01-01 UTC.
     pub(crate) now_ms: i64,
 }
@@ -26,7 +40,19 @@ pub(crate) struct ViewsView<'a> {
 impl ViewsView<'_> {
     pub(crate) fn render(&self, form: Form) -> String {
         match form {
-            Form::Json => refreshes::render(self.views, self.tenants, Format::Json, &Style::FILE),
+            Form::Json => {
+                let mut document = refreshes::fields(self.views, self.tenants);
+                let heard = self.heard.map(|heard| json!({ "databases": heard.databases, "unheard": heard.unheard }));
+                document["listening"] = json!(heard);
+                let refresh = |(run, reason): &(RunSummary, Option<String>)| {
+                    json!({
+                        "run": run.run.to_string(), "started_at": label::moment(run.started_at_ms), "goal": run.goal,
+                        "reason": reason, "tenants": run.selected, "failed": run.counts.failures(),
+                    })
+                };
+                document["refreshes"] = self.runs.iter().map(refresh).collect();
+                json::document(document)
+            }
             Form::Page => self.page(),
         }
     }
@@ -60,7 +86,7 @@ impl ViewsView<'_> {
 
     /// The next time at which this server refreshes a view.
     fn next(&self, view: &View) -> Option<String> {
-        self.is_scheduled.then(|| label::moment(view.group.next_ms(self.now_ms)))
+        self.heard.and_then(|_| view.group.next_ms(self.now_ms)).map(label::moment)
     }
 
     fn page(&self) -> String {
@@ -68,15 +94,25 @@ impl ViewsView<'_> {
         let content = html! {
             header class=(if unread > 0 { "bad" } else { "good" }) {
                 h1 { (label::count(self.views.len(), "view")) }
-                p { "Made by scripts, and refreshed each hour, day, week or month." }
+                p { "Made by scripts, and refreshed each hour, day, week or month, or when data changes." }
                 p.dim {
-                    @if self.is_scheduled { "This server refreshes them at their times." }
+                    @if self.heard.is_some() { "This server refreshes them at their times." }
                     @else { "This server refreshes none by itself; with --schedule it does." }
                     @if unread > 0 { " " (label::count(unread, "tenant")) " could not be read." }
                 }
             }
             @if !self.views.is_empty() {
                 section { h2 { "Refreshes" } (self.table(self.views.iter())) }
+            }
+            @if let Some(heard) = self.heard.filter(|_| self.views.iter().any(|view| view.group == RefreshGroup::Changes)) {
+                section {
+                    h2 { "Changes of data" }
+                    p { "Changes are heard of in " (label::count(heard.databases, "database")) "." }
+                    @for why in &heard.unheard { p.bad { (clean(why)) } }
+                }
+            }
+            @if !self.runs.is_empty() {
+                section { h2 { "The last ones" } (self.last()) }
             }
             @for dashboard in self.dashboards {
                 section {
@@ -90,6 +126,24 @@ impl ViewsView<'_> {
             }
         };
         Frame { title: "Views", part: Part::Views, follows: None }.around(content)
+    }
+
+    fn last(&self) -> Markup {
+        let runs: Vec<RunSummary> = self.runs.iter().map(|(run, _)| run.clone()).collect();
+        html! {
+            div.wide { table {
+                thead { tr { th { "Started" } th { "Why" } th { "Result" } th.n { "Tenants" } th.more { "Goal" } } }
+                tbody { @for (row, (run, reason)) in rows(&runs).iter().zip(self.runs) {
+                    tr {
+                        td { a href=(address("/runs", &run.run.to_string())) { (label::moment(run.started_at_ms)) } }
+                        td { (reason.as_deref().map_or_else(|| "asked for".to_owned(), clean)) }
+                        td { (row.verdict_text().unwrap_or_else(|| row.status.to_owned())) }
+                        td.n { (run.selected) }
+                        td.more { (row.goal()) }
+                    }
+                } }
+            } }
+        }
     }
 
     fn table<'v>(&self, views: impl Iterator<Item = &'v View>) -> Markup {

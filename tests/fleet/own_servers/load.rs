@@ -8,7 +8,7 @@ use serde_json::Value;
 use sqlx::{Connection as _, Executor as _, MySqlConnection, PgConnection};
 
 use crate::servers::{OwnMysql, OwnServers};
-use crate::serving::Served;
+use crate::serving::{LOAD, Served};
 use crate::support::{Fleet, all, block_on, database_of, finish, sql, until, wait, with};
 
 /// A session that is open until it is dropped.
@@ -112,9 +112,12 @@ fn waits_and_goes_on(server: &str, aside: &str) {
     let served = Served::start(&fleet, &[]);
     until("the numbers are told", || served.get("/metrics").contains("fleet_server_lock_waits{server=\"db7\"} 2\n"));
     let metrics = served.get("/metrics");
-    for name in ["fleet_server_connections", "fleet_server_connections_max"] {
-        assert!(metrics.contains(&format!("{name}{{server=\"db7\"}} ")), "{metrics}");
-    }
+    let told = |name: &str| metrics.contains(&format!("{name}{{server=\"db7\"}} "));
+    assert!(LOAD[..3].iter().all(|name| told(name)), "{metrics}");
+    let of_load = |name: &&str| name.starts_with("fleet_server_") && *name != "fleet_server_tenants";
+    let helped = metrics.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split(' ').next()).filter(of_load);
+    let unknown: Vec<&str> = helped.filter(|name| !LOAD.contains(name)).collect();
+    assert!(unknown.is_empty(), "the examples lack {unknown:?}");
     let page = served.get("/runs/last/progress");
     assert!(page.contains("db7") && page.contains("2 waiting for locks"), "{page}");
     assert!(["first", "second"].iter().all(|id| fleet.history(id).is_none()), "nothing of them was begun");
