@@ -154,7 +154,10 @@ impl RunSummary {
 
     /// Whether it paused, and nobody has gone on with it, or has taken it back.
     pub(crate) fn waits(&self) -> bool {
-        self.counts.stopped.is_some_and(NotStarted::is_pause) && self.finished_at_ms.is_some() && !self.gone_on && !self.taken_back
+        self.counts.stopped.is_some_and(NotStarted::is_pause)
+            && self.finished_at_ms.is_some()
+            && !self.gone_on
+            && !self.taken_back
     }
 
     /// The time for a tenant that it changed, all its tenants at once: a measure for the next run of the same kind. `None`:
