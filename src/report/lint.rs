@@ -104,8 +104,11 @@ impl LintView<'_> {
             out.push('\n');
         }
         let summary = self.summary(shows_all);
-        let summary = style.room().map(|_| paragraph(&summary, "", MOST_LINES, style)).unwrap_or(summary);
-        out + &summary + &self.asked_in_words(style)
+        out.push_str(&match style.room() {
+            Some(_) => paragraph(&summary, "", MOST_LINES, style),
+            None => summary + "\n",
+        });
+        out + &self.asked_in_words(style)
     }
 
     /// The tenants that were asked, and why some were not: without them nothing is green.
@@ -126,7 +129,7 @@ impl LintView<'_> {
         let infos = count(Severity::Info);
         let more = if shows_all || (infos == 0 && not_analysed.is_empty()) { "" } else { "; --show info has them all" };
         format!(
-            "{} on {}: {}, {}, {infos} of severity info, {suppressed} suppressed, {} not analysed{more}\n",
+            "{} on {}: {}, {}, {infos} of severity info, {suppressed} suppressed, {} not analysed{more}",
             label::count(*statements, "statement"),
             engines(self.engines),
             label::count(count(Severity::Error), "error"),

@@ -44,7 +44,7 @@ impl OwnFiles {
     }
 }
 
-/// What stands in the place of a file; `None`: it is one.
+/// The kind of thing in the place of a file; `None`: it is a file.
 fn odd(path: &Path) -> Option<&'static str> {
     match std::fs::metadata(path) {
         Ok(found) if found.is_file() => None,
