@@ -65,7 +65,7 @@ impl New {
         create(&folder.join(up), &format!("-- {words}\n"))?;
         create(&folder.join(down), &format!("-- Takes back: {words}\n"))?;
         tell(
-            "write their SQL next: until it is there, `status`, `migrate` and others refuse the scripts (exit code 78)",
+            "write their SQL next: until it is there, `plan`, `migrate` and other runs refuse the scripts (exit code 78)",
         )?;
         Ok(0)
     }

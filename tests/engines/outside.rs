@@ -60,7 +60,7 @@ fn by_code(statement: &str) -> String {
 async fn code_that_changes_something_outside_of_the_schema_is_rolled_back() {
     with(Site::Postgres, async |home: &Home| {
         home.run(
-            "CREATE TABLE plans (id int PRIMARY KEY); CREATE SCHEMA tools; CREATE FUNCTION tools.hurt(what text) RETURNS int \
+            "CREATE TABLE plans (id int PRIMARY KEY); CREATE SCHEMA tools; CREATE EXTENSION citext SCHEMA tools; CREATE FUNCTION tools.hurt(what text) RETURNS int \
              LANGUAGE plpgsql AS $$ BEGIN EXECUTE what; RETURN 1; END $$; CREATE TABLE wide (id int PRIMARY KEY, note text); CREATE \
              TABLE ref (id int REFERENCES wide); CREATE FUNCTION tools.t() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; \
              END $$; CREATE TRIGGER tr BEFORE INSERT ON wide FOR EACH ROW EXECUTE FUNCTION tools.t(); CREATE POLICY p ON wide; CREATE \
@@ -81,6 +81,7 @@ async fn code_that_changes_something_outside_of_the_schema_is_rolled_back() {
             "SELECT tools.hurt('CREATE OR REPLACE FUNCTION pub' || 'lic.f() RETURNS int LANGUAGE sql AS ''SELECT 1''')",
             "CREATE FUNCTION own() RETURNS int LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'CREATE TYPE pub' || 'lic.mood AS ENUM ()'; \
              RETURN 1; END $$; SELECT own()",
+            "DO $$ BEGIN EXECUTE 'ALTER EXTENSION cit' || 'ext SET SCHEMA ' || current_schema(); END $$",
             // Parts of a table to which a key of somebody refers.
             "DO $$ BEGIN EXECUTE 'ALTER TABLE pub' || 'lic.wide ADD COLUMN x int'; END $$",
             "DO $$ BEGIN EXECUTE 'ALTER TABLE pub' || 'lic.wide DROP COLUMN note'; END $$",

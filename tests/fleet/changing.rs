@@ -160,6 +160,14 @@ fn a_change_during_a_run_that_holds_the_tenant_is_not_lost() {
     assert_eq!(count(&fleet, "pg-000"), "0");
     wait(migrate).exits(0);
     until("it is refreshed behind the run", || count(&fleet, "pg-000") == "1");
+    finish(&mut fleet.program(&["tenants", "quarantine", "pg-001", "--reason", "it is looked at"])).exits(0);
+    for id in ["pg-001", "pg-000"] {
+        sql(&fleet.tenant(id).url, "INSERT INTO t VALUES (1); NOTIFY fleet_changes");
+    }
+    until("the other tenant does not wait for it", || count(&fleet, "pg-000") == "2");
+    assert_eq!(count(&fleet, "pg-001"), "1", "it is in quarantine");
+    finish(&mut fleet.program(&["tenants", "release", "pg-001"])).exits(0);
+    until("it is refreshed when it is back", || count(&fleet, "pg-001") == "2");
     settled(&served);
     finish(&mut fleet.program(&["refresh", "--group", "changes", "--status"])).exits(0).shows(&["v", "changes"]);
 }

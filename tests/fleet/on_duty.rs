@@ -64,7 +64,8 @@ fn databases_can_be_asked_while_a_script_of_the_working_copy_is_unfinished() {
     let asked = fleet.run(&["exec", "SELECT count(*) AS n FROM a", "--format", "csv"]).exits(0);
     assert_eq!(asked.out.lines().filter(|line| line.ends_with(",0")).count(), 3, "{}", asked.out);
     asked.tells(&["0002_b.sql", "this command goes on without them"]);
-    for refused in [&["exec", "--write", "DELETE FROM a", "--yes"][..], &["status"], &["migrate", "--yes"]] {
+    fleet.run(&["status"]).exits(0).shows(&["behind        3"]).tells(&["0002_b.sql"]);
+    for refused in [&["exec", "--write", "DELETE FROM a", "--yes"][..], &["plan"], &["migrate", "--yes"]] {
         fleet.run(refused).exits(78).tells(&["0002_b.sql"]);
     }
 }

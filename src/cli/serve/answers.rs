@@ -245,9 +245,11 @@ impl Answers {
         let refreshed = self.refreshed(due).await;
         self.views.forget().await;
         refreshed.unwrap_or_else(|why| {
-            self.program()
-                .terminal
-                .error(&format!("the views of the group changes were not refreshed: {}", why.text()));
+            // Another run has begun meanwhile: they follow behind it.
+            if !matches!(why, Refused::Conflict(_)) {
+                let text = format!("the views of the group changes were not refreshed: {}", why.text());
+                self.program().terminal.error(&text);
+            }
             match why {
                 // It would be refused again, whatever is waited for.
                 Refused::Wrong(_) | Refused::NotFound(_) => BTreeSet::new(),
@@ -258,9 +260,11 @@ impl Answers {
 
     async fn refreshed(&self, due: &Due) -> Result<BTreeSet<TenantId>, Refused> {
         let program = self.again().await.map_err(refused)?;
-        let takes = |tenant: &&Arc<Tenant>| due.contains_key(&tenant.id) && tenant.hold.quarantine.is_none();
-        let mut tenants: HashSet<&TenantId> = program.registry.tenants.iter().filter(takes).map(|t| &t.id).collect();
-        let mut left = BTreeSet::new();
+        let changed = program.registry.tenants.iter().filter(|tenant| due.contains_key(&tenant.id));
+        let (held, changed): (Vec<_>, Vec<_>) = changed.partition(|tenant| tenant.hold.quarantine.is_some());
+        let mut tenants: HashSet<&TenantId> = changed.into_iter().map(|tenant| &tenant.id).collect();
+        // A tenant in quarantine has its turn when it is back.
+        let mut left: BTreeSet<TenantId> = held.into_iter().map(|tenant| tenant.id.clone()).collect();
         // The run would be refused for one of them.
         let read = async |ledger: &Ledger| {
             while let Err(error) = ledger.refuse_held(&tenants).await {

@@ -265,6 +265,13 @@ fn written() -> Vec<Written> {
     let commented = ["o.classoid", "o.objoid", ""].map(str::to_owned);
     all.push(("pg_description", commented, SCHEMA_OF_COMMENTED.to_owned(), String::new()));
     all.extend(PARTS.map(part_of_relation));
+    // An extension that was there before has members that the transaction did not add: it was moved, updated or given away.
+    let was_there = format!(
+        " AND EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.refclassid = o.tableoid AND d.refobjid = o.oid AND d.deptype = 'e' AND \
+         NOT ({}))",
+        is_own("d").replace("epoch", "$1")
+    );
+    all.push(("pg_extension", whole(), "0::oid".to_owned(), was_there));
     all
 }
 
