@@ -48,7 +48,12 @@ struct Driver {
 }
 
 impl Driver {
+    /// The port that it finds free may be another program's a moment later: then it ends, and is started once more.
     fn start() -> Driver {
+        (0..5).find_map(|_| Driver::try_start()).expect("chromedriver did not start, five times")
+    }
+
+    fn try_start() -> Option<Driver> {
         let mut command = Command::new("chromedriver");
         command.arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
         let mut child = command.spawn().expect(
@@ -56,8 +61,11 @@ impl Driver {
         );
         let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
         let mut ports = lines.filter_map(|line| line.split_once(" on port ")?.1.trim_end_matches('.').parse().ok());
-        let port: u16 = ports.find(|port| *port != 0).expect("chromedriver did not start");
-        Driver { child, address: format!("127.0.0.1:{port}") }
+        let Some(port) = ports.find(|port: &u16| *port != 0) else {
+            child.wait().unwrap();
+            return None;
+        };
+        Some(Driver { child, address: format!("127.0.0.1:{port}") })
     }
 
     /// A browser with this window. Without JavaScript it shows what the server sends, and nothing else.
