@@ -162,7 +162,7 @@ fn passed_over(table: &str, left: u64, rows: u64) -> Fault {
     let text = format!(
         "its batches pass over rows: {rows} rows of {table} were changed, and {left} are still as its condition asks for, although a batch \
          changed none of them. A trigger or a policy of {table} holds them back. Each batch is committed. Disable that and migrate again: it \
-         goes on with the rows that are left"
+         goes on with the rows that are left; rows that are meant to stay as they are, its WHERE has to leave out"
     );
     Fault::with_code(FaultClass::Migration, ENDLESS, text)
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sqlx::postgres::{PgListener, PgPoolOptions};
 
-use super::connect::MARK;
+use super::connect::{MARK, asks_mark};
 use crate::engine::changes::{CHANNEL, Changes, Tells};
 use crate::engine::queries::Queries as _;
 use crate::engine::{address, errors};
@@ -32,9 +32,8 @@ impl Tells for Notifications {
             let pool = pool.acquire_timeout(limit).connect_with(options).await.map_err(|error| connecting(&error))?;
             let mut listener = PgListener::connect_with(&pool).await.map_err(|error| errors::fault(&error))?;
             listener.eager_reconnect(false);
-            let mark = format!("SELECT coalesce(current_setting('{}', true), '')", MARK.0);
-            let rows = sqlx::Acquire::acquire(&mut listener).await.map_err(|error| errors::fault(&error))?.rows(mark);
-            if rows.await?.first().is_none_or(|row| row.must(0) != MARK.1) {
+            let session = sqlx::Acquire::acquire(&mut listener).await.map_err(|error| errors::fault(&error))?;
+            if session.rows(asks_mark()).await?.first().is_none_or(|row| row.must(0) != MARK.1) {
                 return Err(pooled());
             }
             listener.listen(CHANNEL).await.map_err(|error| errors::fault(&error))?;

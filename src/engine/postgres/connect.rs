@@ -15,6 +15,11 @@ use crate::model::fault::{Fault, FaultClass};
 /// (<https://www.pgbouncer.org/config.html#ignore_startup_parameters>).
 pub(crate) const MARK: (&str, &str) = ("fleet.direct", "yes");
 
+/// The query of one row that has the mark's value where it arrived.
+pub(crate) fn asks_mark() -> String {
+    format!("SELECT coalesce(current_setting('{}', true), '')", MARK.0)
+}
+
 /// Servers, by host and port, that have refused the mark: it is not tried again for their other tenants.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Poolers(Arc<Mutex<HashSet<String>>>);

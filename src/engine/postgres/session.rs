@@ -18,7 +18,7 @@ use crate::engine::journalled;
 use crate::engine::native::Link;
 use crate::engine::own_tables::OwnTables;
 use crate::engine::postgres::clients::{ClientSettings, of_database};
-use crate::engine::postgres::connect::{MARK, open, too_much_for_a_pooler};
+use crate::engine::postgres::connect::{MARK, asks_mark, open, too_much_for_a_pooler};
 use crate::engine::postgres::guards;
 use crate::engine::postgres::kept::leaves_nothing;
 use crate::engine::postgres::own_backend::OwnBackend;
@@ -202,8 +202,7 @@ impl PostgresSession {
         if let Some(pooled) = self.pooled {
             return Ok(pooled);
         }
-        let ask = "SELECT coalesce(current_setting('fleet.direct', true), '')";
-        let pooled = self.rows(ask.to_owned()).await?.first().is_none_or(|row| row.must(0) != MARK.1);
+        let pooled = self.rows(asks_mark()).await?.first().is_none_or(|row| row.must(0) != MARK.1);
         self.pooled = Some(pooled);
         Ok(pooled)
     }
