@@ -25,7 +25,6 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{Mutex, OnceCell};
 use tokio::time::Instant;
 
-use crate::model::clock::unix_now;
 use crate::model::engine::{Capabilities, Engine, EngineMap, Flavour, Variant};
 use crate::model::health::NeededExtension;
 use crate::model::schema::{Catalog, Direction, Execution, HistoryChange, NativeReason, Record, Script, Unfinished};
@@ -40,8 +39,10 @@ pub(crate) use around::Around;
 pub use entities::Entities;
 pub(crate) use folder::batches::{Left, left};
 use folder::{SqlFolder, SqlScript};
+use moment::Span;
 pub(crate) use online::refused_online;
 use purity::Judgement;
+use recorder::Recording;
 pub(crate) use recorder::{note_panic, panic_place, panic_text};
 pub(crate) use scripts::{LazyScripts, Scripts};
 pub use sea_orm_migration::MigratorTraitSelf as Migrator;
@@ -60,6 +61,8 @@ pub(crate) struct MigrationSet {
     online: HashMap<Arc<str>, bool>,
     /// The scripts that were compiled so far, by engine.
     compiled: EngineMap<Mutex<Compiled>>,
+    /// The first recordings of ways up that no script was compiled from yet, by engine and index.
+    recorded_up: EngineMap<Mutex<HashMap<usize, Arc<(Recording, Span)>>>>,
     /// The names of all views that the migrations make, once the online form asked for them.
     view_names: EngineMap<OnceCell<BTreeSet<String>>>,
 }
@@ -174,6 +177,7 @@ impl MigrationSet {
             views: Vec::new(),
             online: HashMap::new(),
             compiled: EngineMap::default(),
+            recorded_up: EngineMap::default(),
             view_names: EngineMap::default(),
         })
     }
@@ -238,16 +242,15 @@ impl MigrationSet {
     /// Rust code is recorded once and not checked for purity, which takes negligible time.
     pub(crate) async fn extensions(&self) -> Vec<NeededExtension> {
         let mut found: BTreeMap<String, NeededExtension> = BTreeMap::new();
-        for (index, name) in self.catalog.migrations.iter().enumerate() {
-            for (extension, is_optional) in
-                self.read_up(index, |can| can.extensions, crate::sql::extension::created).await
-            {
-                let needed = NeededExtension { name: extension.clone(), migration: name.to_string(), is_optional };
-                // A required extension takes precedence over an optional one.
-                let known = found.entry(extension).or_insert_with(|| needed.clone());
-                if known.is_optional && !is_optional {
-                    *known = needed;
-                }
+        for (index, (extension, is_optional)) in
+            self.read_up(|can| can.extensions, crate::sql::extension::created).await
+        {
+            let migration = self.catalog.migrations[index].to_string();
+            let needed = NeededExtension { name: extension.clone(), migration, is_optional };
+            // A required extension takes precedence over an optional one.
+            let known = found.entry(extension).or_insert_with(|| needed.clone());
+            if known.is_optional && !is_optional {
+                *known = needed;
             }
         }
         found.into_values().collect()
@@ -255,37 +258,33 @@ impl MigrationSet {
 
     /// The MySQL and MariaDB privileges that the migrations need beyond those that all of them need; each once.
     pub(crate) async fn rights(&self) -> Vec<&'static str> {
-        let mut found = BTreeSet::new();
-        for index in 0..self.catalog.migrations.len() {
-            found.extend(self.read_up(index, |can| can.single_privileges, crate::sql::rights::needed).await);
-        }
-        found.into_iter().collect()
+        let found = self.read_up(|can| can.single_privileges, crate::sql::rights::needed).await;
+        found.into_iter().map(|(_, right)| right).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    /// The results of `read` for the statements of a migration's up direction, on the engines that `have` it.
-    async fn read_up<T>(
-        &self,
-        index: usize,
-        have: fn(&Capabilities) -> bool,
-        read: fn(Engine, &str) -> Vec<T>,
-    ) -> Vec<T> {
+    /// The results of `read` for the statements of the migrations' up direction, on the engines that `have` it, each with the
+    /// migration's index.
+    async fn read_up<T>(&self, have: fn(&Capabilities) -> bool, read: fn(Engine, &str) -> Vec<T>) -> Vec<(usize, T)> {
         let mut found = Vec::new();
         for variant in self.variants().into_iter().filter(|variant| have(variant.engine().capabilities())) {
-            let read = |sql: &String| read(variant.engine(), sql);
-            found.extend(self.statements_up(index, variant).await.iter().flat_map(read));
+            for (index, statements) in self.statements_up(variant).await.iter().enumerate() {
+                let all = statements.iter().flat_map(|sql| read(variant.engine(), sql));
+                found.extend(all.map(|read| (index, read)));
+            }
         }
         found
     }
 
-    /// The statements of a migration's up direction, as far as a single recording shows.
-    async fn statements_up(&self, index: usize, variant: Variant) -> Vec<String> {
-        match self.migrations.get(index) {
-            Some(rust) => recorder::record(rust, Direction::Up, backend(variant.engine()), 0).await.statements(),
-            None => {
-                let part = self.sql_script(index).and_then(|script| script.up.get(variant));
-                part.map_or_else(Vec::new, |part| part.statements.iter().map(|s| s.sql.clone()).collect())
-            }
-        }
+    /// The statements of each migration's up direction, as far as a single recording shows.
+    async fn statements_up(&self, variant: Variant) -> Vec<Vec<String>> {
+        let rust: Vec<usize> = (0..self.migrations.len()).collect();
+        let rust = self.first_recordings(&rust, (variant.engine(), Direction::Up)).await;
+        let of_script = |script: &SqlScript| {
+            let part = script.up.get(variant);
+            part.map_or_else(Vec::new, |part| part.statements.iter().map(|s| s.sql.clone()).collect())
+        };
+        let rust = rust.iter().map(|first| first.0.statements());
+        rust.chain(self.folder.scripts.iter().map(of_script)).collect()
     }
 
     /// Whether a script differs between MySQL and MariaDB, so that no tenant of theirs can be judged before its server has
@@ -429,12 +428,9 @@ impl MigrationSet {
     async fn views_made(&self, engine: Engine) -> BTreeSet<String> {
         let mut names = BTreeSet::new();
         for variant in self.variants().into_iter().filter(|variant| variant.engine() == engine) {
-            for index in 0..self.catalog.migrations.len() {
-                let statements = self.statements_up(index, variant).await;
-                let made =
-                    statements.iter().flat_map(|sql| made(engine, sql)).filter(|made| made.kind == MadeKind::View);
-                names.extend(made.map(|made| made.name));
-            }
+            let statements = self.statements_up(variant).await;
+            let made = statements.iter().flatten().flat_map(|sql| made(engine, sql));
+            names.extend(made.filter(|made| made.kind == MadeKind::View).map(|made| made.name));
         }
         names
     }
@@ -464,36 +460,62 @@ impl MigrationSet {
         if wanted.is_empty() {
             return Vec::new();
         }
-        let record = async |index: usize, answer| {
-            recorder::record(&self.migrations[index], direction, backend(engine), answer).await
+        let record = async |wanted: &[usize], answer| {
+            let migrations = wanted.iter().map(|&index| self.migrations[index].clone()).collect();
+            recorder::record(migrations, direction, backend(engine), answer).await
         };
-        let mut first = Vec::new();
-        for &index in wanted {
-            let from = unix_now();
-            let recording = record(index, 0).await;
-            first.push((recording, moment::Span { from, to: unix_now() }));
+        let first = self.first_recordings(wanted, (engine, direction)).await;
+        if direction == Direction::Up {
+            // They are not needed any more, and may be large.
+            let mut known = self.recorded_up[engine].lock().await;
+            wanted.iter().for_each(|index| drop(known.remove(index)));
         }
         tokio::time::sleep(NEXT_MILLISECOND).await;
         let ended = Instant::now();
-        let mut judged = Vec::new();
-        for (&index, (first, span)) in wanted.iter().zip(&first) {
-            let second = record(index, 1).await;
-            let judgement = purity::judge(engine, direction, first, &second);
-            let is_candidate =
-                judgement == Judgement::Pure && first.statements().iter().any(|sql| moment::may_hold(sql, *span));
-            judged.push((index, first, judgement, is_candidate));
-        }
-        if judged.iter().any(|(.., is_candidate)| *is_candidate) {
-            tokio::time::sleep_until(ended + NEXT_SECOND).await;
-        }
-        let mut scripts = Vec::new();
-        for (index, first, mut judgement, is_candidate) in judged {
-            if is_candidate {
-                judgement = purity::judge(engine, direction, first, &record(index, 1).await);
+        let second = record(wanted, 1).await;
+        let mut judged: Vec<Judgement> = Vec::with_capacity(wanted.len());
+        let mut candidates = Vec::new();
+        for (at, (first, (second, _))) in first.iter().zip(&second).enumerate() {
+            let (first, span) = &**first;
+            let judgement = purity::judge(engine, direction, first, second);
+            if judgement == Judgement::Pure && first.statements().iter().any(|sql| moment::may_hold(sql, *span)) {
+                candidates.push(at);
             }
-            scripts.push((index, self.script(index, (engine, direction), first.statements(), judgement)));
+            judged.push(judgement);
+        }
+        if !candidates.is_empty() {
+            tokio::time::sleep_until(ended + NEXT_SECOND).await;
+            let again: Vec<usize> = candidates.iter().map(|&at| wanted[at]).collect();
+            for (at, (third, _)) in candidates.into_iter().zip(record(&again, 1).await) {
+                judged[at] = purity::judge(engine, direction, &first[at].0, &third);
+            }
+        }
+        let mut scripts = Vec::with_capacity(wanted.len());
+        for ((&index, first), judgement) in wanted.iter().zip(&first).zip(judged) {
+            scripts.push((index, self.script(index, (engine, direction), first.0.statements(), judgement)));
         }
         scripts
+    }
+
+    /// The first recordings of Rust migrations. Those of the way up may have been made before, by a reader of their statements.
+    async fn first_recordings(
+        &self,
+        wanted: &[usize],
+        (engine, direction): (Engine, Direction),
+    ) -> Vec<Arc<(Recording, Span)>> {
+        let record = async |wanted: &[usize]| {
+            let migrations = wanted.iter().map(|&index| self.migrations[index].clone()).collect();
+            let recorded = recorder::record(migrations, direction, backend(engine), 0).await;
+            recorded.into_iter().map(Arc::new).collect::<Vec<_>>()
+        };
+        if direction == Direction::Down {
+            return record(wanted).await;
+        }
+        let mut known = self.recorded_up[engine].lock().await;
+        let new: Vec<usize> = wanted.iter().copied().filter(|index| !known.contains_key(index)).collect();
+        let recorded = record(&new).await;
+        known.extend(new.into_iter().zip(recorded));
+        wanted.iter().map(|index| known[index].clone()).collect()
     }
 
     fn script(

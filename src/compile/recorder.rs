@@ -14,7 +14,9 @@ use sea_orm::{
 };
 use sea_orm_migration::{MigrationTrait, SchemaManager};
 
+use super::moment::Span;
 use super::values;
+use crate::model::clock::unix_now;
 use crate::model::schema::Direction;
 use crate::sql::statement::{Directive, directive};
 
@@ -80,8 +82,23 @@ pub(super) struct Recorder {
     answer: u64,
     ops: Arc<Mutex<Vec<Op>>>,
     calls: Arc<AtomicUsize>,
-    /// The channel for the end of a recording that does not end by itself; `None` if the recording can't be given up.
-    gives_up: Option<mpsc::Sender<Ending>>,
+    /// Its place among those of one thread, and the channel for its end where it does not end by itself; `None` if it can't be
+    /// given up.
+    gives_up: Option<(usize, mpsc::Sender<(usize, Ended)>)>,
+}
+
+/// The end of a recording, as its thread tells it.
+struct Ended {
+    ending: Ending,
+    span: Span,
+    /// Whether the thread goes on with the next one.
+    goes_on: bool,
+}
+
+impl Ended {
+    fn since(begun: u64, ending: Ending) -> Self {
+        Ended { ending, span: Span { from: begun, to: unix_now() }, goes_on: false }
+    }
 }
 
 impl Recorder {
@@ -105,8 +122,8 @@ impl Recorder {
     /// option: SeaORM's transactions would panic again when dropped, which aborts the whole program.)
     fn admit(&self) -> Result<(), DbErr> {
         let before = self.calls.fetch_add(1, Ordering::Relaxed);
-        if let Some(gives_up) = self.gives_up.as_ref().filter(|_| before >= MOST_CALLS + REFUSED_CALLS) {
-            let _ = gives_up.send(Ending::Failed(ENDLESS.to_owned()));
+        if let Some((place, gives_up)) = self.gives_up.as_ref().filter(|_| before >= MOST_CALLS + REFUSED_CALLS) {
+            let _ = gives_up.send((*place, Ended::since(unix_now(), Ending::Failed(ENDLESS.to_owned()))));
             loop {
                 std::thread::park();
             }
@@ -119,13 +136,15 @@ impl Recorder {
     }
 
     /// Waits for the end of a recording as long as it makes calls.
-    fn wait(&self, ended: &mpsc::Receiver<Ending>) -> Ending {
-        let mut calls = self.calls();
+    fn wait(&self, ended: &mpsc::Receiver<(usize, Ended)>, place: usize) -> Ended {
+        let (begun, mut calls) = (unix_now(), self.calls());
         loop {
             match ended.recv_timeout(TIME_LIMIT + Duration::from_secs(1)) {
-                Ok(ending) => return ending,
+                Ok((of, ended)) if of == place => return ended,
+                // One that has ended left a thread of its own behind, which was given up now.
+                Ok(_) => {}
                 Err(_) if self.calls() != calls => calls = self.calls(),
-                Err(_) => return Ending::Failed(OUT_OF_TIME.to_owned()),
+                Err(_) => return Ended::since(begun, Ending::Failed(OUT_OF_TIME.to_owned())),
             }
         }
     }
@@ -190,48 +209,80 @@ impl MockDatabaseTrait for Recorder {
     }
 }
 
-/// Runs a migration against a recorder.
+/// Runs migrations against recorders, one after the other; each recording comes with the time that it was made at.
 ///
-/// It gets its own thread, because code that never waits could not be given up otherwise. A migration that waits for
-/// something that does not come is given up after ten seconds, and so is one that makes no call for that long. The
-/// thread of a migration that does not end by itself is left behind: asleep, if it makes calls.
+/// They get a thread of their own, because code that never waits could not be given up otherwise: one for all of them, since a
+/// thread takes longer to start than most migrations take to record. A migration that waits for something that does not come
+/// is given up after ten seconds, and so is one that makes no call for that long. The thread of a migration that does not end
+/// by itself is left behind, asleep if it makes calls, and those behind it get another one.
 pub(super) async fn record(
-    migration: &Arc<dyn MigrationTrait>,
+    migrations: Vec<Arc<dyn MigrationTrait>>,
     direction: Direction,
     backend: DbBackend,
     answer: u64,
-) -> Recording {
-    let (done, ended) = mpsc::channel();
-    let recorder = Recorder { gives_up: Some(done.clone()), ..Recorder::new(backend, answer) };
-    let connection = recorder.connection();
-    let (migration, runtime) = (migration.clone(), tokio::runtime::Handle::current());
-    let work = move || {
-        let run = async {
-            let manager = SchemaManager::new(&connection);
-            match direction {
-                Direction::Up => migration.up(&manager).await,
-                Direction::Down => migration.down(&manager).await,
+) -> Vec<(Recording, Span)> {
+    let mut recorded = Vec::with_capacity(migrations.len());
+    while recorded.len() < migrations.len() {
+        let (done, ended) = mpsc::channel();
+        let recorder = |place| Recorder { gives_up: Some((place, done.clone())), ..Recorder::new(backend, answer) };
+        let rest = migrations[recorded.len()..].to_vec();
+        let recorders: Vec<Recorder> = (0..rest.len()).map(recorder).collect();
+        let (runtime, own) = (tokio::runtime::Handle::current(), recorders.clone());
+        let work = move || {
+            for (place, (migration, recorder)) in rest.iter().zip(own).enumerate() {
+                let ended = Ended { goes_on: true, ..run(&runtime, migration.as_ref(), (&recorder, direction)) };
+                // If it was given up, the receiver is gone, and so is the need for the others.
+                if done.send((place, ended)).is_err() {
+                    return;
+                }
             }
         };
-        let guarded = AssertUnwindSafe(run).catch_unwind();
-        let ending = match runtime.block_on(async { tokio::time::timeout(TIME_LIMIT, guarded).await }) {
-            Ok(Ok(Ok(()))) => Ending::Done,
-            Ok(Ok(Err(error))) => Ending::Failed(error.to_string()),
-            Ok(Err(panic)) => Ending::Panicked(panic_text(panic.as_ref())),
-            Err(_) => Ending::Failed(OUT_OF_TIME.to_owned()),
+        let started = std::thread::Builder::new().name("fleet-compile".to_owned()).spawn(work);
+        let failed = started.err().map(|error| format!("no thread could be started: {error}"));
+        let begun = unix_now();
+        let watch = move || {
+            let mut all = Vec::with_capacity(recorders.len());
+            for (place, recorder) in recorders.iter().enumerate() {
+                let end = match &failed {
+                    Some(why) => Ended { goes_on: true, ..Ended::since(begun, Ending::Failed(why.clone())) },
+                    None => recorder.wait(&ended, place),
+                };
+                let is_endless = recorder.calls() > MOST_CALLS;
+                all.push((Recording { ops: recorder.take(), ending: end.ending, is_endless }, end.span));
+                if !end.goes_on {
+                    break;
+                }
+            }
+            all
         };
-        // If it was given up, the receiver is gone.
-        let _ = done.send(ending);
-    };
-    let ending = match std::thread::Builder::new().name("fleet-compile".to_owned()).spawn(work) {
-        Ok(_) => {
-            let watched = recorder.clone();
-            let ending = tokio::task::spawn_blocking(move || watched.wait(&ended)).await;
-            ending.unwrap_or_else(|error| Ending::Failed(error.to_string()))
+        // A panic of the watch would be one of this file.
+        recorded.extend(tokio::task::spawn_blocking(watch).await.expect("it only waits and counts"));
+    }
+    recorded
+}
+
+/// Runs one migration on the present thread.
+fn run(
+    runtime: &tokio::runtime::Handle,
+    migration: &dyn MigrationTrait,
+    (recorder, direction): (&Recorder, Direction),
+) -> Ended {
+    let (begun, connection) = (unix_now(), recorder.connection());
+    let run = async {
+        let manager = SchemaManager::new(&connection);
+        match direction {
+            Direction::Up => migration.up(&manager).await,
+            Direction::Down => migration.down(&manager).await,
         }
-        Err(error) => Ending::Failed(format!("no thread could be started: {error}")),
     };
-    Recording { ops: recorder.take(), ending, is_endless: recorder.calls() > MOST_CALLS }
+    let guarded = AssertUnwindSafe(run).catch_unwind();
+    let ending = match runtime.block_on(async { tokio::time::timeout(TIME_LIMIT, guarded).await }) {
+        Ok(Ok(Ok(()))) => Ending::Done,
+        Ok(Ok(Err(error))) => Ending::Failed(error.to_string()),
+        Ok(Err(panic)) => Ending::Panicked(panic_text(panic.as_ref())),
+        Err(_) => Ending::Failed(OUT_OF_TIME.to_owned()),
+    };
+    Ended::since(begun, ending)
 }
 
 thread_local! {

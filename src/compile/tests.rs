@@ -199,9 +199,14 @@ async fn a_loop_that_waits_for_another_answer_is_stopped_and_runs_natively() {
 
 #[tokio::test]
 async fn a_migration_that_never_waits_and_calls_nothing_is_given_up() {
-    let migration: Arc<dyn MigrationTrait> = Arc::new(M("m", Does::Spins));
-    let recording = recorder::record(&migration, Direction::Up, backend(Engine::Sqlite), 0).await;
-    assert_eq!(recording.ending, recorder::Ending::Failed("it did not end within 10 s".to_owned()));
+    let migrations = [Does::CreateTable, Does::Spins, Does::Inserts, Does::Panics].map(|does| M("m", does));
+    let migrations = migrations.map(|m| Arc::new(m) as Arc<dyn MigrationTrait>).to_vec();
+    let recordings = recorder::record(migrations, Direction::Up, backend(Engine::Sqlite), 0).await;
+    assert_eq!(recordings[1].0.ending, recorder::Ending::Failed("it did not end within 10 s".to_owned()));
+    // Those around it have a thread that goes on.
+    let ends = [0, 2].map(|at| (&recordings[at].0.ending, recordings[at].0.statements().len()));
+    assert_eq!(ends, [(&recorder::Ending::Done, 1); 2]);
+    assert!(matches!(recordings[3].0.ending, recorder::Ending::Panicked(_)));
 }
 
 #[tokio::test]
