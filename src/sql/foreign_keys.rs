@@ -4,6 +4,8 @@
 
 use std::collections::BTreeSet;
 
+use memchr::memchr2_iter;
+
 use super::pragma::Pragma;
 use super::split::split;
 use super::words::Words;
@@ -124,8 +126,11 @@ fn target(words: &Words<'_>, first: usize) -> Option<String> {
 
 /// Whether a text holds any of these lower-case words, in any case and anywhere: cheaper than to split it.
 pub(crate) fn mentions(sql: &str, words: &[&str]) -> bool {
-    let sql = sql.to_ascii_lowercase();
-    words.iter().any(|word| sql.contains(word))
+    let sql = sql.as_bytes();
+    words.iter().map(|word| word.as_bytes()).any(|word| {
+        let is_here = |at: usize| sql[at..].get(..word.len()).is_some_and(|found| found.eq_ignore_ascii_case(word));
+        memchr2_iter(word[0], word[0].to_ascii_uppercase(), sql).any(is_here)
+    })
 }
 
 #[cfg(test)]

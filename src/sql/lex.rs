@@ -2,6 +2,8 @@
 //!
 //! It knows no grammar and rewrites nothing; each byte of the text is in exactly one token.
 
+use memchr::{memchr, memchr2, memmem};
+
 use super::dialect::{Lexis, syntax};
 use crate::model::engine::Engine;
 
@@ -95,19 +97,19 @@ impl Lexer<'_> {
 
     /// The position after the next `needle`.
     fn after_next(&self, needle: &[u8], from: usize) -> Option<usize> {
-        let rest = self.bytes.get(from..)?;
-        rest.windows(needle.len()).position(|w| w == needle).map(|n| from + n + needle.len())
+        memmem::find(self.bytes.get(from..)?, needle).map(|n| from + n + needle.len())
     }
 
     /// The end of a quote in which a doubled quote stands for one.
     fn quoted(&self, quote: u8, has_escapes: bool) -> Option<usize> {
         let mut at = self.at + 1;
         loop {
-            match *self.bytes.get(at)? {
-                b'\\' if has_escapes => at += 2,
-                b if b == quote && self.bytes.get(at + 1) == Some(&quote) => at += 2,
-                b if b == quote => return Some(at + 1),
-                _ => at += 1,
+            let rest = self.bytes.get(at..)?;
+            at += if has_escapes { memchr2(quote, b'\\', rest)? } else { memchr(quote, rest)? };
+            match (self.bytes[at], self.bytes.get(at + 1)) {
+                (b, next) if b == quote && next != Some(&quote) => return Some(at + 1),
+                // An escape, or a quote that is doubled.
+                _ => at += 2,
             }
         }
     }
@@ -129,8 +131,9 @@ impl Lexer<'_> {
 
     /// The end of the line: PostgreSQL also accepts a lone CR.
     fn line_end(&self) -> usize {
-        let is_end = |b: u8| b == b'\n' || (b == b'\r' && self.lexis.ends_lines_at_cr);
-        self.after_all(self.at, |b| !is_end(b))
+        let rest = &self.bytes[self.at..];
+        let end = if self.lexis.ends_lines_at_cr { memchr2(b'\n', b'\r', rest) } else { memchr(b'\n', rest) };
+        end.map_or(self.bytes.len(), |n| self.at + n)
     }
 
     fn block_comment(&mut self) -> (Kind, Option<usize>) {

@@ -47,8 +47,7 @@ struct Begun {
 /// The statements of a text as [`split`] finds them, and a construct that is begun and never ended: all text after its
 /// beginning may be read as part of it.
 pub(crate) fn scan(engine: Engine, sql: &str) -> (Vec<Piece<'_>>, Option<Unclosed>) {
-    let code = Words::of(engine, sql);
-    // A text is read again rather than kept as tokens, which take several times its room.
+    let (mut code, mut ahead) = (Words::beginning(engine, sql, 0), Vec::new());
     let mut lexer = lex::tokens(engine, sql);
     let (mut executable, mut quote) = (None, None);
     let mut lines = Lines { sql, at: 0, line: 1 };
@@ -58,33 +57,48 @@ pub(crate) fn scan(engine: Engine, sql: &str) -> (Vec<Piece<'_>>, Option<Unclose
             pieces.push(Piece { text: &sql[start..begun.end], line: lines.of(code), start });
         }
     };
-    // The index among the tokens that are code.
+    // The index among the tokens that are code, from the beginning of the statement.
     let mut place = 0;
-    while let Some(token) = lexer.next() {
-        quote = quote.or(token.is_unclosed.then(|| (name(sql, &token), token.start)));
-        match token.kind {
-            Kind::Space => continue,
-            Kind::Symbol(b';') => {
-                place += 1;
-                if body.ends_at(&code, place - 1) && !lexer.in_executable {
-                    finish(std::mem::take(&mut begun));
-                    body = syntax(engine).body();
-                    continue;
-                }
-            }
-            Kind::Comment => {}
-            Kind::Executable => {
-                executable = lexer.in_executable.then_some(token.start);
-                begun.code = begun.code.or(Some(token.start));
-            }
-            _ => {
-                body.take(&code, place);
-                place += 1;
-                begun.code = begun.code.or(Some(token.start));
+    loop {
+        // A body looks at words behind the present one, and at none behind the next semicolon.
+        while let Some(token) = lexer.next() {
+            code.push(token);
+            ahead.push((token, lexer.in_executable));
+            if token.kind == Kind::Symbol(b';') {
+                break;
             }
         }
-        begun.start = begun.start.or(Some(token.start));
-        begun.end = token.end;
+        if ahead.is_empty() {
+            break;
+        }
+        for (token, in_executable) in ahead.drain(..) {
+            quote = quote.or(token.is_unclosed.then(|| (name(sql, &token), token.start)));
+            match token.kind {
+                Kind::Space => continue,
+                Kind::Symbol(b';') => {
+                    place += 1;
+                    if body.ends_at(&code, place - 1) && !in_executable {
+                        finish(std::mem::take(&mut begun));
+                        body = syntax(engine).body();
+                        code.clear();
+                        place = 0;
+                        continue;
+                    }
+                }
+                Kind::Comment => {}
+                Kind::Executable => {
+                    executable = in_executable.then_some(token.start);
+                    begun.code = begun.code.or(Some(token.start));
+                }
+                _ => {
+                    body.take(&code, place);
+                    place += 1;
+                    begun.code = begun.code.or(Some(token.start));
+                }
+            }
+            begun.start = begun.start.or(Some(token.start));
+            begun.end = token.end;
+        }
     }
     finish(begun);
     let open = quote.or(executable.map(|at| ("a comment with code (/*! … */)", at))).or(body.open(&code));

@@ -67,9 +67,14 @@ pub(crate) fn controls_transactions(engine: Engine, sql: &str) -> bool {
 
 /// [`controls_transactions`] for a text that is one statement.
 pub(crate) fn is_transaction_control(engine: Engine, piece: &str) -> bool {
-    let words: Vec<String> = first_words(engine, piece).take(3).collect();
+    const FIRST: [&str; 11] =
+        ["abort", "begin", "commit", "end", "lock", "prepare", "release", "rollback", "savepoint", "set", "start"];
+    let (mut words, lexis) = (first_words(engine, piece), syntax(engine).lexis());
+    let may_be = |first: &String| FIRST.contains(&&**first) || lexis.transaction_word == Some(first);
+    // Most statements are none, and few of their words are read.
+    let Some(first) = words.next().filter(may_be) else { return false };
+    let words: Vec<String> = std::iter::once(first).chain(words.take(2)).collect();
     let word = |i: usize| words.get(i).map(String::as_str);
-    let lexis = syntax(engine).lexis();
     match word(0) {
         Some("abort" | "commit" | "rollback" | "savepoint" | "release") => true,
         first @ Some(_) if first == lexis.transaction_word => true,

@@ -25,7 +25,12 @@ pub(crate) enum Hindrance {
 
 /// The first words of the first statement in the text that can't run in a transaction, and why.
 pub(crate) fn hindrance(engine: Engine, sql: &str) -> Option<(String, Hindrance)> {
-    split(engine, sql).into_iter().find_map(|piece| Some((name(engine, piece.text), of_piece(engine, piece.text)?)))
+    split(engine, sql).into_iter().find_map(|piece| hindrance_of_one(engine, piece.text))
+}
+
+/// [`hindrance`] for a text that is one statement.
+pub(crate) fn hindrance_of_one(engine: Engine, piece: &str) -> Option<(String, Hindrance)> {
+    of_piece(engine, piece).map(|why| (name(engine, piece), why))
 }
 
 /// The first words of a statement, for a message.

@@ -57,6 +57,18 @@ impl<'a> Words<'a> {
         Words { sql, tokens: tokens.collect(), folds_names: syntax(engine).lexis().folds_names }
     }
 
+    /// Takes the next token of the text, if it is code.
+    pub(super) fn push(&mut self, token: Token) {
+        if is_code(&token) {
+            self.tokens.push(token);
+        }
+    }
+
+    /// Forgets the tokens so far; the next one has the index 0.
+    pub(super) fn clear(&mut self) {
+        self.tokens.clear();
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.tokens.len()
     }

@@ -83,6 +83,9 @@ pub(super) fn read(engine: Engine, direction: Direction, text: &str, pieces: &[P
     if text.starts_with("-- no-transaction") {
         reader.notes.transaction = Some(false);
     }
+    if !["--", "/*", "#"].iter().any(|begin| text.contains(begin)) {
+        return (reader.notes, found);
+    }
     let codes: Vec<usize> = pieces.iter().map(|piece| code_of(engine, piece)).collect();
     let (mut next, mut line, mut counted) = (0, 1, 0);
     for token in lex::tokens(engine, text).filter(|token| token.kind == Kind::Comment) {

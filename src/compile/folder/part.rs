@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::batches;
@@ -55,6 +56,8 @@ pub(super) struct Source<'a> {
     pub(super) direction: Direction,
     /// The text without a byte order mark, with LF as line end.
     pub(super) text: String,
+    /// Of that text.
+    pub(super) checksum: String,
     /// The transaction setting in Flyway's settings file beside it.
     pub(super) transaction: Option<bool>,
 }
@@ -79,8 +82,9 @@ impl Source<'_> {
     /// reaches the file: no author has to quote for an engine without tenants.
     pub(super) fn general(&self, variants: &mut Variants, mistakes: &mut Vec<ScriptMistake>) {
         let mut readings: Vec<(Arc<SqlPart>, Vec<Found>)> = Vec::with_capacity(Engine::ALL.len());
-        for engine in Engine::ALL {
-            let (part, found) = self.read(engine);
+        // One large file would keep one core busy.
+        let read: Vec<(SqlPart, Vec<Found>)> = Engine::ALL.into_par_iter().map(|engine| self.read(engine)).collect();
+        for (part, found) in read {
             // Most files read the same on all engines: then their text is kept once.
             let same = readings.iter().find(|(other, _)| **other == part).map(|(other, _)| other.clone());
             readings.push((same.unwrap_or_else(|| Arc::new(part)), found));
@@ -167,7 +171,7 @@ impl Source<'_> {
         found.extend(fill_refresh(engine, &notes, &mut refresh));
         let mut part = SqlPart {
             file: self.file.to_owned(),
-            checksum: checksum(&self.text),
+            checksum: self.checksum.clone(),
             transaction,
             online: notes.online,
             limits: notes.limits,
@@ -270,6 +274,6 @@ fn fill_refresh(engine: Engine, notes: &Notes, refresh: &mut Vec<SqlStatement>) 
 }
 
 /// SHA-256 in lower-case hex.
-fn checksum(text: &str) -> String {
+pub(super) fn checksum(text: &str) -> String {
     hex(&Sha256::digest(text.as_bytes()))
 }

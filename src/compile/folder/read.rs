@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::layout::{self, Named};
 use super::names::{self, Key};
-use super::part::{Found, Source};
+use super::part::{Found, Source, checksum};
 use super::{ScriptKind, ScriptMistake, SqlFolder, SqlScript, Variants};
 use crate::external::file;
 use crate::model::engine::{Flavour, Variant};
@@ -149,7 +149,8 @@ fn source<'a>(path: &'a Path, direction: Direction, mistakes: &mut Vec<ScriptMis
             }
             Ok(text) => {
                 let text = text.strip_prefix('\u{feff}').unwrap_or(&text).replace("\r\n", "\n");
-                return Some(Source { file: path, direction, text, transaction: settings(path, mistakes) });
+                let (checksum, transaction) = (checksum(&text), settings(path, mistakes));
+                return Some(Source { file: path, direction, text, checksum, transaction });
             }
             Err(error) => {
                 let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];

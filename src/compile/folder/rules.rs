@@ -9,7 +9,7 @@ use crate::sql::lex::{self, Kind, Token};
 use crate::sql::settings::{bodies, body_changes_lock_timeout};
 use crate::sql::split::Piece;
 use crate::sql::statement::is_transaction_control;
-use crate::sql::transaction::{Hindrance, hindrance, name as statement_name};
+use crate::sql::transaction::{Hindrance, hindrance_of_one, name as statement_name};
 use crate::sql::words::Words;
 
 /// The code of one statement.
@@ -136,10 +136,10 @@ impl<'a> Statement<'a> {
             return Some(Found::new(Some(self.line), what, instead));
         }
         let sets_strings = self.word(0) == "set" && self.has("standard_conforming_strings");
-        let is_off = ["off", "false", "no"].iter().any(|off| self.text.to_ascii_lowercase().contains(off));
+        let is_off = || ["off", "false", "no"].iter().any(|off| self.text.to_ascii_lowercase().contains(off));
         let what = "backslashes in texts would mean something else behind this, and the file is read as a whole before it runs";
         let instead = "leave it out, and write texts with backslash escapes as E'…'";
-        (sets_strings && is_off).then(|| Found::new(Some(self.line), what, instead))
+        (sets_strings && is_off()).then(|| Found::new(Some(self.line), what, instead))
     }
 
     /// The error of a block that changes the lock timeout, or of a routine that does and is called in the same file:
@@ -158,13 +158,16 @@ impl<'a> Statement<'a> {
             }
             _ => false,
         };
+        if !is_run {
+            return None;
+        }
         let what = format!(
             "`{}` changes lock_timeout by itself, and everybody would wait behind the lock it waits for",
             self.name()
         );
         let instead = "leave that out; fleet sets the limit and tries again, and `-- fleet: lock_timeout=2s` at the head of \
                        the file sets another one";
-        is_run.then(|| Found { always: true, ..Found::new(Some(self.line), what, instead) })
+        Some(Found { always: true, ..Found::new(Some(self.line), what, instead) })
     }
 
     /// The error of a statement with a limit for locks of its own (MariaDB's `SET STATEMENT` and `WAIT n`): no setting before
@@ -194,7 +197,7 @@ impl<'a> Statement<'a> {
 
     /// The error of a statement that can't run as its script runs.
     pub(super) fn transaction_needed_mistake(&self, transaction: bool) -> Option<Found> {
-        let (name, hindrance) = hindrance(self.engine, self.text)?;
+        let (name, hindrance) = hindrance_of_one(self.engine, self.text)?;
         let (what, instead) = match hindrance {
             Hindrance::Refused(instead) => (format!("`{name}` ends what fleet itself holds in the session"), instead),
             Hindrance::Block => (
@@ -237,6 +240,9 @@ fn mentions(statement: &Statement<'_>, name: &str) -> bool {
 
 /// Commands of psql: a backslash is never SQL outside quotes, except for MySQL's `\N`.
 pub(super) fn psql_commands(engine: Engine, text: &str) -> Vec<Found> {
+    if !text.contains('\\') {
+        return Vec::new();
+    }
     // The first line of a MariaDB dump since 2024: a comment to every server, and a command to its own client.
     const SANDBOX: &str = "- enable the sandbox mode";
     let is_command = |token: &Token| {
