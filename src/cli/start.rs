@@ -389,8 +389,8 @@ pub(super) fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -
     let goal = intent.kind.goal();
     let direction = goal.map_or(Direction::Up, |goal| goal.direction);
     let wanted = match &goal {
-        Some(goal) if intent.targets.is_empty() => goal.could_touch(&catalog),
-        _ => 0..catalog.migrations.len(),
+        Some(goal) => goal.could_touch_each(&catalog, planned.iter().map(|of: &PlannedTenant| of.target)),
+        None => 0..catalog.migrations.len(),
     };
     let kind = match &intent.backup {
         Some(backup) => {

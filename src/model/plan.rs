@@ -196,6 +196,17 @@ impl Goal {
             _ => 0..all,
         }
     }
+
+    /// The same for tenants of which each has this goal or, where it has one, a target of its own.
+    pub(crate) fn could_touch_each(
+        &self,
+        catalog: &Catalog,
+        own: impl Iterator<Item = Option<Target>>,
+    ) -> std::ops::Range<usize> {
+        let each = own.map(|own| Goal { target: own.unwrap_or(self.target), ..*self }.could_touch(catalog));
+        let all = each.reduce(|all, one| all.start.min(one.start)..all.end.max(one.end));
+        all.unwrap_or_else(|| self.could_touch(catalog))
+    }
 }
 
 #[cfg(test)]
@@ -233,6 +244,18 @@ mod tests {
 
     fn catalog() -> Catalog {
         Catalog::new(["m1", "m2", "m3"], "h")
+    }
+
+    #[test]
+    fn a_number_of_steps_needs_no_more_than_the_targets_that_it_means() {
+        let back = goal(Direction::Down, Target::Steps(1));
+        let needed = |own: &[Option<Target>]| back.could_touch_each(&catalog(), own.iter().copied());
+        let stays = |at| Some(Target::Migration(at));
+        assert_eq!(needed(&[stays(1), stays(1)]), 2..3);
+        assert_eq!(needed(&[stays(1), stays(0)]), 1..3);
+        assert_eq!(needed(&[stays(1), None]), 0..3, "of one that could not be read");
+        assert_eq!(needed(&[stays(1), Some(Target::End)]), 0..3);
+        assert_eq!(needed(&[]), 0..3);
     }
 
     fn goal(direction: Direction, target: Target) -> Goal {

@@ -24,7 +24,7 @@ impl Assignment {
             return Ok(around);
         }
         // A step that goes on in the middle has passed its begin: nothing comes before it.
-        let goes_on = self.unfinished(session).await?.is_some_and(|unfinished| unfinished.goes_on());
+        let goes_on = self.open_journal(session).await?.is_some_and(|unfinished| unfinished.goes_on());
         let at = around.at.max(usize::from(goes_on)).min(work.steps.len());
         let aside = |index, script| Step { is_aside: true, ..Step::new(index, script, self.limits(index)) };
         let names = self.plan.catalog.names(&work.history);

@@ -405,7 +405,7 @@ impl Assignment {
 
     /// The unfinished migration, which is asked for only where the history, read in the same round trip, came without the
     /// word that there is none.
-    async fn open_journal(&self, session: &mut dyn Session) -> Result<Option<Unfinished>, AttemptEnd> {
+    pub(super) async fn open_journal(&self, session: &mut dyn Session) -> Result<Option<Unfinished>, AttemptEnd> {
         if self.known.is_some() || session.saw_no_journal() {
             return Ok(None);
         }
@@ -422,7 +422,7 @@ impl Assignment {
         if direction == Direction::Up {
             return Ok(history);
         }
-        match self.unfinished(session).await? {
+        match self.open_journal(session).await? {
             Some(unfinished) if unfinished.goes_on() && !unfinished.is_gone => {
                 Ok(self.plan.catalog.before_way_down(history, &unfinished, self.tenant.variant()))
             }

@@ -68,9 +68,8 @@ impl SqliteSession {
     /// for it. Dying in it: the next process to open the file rolls back.
     pub(crate) async fn apply_together(&mut self, work: &Work, steps: Range<usize>) -> Result<(), ApplyError> {
         let committed = steps.start;
-        let Err((place, fault)) = self.transact(work, steps).await else { return Ok(()) };
-        // Closing rolls back, and waits for the worker to have done so.
-        self.release().await;
+        let Err((place, fault)) = self.transact(work, steps.clone()).await else { return Ok(()) };
+        self.roll_back(work, steps).await;
         let at = stopped_at(work, Some(place), 0);
         Err(ApplyError { committed, at, fault, residue: PartialState::Nothing })
     }
@@ -248,7 +247,7 @@ impl SqliteSession {
     }
 
     /// Whether foreign keys are on: a script without a transaction may have switched them off before.
-    async fn are_keys_on(&mut self) -> Result<bool, Fault> {
+    pub(super) async fn are_keys_on(&mut self) -> Result<bool, Fault> {
         Ok(self.rows("PRAGMA foreign_keys".to_owned()).await?.first().is_some_and(|row| row.is_true(0)))
     }
 

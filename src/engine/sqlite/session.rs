@@ -3,6 +3,7 @@
 //! When the process dies in a transaction, the next process to open the file rolls it back from its journal: the tenant
 //! is at a whole version. A file is created only if the tenant allows it, and only when there is something to apply.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -159,11 +160,25 @@ impl SqliteSession {
         }
     }
 
+    /// Rolls a transaction of these steps back, and closes the connection where it may keep more of them than that takes back:
+    /// closing rolls back too, but the next connection reads the whole schema again. Dying in it: the next process to open the
+    /// file rolls back.
+    pub(super) async fn roll_back(&mut self, work: &Work, steps: Range<usize>) {
+        let keeps = work.steps[steps].iter().any(|step| step.script.statements.iter().any(leaves_settings));
+        let rolled_back = match &mut self.connection {
+            Some(connection) if !keeps && !self.door.tape.is_on() => {
+                connection.run("ROLLBACK".to_owned()).await.is_ok()
+            }
+            _ => false,
+        };
+        if !rolled_back || !self.are_keys_on().await.unwrap_or(false) {
+            self.release().await;
+        }
+    }
+
     /// Closes a connection whose state the next step must not see: settings and temporary objects of this step, and the
     /// row ids and counts of any.
     pub(crate) async fn end_step(&mut self, work: &Work, step: usize) {
-        const WORDS: [&str; 4] = ["pragma", "temp", "attach", "detach"];
-        let changes = |sql: &String| mentions(sql, &WORDS) && changes_session(Engine::Sqlite, sql);
         let script = &work.steps[step].script;
         if matches!(script.execution, Execution::Native { .. })
             || script.statements.iter().any(|sql| mentions(sql, &["replace"]))
@@ -171,7 +186,7 @@ impl SqliteSession {
             self.may_replace = None;
         }
         let asks = |step: &Step| step.script.statements.iter().any(|sql| reads_session(sql));
-        if script.statements.iter().any(changes) || work.steps.get(step + 1).is_some_and(asks) {
+        if script.statements.iter().any(leaves_settings) || work.steps.get(step + 1).is_some_and(asks) {
             self.release().await;
         }
     }
@@ -181,6 +196,11 @@ impl SqliteSession {
             let _ = connection.close().await;
         }
     }
+}
+
+/// Whether a statement may change settings of the connection, or what belongs to it alone.
+fn leaves_settings(sql: &String) -> bool {
+    mentions(sql, &["pragma", "temp", "attach", "detach"]) && changes_session(Engine::Sqlite, sql)
 }
 
 /// Makes a connection fail, whatever it is doing, once it is cancelled.
