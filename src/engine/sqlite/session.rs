@@ -164,7 +164,9 @@ impl SqliteSession {
     /// closing rolls back too, but the next connection reads the whole schema again. Dying in it: the next process to open the
     /// file rolls back.
     pub(super) async fn roll_back(&mut self, work: &Work, steps: Range<usize>) {
-        let keeps = work.steps[steps].iter().any(|step| step.script.statements.iter().any(leaves_settings));
+        let keeps = work.steps[steps].iter().any(|step| step.script.statements.iter().any(leaves_settings))
+            // The row ids and counts of what was rolled back.
+            || work.steps.iter().any(|step| step.script.statements.iter().any(|sql| reads_session(sql)));
         let rolled_back = match &mut self.connection {
             Some(connection) if !keeps && !self.door.tape.is_on() => {
                 connection.run("ROLLBACK".to_owned()).await.is_ok()
