@@ -127,6 +127,12 @@ impl Other {
     pub fn is_beside(&self) -> bool {
         matches!(self.kind.as_str(), "extension" | "schema" | "publication" | "event trigger" | "database setting")
     }
+
+    /// Whether a schema has it: an extension in any version, anything else in the same form.
+    pub fn is_in(&self, shape: &Shape) -> bool {
+        let same = |other: &&Other| (&other.kind, &other.name) == (&self.kind, &self.name);
+        shape.others.iter().find(same).is_some_and(|it| self.kind == "extension" || it.definition == self.definition)
+    }
 }
 
 /// An object, or a part of one, that two schemas do not have alike.

@@ -10,18 +10,28 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::provision::{Fill, Site, Template, TemplateName, no_copies};
-use super::{Database, ScratchPlace, Session, Transfer};
+use super::{Database, ScratchPlace, Transfer};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::shape::{EVENT_START, Other, Shape};
 use crate::model::tenant::Tenant;
 use crate::model::text::hex;
 
-/// The first line of a script, before the fingerprint of the schema that it makes.
+/// The first line of a script, before its [`Made`] as JSON.
 const HEAD: &str = "-- fleet template ";
+
+/// The result of a script, and what stood beside it where it was written.
+#[derive(Serialize, Deserialize)]
+struct Made {
+    /// Of the schema that the script makes.
+    fingerprint: String,
+    /// Beside the schema: no dump of a schema has it, so it has to be there already where the script is loaded.
+    beside: Vec<Other>,
+}
 
 /// The place where a script is made and proven.
 pub(super) struct Workshop<'a> {
@@ -67,13 +77,14 @@ impl Workshop<'_> {
         let made = async |scratch: Arc<Tenant>| {
             let scratch = Arc::new((self.as_tenant)(Tenant::clone(&scratch), false));
             fill(scratch.clone()).await?;
-            self.write(&scratch, first).await
+            self.write(&scratch, first, None).await
         };
         self.place.settle(made).await?;
         let copied = async |scratch: Arc<Tenant>| {
             let scratch = Arc::new((self.as_tenant)(Tenant::clone(&scratch), true));
-            load(&*self.site.door, &scratch, first).await?;
-            self.write(&scratch, second).await
+            let made = head(first).map_err(|error| failed(first, &error))?;
+            made.compare(&loaded(&*self.site.door, &scratch, first).await?)?;
+            self.write(&scratch, second, Some(made.beside)).await
         };
         self.place.settle(copied).await?;
         let same = || -> io::Result<bool> { Ok(std::fs::read(first)? == std::fs::read(second)?) };
@@ -85,8 +96,8 @@ impl Workshop<'_> {
         }
     }
 
-    /// Writes the script of a database, below the fingerprint of its schema.
-    async fn write(&self, scratch: &Arc<Tenant>, file: &Path) -> Result<(), Fault> {
+    /// Writes the script of a database below its head. `beside` is what the first one had beside it, for a copy.
+    async fn write(&self, scratch: &Arc<Tenant>, file: &Path, beside: Option<Vec<Other>>) -> Result<(), Fault> {
         let mut session = self.site.door.connect(scratch).await?;
         let written = async {
             let shape = session.shape().await?;
@@ -96,7 +107,9 @@ impl Workshop<'_> {
                 ));
             }
             session.dump_script(&transfer(file)).await?;
-            with_head(file, &fingerprint(shape)).map_err(|error| failed(file, &error))
+            let own = || shape.others.iter().filter(|other| other.is_beside()).cloned().collect();
+            let made = Made { beside: beside.unwrap_or_else(own), fingerprint: fingerprint(shape) };
+            with_head(file, &made).map_err(|error| failed(file, &error))
         }
         .await;
         session.close().await;
@@ -109,21 +122,36 @@ impl Workshop<'_> {
 /// Dying in it: PostgreSQL has nothing of it, or all. MySQL has a part, and the journal says that a dump is being loaded.
 ///
 /// # Errors
-/// A [`Fault`]: the tenant may have any part of it.
+/// A [`Fault`]: the tenant may have any part of it, or its database lacks something that the migrations make beside the schema.
 pub(super) async fn load(door: &dyn Database, tenant: &Arc<Tenant>, script: &Path) -> Result<(), Fault> {
-    let expected = head(script).map_err(|error| failed(script, &error))?;
-    let mut session = door.connect(tenant).await?;
-    let shape = loaded(&mut *session, script).await;
-    session.close().await;
-    match fingerprint(shape?) == expected {
-        true => Ok(()),
-        false => Err(no_copies("the schema that the script of the final schema makes here is another one")),
+    let made = head(script).map_err(|error| failed(script, &error))?;
+    let shape = loaded(door, tenant, script).await?;
+    match made.beside.iter().find(|other| !other.is_in(&shape)) {
+        None => made.compare(&shape),
+        Some(Other { kind, name, .. }) => Err(no_copies(&format!(
+            "the migrations make the {kind} {name}, which stands beside the schema and is not so in this database"
+        ))),
     }
 }
 
-async fn loaded(session: &mut dyn Session, script: &Path) -> Result<Shape, Fault> {
-    session.load_script(&transfer(script)).await?;
-    session.shape().await
+async fn loaded(door: &dyn Database, tenant: &Arc<Tenant>, script: &Path) -> Result<Shape, Fault> {
+    let mut session = door.connect(tenant).await?;
+    let shape = async {
+        session.load_script(&transfer(script)).await?;
+        session.shape().await
+    }
+    .await;
+    session.close().await;
+    shape
+}
+
+impl Made {
+    fn compare(&self, shape: &Shape) -> Result<(), Fault> {
+        match fingerprint(shape.clone()) == self.fingerprint {
+            true => Ok(()),
+            false => Err(no_copies("the schema that the script of the final schema makes here is another one")),
+        }
+    }
 }
 
 /// Whether it is an event that is repeated and has no start of its own. A second database that is made within the same second has the
@@ -143,17 +171,17 @@ fn transfer(file: &Path) -> Transfer<'_> {
     Transfer { file, run: "provision", limit: Duration::ZERO, cancel, trial: None }
 }
 
-fn head(script: &Path) -> io::Result<String> {
+fn head(script: &Path) -> io::Result<Made> {
     let mut line = String::new();
     BufReader::new(File::open(script)?).read_line(&mut line)?;
-    Ok(line.strip_prefix(HEAD).unwrap_or_default().trim_end().to_owned())
+    Ok(serde_json::from_str(line.strip_prefix(HEAD).unwrap_or_default())?)
 }
 
-fn with_head(file: &Path, fingerprint: &str) -> io::Result<()> {
+fn with_head(file: &Path, made: &Made) -> io::Result<()> {
     let body = std::fs::read(file)?;
     // The rows of migrations may be private.
     let mut out = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file)?;
-    out.write_all(format!("{HEAD}{fingerprint}\n").as_bytes())?;
+    out.write_all(format!("{HEAD}{}\n", serde_json::to_string(made)?).as_bytes())?;
     out.write_all(&body)?;
     out.sync_all()
 }

@@ -29,19 +29,25 @@ pub(super) fn read(path: &Path, form: ListForm) -> Result<Vec<Values>, String> {
     if text.len() as u64 > MOST_BYTES {
         return Err(format!("names {shown}, which has more than {MOST_BYTES} bytes"));
     }
+    let text = without_mark(&text);
     let rows = match form {
-        ListForm::Json => json(&text),
-        ListForm::JsonLines => json_lines(&text),
-        ListForm::Csv => csv(&text),
-        ListForm::Toml => toml(&text),
+        ListForm::Json => json(text),
+        ListForm::JsonLines => json_lines(text),
+        ListForm::Csv => csv(text),
+        ListForm::Toml => toml(text),
     };
     rows.map_err(|why| format!("names {shown}: {why}"))
+}
+
+/// The text behind a byte order mark, which some programs write.
+fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 /// An object a line.
 pub(super) fn json_lines(text: &str) -> Result<Vec<Values>, String> {
     let mut rows = Vec::new();
-    for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+    for (at, line) in without_mark(text).lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         if rows.len() == MOST_ROWS {
             return Err(too_many());
         }
@@ -166,6 +172,11 @@ mod tests {
     fn each_form_gives_the_same_rows() {
         let two = Ok(vec!["a".to_owned(), "b".to_owned()]);
         assert_eq!(ids(json_lines("{\"id\": \"a\"}\n\n{\"id\": \"b\"}")), two);
+        assert_eq!(
+            ids(json_lines("\u{feff}{\"id\": \"a\"}\n{\"id\": \"b\"}\n")),
+            two,
+            "a byte order mark is no part of it"
+        );
         assert_eq!(ids(json("[{\"id\": \"a\"}, {\"id\": \"b\"}]")), two);
         assert_eq!(ids(json("{\"tenants\": [{\"id\": \"a\"}, {\"id\": \"b\"}]}")), two);
         assert_eq!(ids(csv("id,url\na,x\nb,\"y,z\"\n")), two);

@@ -39,7 +39,11 @@ pub(crate) fn name(engine: Engine, piece: &str) -> String {
         return format!("PRAGMA {}", pragma.name);
     }
     let words = Words::of(engine, piece).all();
-    let most = if matches!(words.first().map_or("", String::as_str), "attach" | "detach") { 1 } else { 2 };
+    let most = match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["attach" | "detach", ..] => 1,
+        [_, "unique", ..] => 3,
+        _ => 2,
+    };
     let mut name = words.iter().take(most).map(|word| word.to_ascii_uppercase()).collect::<Vec<_>>().join(" ");
     if words.iter().any(|word| word == "concurrently") {
         name.push_str(" CONCURRENTLY");
@@ -120,6 +124,8 @@ mod tests {
         ] {
             assert_eq!(hindrance(engine, sql).map(|(_, why)| why), Some(Hindrance::Transaction), "{sql}");
         }
+        let unique = "CREATE UNIQUE INDEX CONCURRENTLY i ON t (a)";
+        assert_eq!(name(Postgres, unique), "CREATE UNIQUE INDEX CONCURRENTLY");
         for sql in [
             "DO $$ BEGIN EXECUTE 'DROP INDEX CONCURRENTLY IF EXISTS ix'; END $$",
             "DO $$ BEGIN EXECUTE format('CREATE INDEX CONCURRENTLY %I ON t (a)', 'i'); END $$",

@@ -261,6 +261,51 @@ CREATE CAST (int AS pair) WITH FUNCTION to_pair(int);\n";
     assert_eq!(left, 0, "no script that was not proven is kept");
 }
 
+/// An extension is in no dump of a schema; a setting of a database and rights on it are in no copy of one.
+#[test]
+fn a_tenant_for_which_something_stands_beside_its_schema_is_migrated_where_that_is_missing() {
+    let mut fleet = fleet();
+    fleet.head += "\n[defaults]\nshared_schemas = [\"public\"]\n";
+    let write = |fleet: &Fleet, name: &str, sql: &str| {
+        for (engine, sql) in [("postgres", sql), ("mysql", "SELECT 1;\n"), ("sqlite", "SELECT 1;\n")] {
+            std::fs::write(fleet.path(&format!("sql/{name}.{engine}.up.sql")), sql).unwrap();
+        }
+    };
+    write(&fleet, "0003_more", "CREATE EXTENSION IF NOT EXISTS btree_gist SCHEMA public;\n");
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    let shared = fleet.tenant("schema-000").url.clone();
+    provisioned(&mut fleet, "beside", &shared, Some("beside")).shows(&["made by the script"]);
+    let other = fleet.database("postgres", "other");
+    let ran = provisioned(&mut fleet, "alone", &other, Some("alone"));
+    ran.tells(&["it is migrated, not made from a template: the migrations make the extension btree_gist"]);
+    let extension = "SELECT extname::text FROM pg_extension WHERE extname = 'btree_gist'";
+    assert_eq!(fleet.ask("alone", extension), ["btree_gist"]);
+
+    write(&fleet, "0004_of_all", "CREATE TABLE IF NOT EXISTS public.of_all (id int);\n");
+    let ran = provisioned(&mut fleet, "late", &other, Some("late"));
+    ran.tells(&["it is migrated, not made from a template: the migrations make public.of_all"]);
+    assert_eq!(fleet.ask("late", "SELECT to_regclass('public.of_all')::text"), ["public.of_all"]);
+
+    for (name, sql, why) in [
+        ("setting", "ALTER DATABASE %I SET work_mem = ''5MB''", "ALTER DATABASE"),
+        ("right", "GRANT CREATE ON DATABASE %I TO PUBLIC", "GRANT .. ON DATABASE"),
+    ] {
+        let sql = format!("DO $$ BEGIN EXECUTE format('{sql}', current_database()); END $$;\n");
+        write(&fleet, "0004_of_all", &sql);
+        let url = missing(&mut fleet, "postgres", name);
+        let ran = provisioned(&mut fleet, name, &url, None);
+        ran.tells(&[
+            "it is migrated, not made from a template: the migrations set something for the database itself",
+            why,
+        ]);
+    }
+    let set = "SELECT unnest(setconfig) FROM pg_db_role_setting r JOIN pg_database d ON d.oid = setdatabase WHERE datname = \
+               current_database()";
+    assert_eq!(fleet.ask("setting", set), ["work_mem=5MB"]);
+    let right = "SELECT has_database_privilege('public', current_database(), 'CREATE')::text";
+    assert_eq!(fleet.ask("right", right), ["true"]);
+}
+
 /// As it is when the process is killed while the engine's client loads.
 #[test]
 fn a_script_that_was_killed_half_way_is_loaded_anew() {

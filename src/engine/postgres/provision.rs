@@ -1,9 +1,11 @@
 //! A new tenant's database or schema on PostgreSQL. A database gets its name when it is whole; its mark is its comment.
 
 use std::str::FromStr as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
@@ -17,6 +19,7 @@ use crate::engine::scratch::bad_url;
 use crate::engine::{ScratchPlace, address, literal};
 use crate::model::engine::Engine;
 use crate::model::fault::{Fault, FaultClass};
+use crate::model::tenant::Tenant;
 
 pub(in crate::engine) struct Provision;
 
@@ -179,7 +182,13 @@ impl Provisioner for Provision {
             connection.close().await;
             let version = version?.first().map(|row| row.must(0)).unwrap_or_default();
             let server = format!("{} {version}", site.tenant.server);
-            return Workshop { site, place, server, as_tenant }.script(name, fill).await;
+            let fill = |scratch: Arc<Tenant>| -> BoxFuture<'_, Result<(), Fault>> {
+                Box::pin(async move {
+                    fill(scratch.clone()).await?;
+                    only_in_its_schema(site, &scratch).await
+                })
+            };
+            return Workshop { site, place, server, as_tenant }.script(name, &fill).await;
         }
         if names.by_other {
             return Err(no_copies(
@@ -190,9 +199,10 @@ impl Provisioner for Provision {
         let mut connection = connect(site, MAINTENANCE).await?;
         let there = connection.rows(format!("SELECT 1 FROM pg_database WHERE datname = {}", text(&whole))).await?;
         if there.is_empty() {
-            let settle = async |scratch: std::sync::Arc<crate::model::tenant::Tenant>| {
+            let settle = async |scratch: Arc<Tenant>| {
                 let made = scratch.id.to_string();
                 fill(scratch).await?;
+                is_copied_whole(&mut *connection, &made).await?;
                 rename(&mut *connection, &made, &whole).await
             };
             let place = ScratchPlace::Server(Engine::Postgres, url(site, MAINTENANCE)?);
@@ -212,6 +222,49 @@ impl Provisioner for Provision {
         }
         connection.close().await;
         Ok(Template::Database(whole))
+    }
+}
+
+/// Whether `CREATE DATABASE .. TEMPLATE` takes over everything that the migrations have made: it leaves out the settings of a
+/// database and the rights on it.
+async fn is_copied_whole(connection: &mut dyn SideConnection, made: &str) -> Result<(), Fault> {
+    let lost = format!(
+        "SELECT 1 FROM pg_database b WHERE b.datname = {} AND (b.datacl IS NOT NULL OR EXISTS (SELECT FROM pg_db_role_setting r \
+         WHERE r.setdatabase = b.oid))",
+        text(made)
+    );
+    match connection.rows(lost).await?.is_empty() {
+        true => Ok(()),
+        false => Err(no_copies(
+            "the migrations set something for the database itself (ALTER DATABASE or GRANT .. ON DATABASE)",
+        )),
+    }
+}
+
+/// Whether the dump of a schema has everything that the migrations have made: what is in a schema that tenants share is not in it.
+async fn only_in_its_schema(site: &Site, scratch: &Tenant) -> Result<(), Fault> {
+    let mut connection = connect(site, &address::database(scratch).ok_or_else(bad_url)?).await?;
+    let kinds = [
+        ("pg_class", "relnamespace", "relname"),
+        ("pg_proc", "pronamespace", "proname"),
+        ("pg_type", "typnamespace", "typname"),
+    ];
+    let kinds = kinds.map(|(catalog, of, name)| {
+        format!(
+            "SELECT n.nspname::text, o.{name}::text FROM {catalog} o JOIN pg_namespace n ON n.oid = o.{of} WHERE n.nspname NOT LIKE \
+             'pg\\_%' AND n.nspname NOT IN ('information_schema', {}) AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = \
+             '{catalog}'::regclass AND d.objid = o.oid AND d.deptype IN ('e', 'i'))",
+            text(scratch.schema.as_deref().unwrap_or_default())
+        )
+    });
+    let outside = connection.rows(format!("{} LIMIT 1", kinds.join(" UNION ALL "))).await;
+    connection.close().await;
+    match outside?.first() {
+        None => Ok(()),
+        Some(row) => {
+            let (schema, name) = (row.must(0), row.must(1));
+            Err(no_copies(&format!("the migrations make {schema}.{name}, which is outside of the tenant's schema")))
+        }
     }
 }
 
