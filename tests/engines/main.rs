@@ -59,6 +59,7 @@ mod native_failures;
 mod outside;
 mod own_servers;
 mod phase_two;
+mod plain_refusals;
 mod poolers;
 mod postgres;
 mod postgres_clients;
