@@ -20,6 +20,7 @@ pub(crate) mod prepared;
 pub(crate) mod rights;
 mod rows;
 mod secrets;
+pub(crate) mod server_wide;
 mod session;
 pub(crate) mod settings;
 mod signature;

@@ -76,6 +76,7 @@ mod scripts;
 mod seeding;
 mod shadows;
 mod shapes;
+mod shared_by_all;
 mod shared_schemas;
 mod sqlite;
 mod sqlite_sessions;
