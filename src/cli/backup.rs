@@ -88,7 +88,7 @@ impl Run for Backup {
 }
 
 async fn backup(program: &Program, on: RunArgs) -> Result<u8, CliError> {
-    let set = program.set().await?;
+    let set = program.set_or_code().await?;
     let intent = backing_up(program, program.select(&on.selection).await?);
     // No tenant changes, so there is no confirmation.
     start(program, &set, intent, &RunOutput { yes: true, ..on.output }).await
@@ -147,7 +147,7 @@ pub(super) fn restoring(program: &Program, found: &RunBackups, selection: Select
 
 impl Run for Restore {
     async fn run(self, program: &Program) -> Result<u8, CliError> {
-        let set = program.set().await?;
+        let set = program.set_or_code().await?;
         let Some(run) = &self.run else { return latest(program, &set, &self).await };
         let found = find(program, run).await?;
         if found.manifests.is_empty() {

@@ -19,7 +19,7 @@ use crate::report::clean;
 use crate::sql::effect;
 
 pub(super) async fn resolve(program: &Program, args: &Resolve) -> Result<u8, CliError> {
-    let set = program.set().await?;
+    let set = program.set_to_look().await?;
     let tenants = wanted(program, args).await?;
     let is_one = tenants.len() == 1;
     let mut code = 0;

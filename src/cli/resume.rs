@@ -91,7 +91,8 @@ pub(super) async fn resume(program: &Program, args: &Resume, approved_by: Option
         keep_going: output.keep_going || is_kept("keep-going"),
         ..output.clone()
     };
-    let set = program.set().await?;
+    let needs_scripts = !matches!(former.run.header.kind, RunKind::Backup { .. } | RunKind::Restore { .. });
+    let set = if needs_scripts { program.set().await? } else { program.set_or_code().await? };
     if !former.undoing.due.is_empty() {
         return take_back(program, &set, &former, args).await;
     }

@@ -217,12 +217,23 @@ impl Program {
         Ok(Arc::new(set.with_replaced(replaces)?.with_online(online)))
     }
 
-    /// The same for a command that needs no script: where they can't be read it goes on without them, and says so.
+    /// The same for a command that needs no script: where they can't be used as they are it goes on without them, and says so.
     pub(super) async fn set_or_code(&self) -> Result<Arc<MigrationSet>, CliError> {
-        match self.set().await {
+        let terminal = self.terminal;
+        let goes_on = move |mistakes: &[ScriptMistake]| {
+            warn_of(&terminal, mistakes);
+            terminal.warn("the scripts can't be used as they are; this command goes on without them");
+        };
+        let look = move |folder: &Path| -> Result<SqlFolder, Vec<ScriptMistake>> {
+            let folder = folder::look(folder)?;
+            if !folder.mistakes.is_empty() {
+                goes_on(&folder.mistakes);
+            }
+            Ok(folder)
+        };
+        match self.set_of(look).await {
             Err(CliError::Scripts(mistakes)) => {
-                warn_of(&self.terminal, &mistakes);
-                self.terminal.warn("the scripts can't be used as they are; this command goes on without them");
+                goes_on(&mistakes);
                 Ok(Arc::new(self.code.migrations().await?))
             }
             other => other,

@@ -14,7 +14,7 @@ use crate::report::clean;
 
 impl Run for Shell {
     async fn run(self, program: &Program) -> Result<u8, CliError> {
-        let set = program.set().await?;
+        let set = program.set_or_code().await?;
         let filter = Filter { tenants: vec![self.id.clone()], ..Filter::default() };
         let selection = program.filter(filter).await?;
         let tenants: Vec<_> = selection.tenants().cloned().collect();

@@ -27,7 +27,7 @@ impl Run for Verify {
             return self.compare(program).await;
         }
         let assertions: Arc<[Assertion]> = written(program)?.into();
-        let (set, selection) = (program.set().await?, program.select(&self.read.selection).await?);
+        let (set, selection) = (program.set_or_code().await?, program.select(&self.read.selection).await?);
         let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
         refuse_unasked(&tenants, &assertions, "assertion")?;
         let door = program.door(&set);
@@ -52,7 +52,7 @@ impl Verify {
     async fn compare(&self, program: &Program) -> Result<u8, CliError> {
         let before = self.against.as_deref().map(|path| saved(path, (self.row_counts, self.measures))).transpose()?;
         let measures: Arc<[Assertion]> = if self.measures { measures(program)?.into() } else { Arc::default() };
-        let (set, selection) = (program.set().await?, program.select(&self.read.selection).await?);
+        let (set, selection) = (program.set_or_code().await?, program.select(&self.read.selection).await?);
         let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
         if self.measures {
             refuse_unasked(&tenants, &measures, "measure")?;

@@ -9,9 +9,10 @@ use super::around::{self, Around, Repeatable, Touching};
 use super::variables::with_names;
 use super::{Form, MigrationSet};
 use crate::model::engine::{Variant, VariantMap};
-use crate::model::schema::{Direction, Script};
+use crate::model::schema::{Direction, Execution, Script};
 use crate::model::tenant::Tenant;
 use crate::sql::outside::{NamedSchema, written};
+use crate::sql::server_wide::shared_by_all;
 use crate::sql::{Touch, touched};
 
 /// The scripts of one direction for one engine.
@@ -50,8 +51,8 @@ impl Scripts {
         self.scripts.get(index).and_then(Option::as_ref)
     }
 
-    /// The first place where a script writes in a schema other than these, with its file and line: it would change what
-    /// belongs to all tenants of the database, or to another one.
+    /// The first place where a script writes in a schema other than these (the tenant's own, and those that it shares), or changes
+    /// what is in no schema, with its file and line: that belongs to all tenants of the database, or to another one.
     pub(crate) fn foreign_schema(&self, index: usize, own: &[&str]) -> Option<String> {
         let script = self.get(index)?;
         let written = self.written.get(index)?.get_or_init(|| {
@@ -60,15 +61,27 @@ impl Scripts {
                 .flat_map(|(at, sql)| written(script.engine, sql).into_iter().map(move |named| (at, named)))
                 .collect()
         });
-        let (at, named) = written.iter().find(|(_, named)| !own.contains(&named.schema.as_str()))?;
-        let place = match &script.source {
-            Some(source) => format!("{}:{}", source.file, source.lines.get(*at).copied().unwrap_or(1)),
+        let place = |at: usize| match &script.source {
+            Some(source) => format!("{}:{}", source.file, source.lines.get(at).copied().unwrap_or(1)),
             None => format!("statement {}", at + 1),
         };
-        let NamedSchema { schema, by } = named;
+        let has_transaction = !matches!(script.execution, Execution::Compiled { transaction: false });
+        if let Some((at, named)) = written.iter().find(|(_, named)| !named.is_of(own, has_transaction)) {
+            return Some(format!(
+                "{}: `{}` {}, or name it in shared_schemas = [\"{}\"] of the tenant file if all tenants share it",
+                place(*at),
+                named.by,
+                named.why(),
+                named.schema
+            ));
+        }
+        // What a variable stands for is known when it runs.
+        let shared = |sql: &String| shared_by_all(script.engine, sql, own.first().filter(|_| !script.has_variables)?);
+        let (at, words) = script.statements.iter().enumerate().find_map(|(at, sql)| Some((at, shared(sql)?)))?;
         Some(format!(
-            "{place}: `{by}` writes in the schema {schema}, and not in the tenant's own; leave the schema out, or name it in \
-             shared_schemas = [\"{schema}\"] of the tenant file if all tenants share it"
+            "{}: `{words} …` changes what is in no schema and all tenants of the database share; do it once, outside of the scripts \
+             (what has the tenant's schema as a word in its name is taken for the tenant's own)",
+            place(at)
         ))
     }
 

@@ -82,6 +82,15 @@ pub(crate) fn of(error: &sqlx::Error) -> Fault {
     }
 }
 
+/// The fault of a commit that the engine refused, which no statement is told with.
+pub(crate) fn at_commit(fault: Fault) -> Fault {
+    if fault.class.is_transient() || fault.code.is_none() {
+        return fault;
+    }
+    let text = "; the commit was refused: deferred constraints and constraint triggers are checked there";
+    Fault { message: format!("{}{text}", fault.message), ..fault }
+}
+
 /// The fault for a driver's error while connecting: a failed TLS handshake looks like malformed data. A login that the
 /// driver itself gives up has no code, so only its text tells it apart.
 pub(crate) fn connecting(error: &sqlx::Error) -> Fault {

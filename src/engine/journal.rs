@@ -9,10 +9,11 @@ use super::dialect::{dialect, literal};
 use crate::model::clock::Stamp;
 use crate::model::schema::{Direction, Execution, Script, Unfinished};
 use crate::model::tenant::Engine;
+use crate::sql::prepared::{is_spent, leads_to_execute};
 use crate::sql::transaction::hindrance;
 use crate::sql::{
-    DdlEffect, Directive, SchemaObject, can_be_set_again, changes_session, directive, effect, may_leave_a_part,
-    only_sets_session, reads_session,
+    DdlEffect, Directive, SchemaObject, can_be_set_again, changes_session, directive, effect, leaves_nothing,
+    may_leave_a_part, reads_session,
 };
 
 /// The journal's table; once created, it stays in the tenant's database.
@@ -93,10 +94,15 @@ fn repeats(script: &Script, statement: usize) -> bool {
 pub(crate) fn keeps_session(script: &Script, statement: usize) -> bool {
     let (before, rest) = script.statements.split_at(statement.min(script.statements.len()));
     // At the first statement, everything is repeated.
+    let (engine, all) = (script.engine, &script.statements);
+    let is_lost = |at: usize| {
+        changes_session(engine, &all[at])
+            && !can_be_set_again(engine, &all[at])
+            && !is_spent(engine, all, at, statement)
+    };
     before.is_empty()
         || (script.is_online() && script.engine.capabilities().transactional_ddl)
-        || !before.iter().any(|sql| changes_session(script.engine, sql) && !can_be_set_again(script.engine, sql))
-            && !rest.iter().any(|sql| reads_session(sql))
+        || !(0..before.len()).any(is_lost) && !rest.iter().any(|sql| reads_session(sql))
 }
 
 /// The statements before this one (from 0) that set its session again, when the script goes on in another one.
@@ -105,10 +111,10 @@ pub(crate) fn settings_before(script: &Script, statement: usize) -> impl Iterato
     (0..before.len()).filter(|&at| can_be_set_again(script.engine, &before[at]))
 }
 
-/// Whether the statements before this one (from 0) set something in their session and nothing else: when this one is
-/// refused, nothing of the script is left, and it can begin again.
+/// Whether the statements before this one (from 0) leave nothing but in their session: when this one is refused, nothing of the
+/// script is left, and it can begin again.
 pub(crate) fn only_settings_before(script: &Script, statement: usize) -> bool {
-    script.statements.iter().take(statement).all(|sql| only_sets_session(script.engine, sql))
+    script.statements.iter().take(statement).all(|sql| leaves_nothing(script.engine, sql))
 }
 
 /// Whether, when the engine refuses this statement (from 0), it certainly had no effect and another session can resume
@@ -118,9 +124,18 @@ pub(crate) fn is_certain(step: &Step, statement: usize) -> bool {
     can_go_on(&step.script, statement) && !sql.is_some_and(|sql| may_leave_a_part(step.script.engine, sql))
 }
 
-/// Whether another session can resume with this statement (from 0), if it had no effect.
+/// Whether another session can resume where the engine refused this statement (from 0), if that had no effect.
 pub(crate) fn can_go_on(script: &Script, statement: usize) -> bool {
-    keeps_session(script, statement) || only_settings_before(script, statement)
+    goes_on_at(script, statement).is_some() || only_settings_before(script, statement)
+}
+
+/// The statement (from 0) with which another session can resume where the engine refused this one: itself, or one of those directly
+/// before it that prepare it, leave nothing but in their session, and can be sent again.
+pub(crate) fn goes_on_at(script: &Script, statement: usize) -> Option<usize> {
+    let (engine, all) = (script.engine, &script.statements);
+    let prepares = |at: &usize| leaves_nothing(engine, &all[*at]) && leads_to_execute(engine, all, *at);
+    let first = (0..statement).rev().take_while(prepares).last().unwrap_or(statement);
+    (first..=statement).rev().find(|&at| keeps_session(script, at))
 }
 
 /// Whether the history row of a script can't be restored once deleted: a repeatable script may have been applied with

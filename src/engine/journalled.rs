@@ -8,14 +8,16 @@ use std::sync::atomic::Ordering;
 use async_trait::async_trait;
 use tracing::Instrument as _;
 
-use super::journal::{Continuation, continuation, is_row_lost, is_void, only_settings_before, settings_before};
+use super::journal::{
+    Continuation, continuation, goes_on_at, is_row_lost, is_void, only_settings_before, settings_before,
+};
 use super::message::stopped_at_statement;
 use super::work::ScriptStatement;
 use super::{ApplyError, PartialState, Session, TenantEndpoint, Work};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::{Direction, Execution, Unfinished};
 use crate::model::timings::Phase;
-use crate::sql::{Directive, directive};
+use crate::sql::{Directive, directive, may_leave_a_part};
 
 /// A session that applies steps with a journal; its methods are called in this order.
 #[async_trait]
@@ -98,7 +100,8 @@ async fn one_by_one(session: &mut dyn Journalled, work: &Work, step: usize) -> R
         if let Err(refusal) = sent {
             let residue = session.left_behind(&refusal).await;
             let at = stopped_at_statement(work, step, statement);
-            return Err(ApplyError { committed: step, at, fault: refusal.fault, residue });
+            let fault = in_part(this, refusal.fault, &residue);
+            return Err(ApplyError { committed: step, at, fault, residue });
         }
     }
     finish(session, work, step).await
@@ -190,7 +193,20 @@ pub(crate) fn refusal_note(
     if only_settings_before(script, statement) && !in_batches && !is_row_lost(script) {
         return (door.undo(&this.step().script), PartialState::Nothing);
     }
-    (vec![door.journal().stop(Some(statement))], PartialState::Resumable { statements: statement })
+    let statements = goes_on_at(script, statement).unwrap_or(statement);
+    (vec![door.journal().stop(Some(statements))], PartialState::Resumable { statements })
+}
+
+/// The fault of a statement whose state afterwards is not known, with the reason.
+fn in_part(this: ScriptStatement<'_>, fault: Fault, residue: &PartialState) -> Fault {
+    if !matches!(residue, PartialState::InDoubt(_))
+        || fault.code.is_none()
+        || !may_leave_a_part(this.step().script.engine, this.sql())
+    {
+        return fault;
+    }
+    let text = "; it may have done a part of its work before that, which the engine keeps and does not tell";
+    Fault { message: fault.message.clone() + text, ..fault }
 }
 
 /// The state of a step with unknown progress, from its journal.

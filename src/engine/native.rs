@@ -168,7 +168,10 @@ impl Native<'_> {
         let transaction = Arc::into_inner(transaction).ok_or_else(|| self.stop(lost_connection()))?;
         match result {
             // The history row was inserted after the migration: a swallowed error would have made that fail.
-            Ok(()) => self.work.start(Phase::Commit, self.step).over(transaction.commit()).await.map_err(ours),
+            Ok(()) => {
+                let ended = self.work.start(Phase::Commit, self.step).over(transaction.commit()).await;
+                ended.map_err(|error| self.stop_inside(errors::at_commit(errors::sea_orm_fault(&error))))
+            }
             Err(stop) => {
                 let _ = transaction.rollback().await;
                 Err(stop)

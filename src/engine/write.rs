@@ -6,10 +6,10 @@ use async_trait::async_trait;
 
 use super::dialect::literal;
 use super::queries::TenantQueries;
-use super::{PartialState, TenantEndpoint, history, journal};
+use super::{PartialState, TenantEndpoint, errors, history, journal};
 use crate::model::engine::Engine;
 use crate::model::fault::{Fault, FaultClass};
-use crate::sql::outside::{NamedSchema, written};
+use crate::sql::outside::written;
 use crate::sql::split::Piece;
 use crate::sql::{is_of_rows, may_leave_a_part, operator_statements};
 
@@ -109,7 +109,7 @@ impl<S: Transact> Writes for S {
                 let error = WriteError { at: None, fault, residue: PartialState::Unknown };
                 Err(error.says("the connection was lost in the commit: all of it happened, or nothing did"))
             }
-            Err(fault) => Err(undone(self, WriteError::nothing(fault), stays).await),
+            Err(fault) => Err(undone(self, WriteError::nothing(errors::at_commit(fault)), stays).await),
         }
     }
 }
@@ -117,13 +117,13 @@ impl<S: Transact> Writes for S {
 /// The refusal of a statement that names the schema of a neighbour: what it drops there, no look at the end would find.
 fn neighbour(door: &TenantEndpoint, piece: &Piece<'_>) -> Option<Fault> {
     let own = door.tenant.schema.as_ref()?;
-    let is_own = |named: &NamedSchema| named.schema == *own || door.tenant.shared_schemas.contains(&named.schema);
-    let NamedSchema { schema, by } =
-        written(door.tenant.engine, piece.text).into_iter().find(|named| !is_own(named))?;
+    let own: Vec<&str> = std::iter::once(own).chain(&door.tenant.shared_schemas).map(String::as_str).collect();
+    let named = written(door.tenant.engine, piece.text).into_iter().find(|named| !named.is_of(&own, true))?;
     let text = format!(
-        "line {}: `{by}` writes in the schema {schema}, outside of the tenant's schema; nothing was sent; leave the schema out, or \
-         name it in shared_schemas of the tenant file if all tenants share it",
-        piece.line
+        "line {}: `{}` {}, or name it in shared_schemas of the tenant file if all tenants share it; nothing was sent",
+        piece.line,
+        named.by,
+        named.why()
     );
     Some(Fault::new(FaultClass::WrongSchema, text))
 }

@@ -16,9 +16,11 @@ pub(crate) mod marks;
 mod operator;
 pub(crate) mod outside;
 pub(crate) mod pragma;
+pub(crate) mod prepared;
 pub(crate) mod rights;
 mod rows;
 mod secrets;
+pub(crate) mod server_wide;
 mod session;
 pub(crate) mod settings;
 mod signature;
@@ -39,7 +41,7 @@ pub(crate) use signature::signature;
 pub(crate) use spacing::spaced;
 pub(crate) use split::split;
 pub(crate) use statement::{
-    Directive, can_be_set_again, changes_session, directive, is_multiple, may_leave_a_part, only_sets_session,
+    Directive, can_be_set_again, changes_session, directive, is_multiple, leaves_nothing, may_leave_a_part,
     reads_session, tells_errors_in_rows,
 };
 pub(crate) use touch::{

@@ -3,6 +3,7 @@
 //! It reads words and no grammar; a name that is put together at run time is not found.
 
 use super::computes::computes;
+use super::server_wide::is_server_wide;
 use super::settings::bodies;
 use super::split::split;
 use super::words::{Words, first_words};
@@ -14,6 +15,33 @@ pub(crate) struct NamedSchema {
     pub(crate) schema: String,
     /// The words that say so, for a message.
     pub(crate) by: String,
+    /// The first schema of a search path that names this one behind it: what is made goes there, and a name that it lacks is one of
+    /// this schema's.
+    pub(crate) behind: Option<String>,
+}
+
+impl NamedSchema {
+    /// Whether the tenant may have it: it is one of these, or stands behind one of them in a search path, whose effect in a
+    /// transaction is looked at before the commit.
+    pub(crate) fn is_of(&self, own: &[&str], has_transaction: bool) -> bool {
+        let is_own = |schema: &str| own.contains(&schema);
+        is_own(&self.schema) || has_transaction && self.behind.as_deref().is_some_and(is_own)
+    }
+
+    /// The reason to refuse it, behind the words that name it.
+    pub(crate) fn why(&self) -> String {
+        let schema = &self.schema;
+        match &self.behind {
+            Some(first) => format!(
+                "lets a name that is not in {first} mean one in the schema {schema}, outside of the tenant's own, which only the \
+                 end of a transaction can be asked about; leave {schema} out of the path and write its name where it is read"
+            ),
+            None if self.by.contains("search_path") => {
+                format!("makes the schema {schema} that of names without one, and not the tenant's own; leave it out")
+            }
+            None => format!("writes in the schema {schema}, and not in the tenant's own; leave the schema out"),
+        }
+    }
 }
 
 /// The schemas that a text writes in by name, or makes the place of unqualified names.
@@ -32,7 +60,7 @@ pub(crate) enum Reach {
 
 /// The things that a text may change without naming them: a view that it asks may run code, too.
 pub(crate) fn reach(engine: Engine, sql: &str) -> Option<Reach> {
-    if runs_code(engine, sql) || asks_relations(engine, sql) {
+    if runs_code(engine, sql) || asks_relations(engine, sql) || is_server_wide(engine, sql) {
         Some(Reach::Code)
     } else {
         changes_rows(engine, sql).then_some(Reach::Rows)
@@ -130,7 +158,7 @@ const ASKS: [&str; 10] =
 
 /// Whether a text calls a function other than those that only compute and `nextval`, from this word on: by its name and a parenthesis; behind `INTO`
 /// and `REFERENCES` that is a table with its columns.
-fn calls(engine: Engine, words: &Words<'_>, from: usize) -> bool {
+pub(super) fn calls(engine: Engine, words: &Words<'_>, from: usize) -> bool {
     let is_called = |at: usize| {
         let first = if words.is_qualified(at) { at - 2 } else { at };
         let names_table = words.is_after(first, "into") || words.is_after(first, "references");
@@ -166,7 +194,11 @@ fn path(list: &str, by: &str) -> Vec<NamedSchema> {
     let names = list.split(',').map(|name| name.trim().trim_matches(['\'', '"', ';']).to_owned());
     let is_other =
         |name: &String| !name.is_empty() && !name.starts_with("pg_") && !name.eq_ignore_ascii_case("default");
-    names.filter(is_other).map(|schema| NamedSchema { schema, by: by.to_owned() }).collect()
+    let names: Vec<String> = names.filter(is_other).collect();
+    let behind = |at: usize| names.first().filter(|_| at > 0).cloned();
+    let named =
+        |(at, schema): (usize, &String)| NamedSchema { schema: schema.clone(), by: by.to_owned(), behind: behind(at) };
+    names.iter().enumerate().map(named).collect()
 }
 
 /// All statements in a body, wherever they begin, except for those with this verb.
@@ -201,7 +233,11 @@ fn at(words: &Words<'_>, place: usize) -> Vec<NamedSchema> {
     };
     let kind = words.word(place + 1).to_ascii_uppercase();
     let verb = verb.to_ascii_uppercase();
-    let by = |(schema, name): (String, String)| NamedSchema { by: format!("{verb} {kind} {schema}.{name}"), schema };
+    let by = |(schema, name): (String, String)| NamedSchema {
+        by: format!("{verb} {kind} {schema}.{name}"),
+        schema,
+        behind: None,
+    };
     // Temporary objects are nobody's, and the server protects its own schemas itself.
     objects.into_iter().filter(|(schema, _)| !schema.starts_with("pg_")).map(by).collect()
 }

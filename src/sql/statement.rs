@@ -7,6 +7,8 @@ use serde::Serialize;
 
 use super::dialect::{ALL_COMMENTS, syntax};
 use super::lex::{self, Kind};
+use super::outside::calls;
+use super::prepared::{of_set_statement, prepares_text};
 use super::split::split;
 use super::words::{Words, first_words};
 use crate::model::tenant::Engine;
@@ -105,6 +107,8 @@ pub(crate) fn is_transaction_control(engine: Engine, piece: &str) -> bool {
 /// Whether a text changes state that lives as long as the connection: resuming after it on another connection would use
 /// different state (a user variable would be NULL, an unqualified name would mean another database's table).
 pub(crate) fn changes_session(engine: Engine, sql: &str) -> bool {
+    // Its settings end with it.
+    let sql = of_set_statement(engine, sql).unwrap_or(sql);
     mentions_variable(sql)
         || split(engine, sql).into_iter().any(|piece| {
             let words: Vec<String> = first_words(engine, piece.text).take(4).collect();
@@ -122,16 +126,37 @@ fn mentions_variable(sql: &str) -> bool {
 
 /// Whether a text sets something in its session and nothing else: no variable of the whole server, no password, and no
 /// expression that could do more.
-pub(crate) fn only_sets_session(engine: Engine, sql: &str) -> bool {
+fn only_sets_session(engine: Engine, sql: &str) -> bool {
+    split(engine, sql).into_iter().all(|piece| is_set_of_session(engine, piece.text) && !piece.text.contains('('))
+}
+
+/// Whether a statement is a `SET` of nothing wider than its session.
+fn is_set_of_session(engine: Engine, piece: &str) -> bool {
     // `SET STATEMENT … FOR` runs a statement.
     const WIDER: [&str; 6] = ["global", "persist", "persist_only", "password", "default", "statement"];
-    let wider = ["@@global", "@@persist"];
-    let text = sql.to_ascii_lowercase();
-    !wider.iter().any(|word| text.contains(word))
-        && split(engine, sql).into_iter().all(|piece| {
-            let words: Vec<String> = first_words(engine, piece.text).take(2).collect();
-            let second = words.get(1).map_or("", String::as_str);
-            words.first().is_some_and(|word| word == "set") && !WIDER.contains(&second) && !piece.text.contains('(')
+    let words: Vec<String> = first_words(engine, piece).take(2).collect();
+    let text = piece.to_ascii_lowercase();
+    words.first().is_some_and(|word| word == "set")
+        && !WIDER.contains(&words.get(1).map_or("", String::as_str))
+        && !["@@global", "@@persist"].iter().any(|word| text.contains(word))
+}
+
+/// Whether a text leaves nothing in the database, so that it can be sent again: it sets something in its session, or only asks, and
+/// calls nothing that could do more.
+pub(crate) fn leaves_nothing(engine: Engine, sql: &str) -> bool {
+    only_sets_session(engine, sql)
+        || split(engine, sql).into_iter().all(|piece| {
+            let words = Words::of(engine, piece.text);
+            // `SELECT … INTO` makes a table or a file, but for a variable.
+            let keeps = |at: usize| words.is(at, "into") && !words.is_symbol(at + 1, b'@');
+            match words.word(0).as_str() {
+                "set" => is_set_of_session(engine, piece.text) && !calls(engine, &words, 1),
+                "select" => !(1..words.len()).any(keeps) && !calls(engine, &words, 1),
+                "prepare" => words.is(2, "from"),
+                "deallocate" | "use" => true,
+                "drop" => words.is(1, "prepare"),
+                _ => false,
+            }
         })
 }
 
@@ -153,7 +178,7 @@ pub(crate) fn can_be_set_again(engine: Engine, sql: &str) -> bool {
         "transaction",
     ];
     let differs = |word: &String| DIFFERS.iter().any(|part| word.contains(part));
-    only_sets_session(engine, sql) && !Words::of(engine, sql).all().iter().any(differs)
+    only_sets_session(engine, sql) && !Words::of(engine, sql).all().iter().any(differs) || prepares_text(engine, sql)
 }
 
 /// Whether a `CREATE` makes something that goes with the session: by its word, or by the schema of its name.
@@ -241,6 +266,21 @@ mod tests {
         ] {
             assert!(!only_sets_session(Mysql, sql), "{sql}");
         }
+        for sql in [
+            "SET @x = (SELECT count(*) FROM a)",
+            "SELECT 1 INTO @x",
+            "PREPARE s FROM @x",
+            "DEALLOCATE PREPARE s",
+            "USE x",
+        ] {
+            assert!(leaves_nothing(Mysql, sql), "{sql}");
+        }
+        for sql in ["SET @x = f()", "SELECT f()", "SELECT 1 INTO OUTFILE 'x'", "SET GLOBAL a = 1", "EXECUTE s"] {
+            assert!(!leaves_nothing(Mysql, sql), "{sql}");
+        }
+        assert!(
+            !leaves_nothing(Postgres, "SELECT * INTO b FROM a") && !leaves_nothing(Postgres, "PREPARE TRANSACTION 'x'")
+        );
         for (sql, wanted) in [
             ("SET @OLD = @@FOREIGN_KEY_CHECKS, FOREIGN_KEY_CHECKS = 0", true),
             ("SET NAMES utf8mb4; SET @x := 'a'", true),

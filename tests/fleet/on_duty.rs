@@ -70,6 +70,41 @@ fn databases_can_be_asked_while_a_script_of_the_working_copy_is_unfinished() {
     }
 }
 
+/// Neither a backup nor what puts it back, nor a look at a tenant, asks for a script.
+#[test]
+fn tenants_are_backed_up_and_restored_while_a_script_of_the_working_copy_is_unfinished() {
+    let fleet = Fleet::new().head(HEAD).sqlite(1).postgres(1).mariadb(1);
+    script(&fleet, "0001_a.sql", "CREATE TABLE a (i int);");
+    fleet.run(&["migrate", "--yes", "-q"]).exits(0);
+    for broken in ["0002_b.sql", "noversion.sql"] {
+        fleet.run(&["new", "b", "--sql"]).exits(0);
+        script(&fleet, broken, "");
+        let made = run_id(&run(&fleet, &["backup"], 0));
+        for tenant in &fleet.tenants {
+            fleet.ask(&tenant.id, "DROP TABLE a");
+        }
+        let dry = fleet.run(&["restore", "--run", &made, "--dry-run"]).exits(0);
+        dry.tells(&[broken, "this command goes on without them"]);
+        fleet.run(&["restore", "--latest", "--dry-run"]).exits(0);
+        run(&fleet, &["restore", "--run", &made, "--yes"], 0);
+        assert!(fleet.tenants.iter().all(|tenant| fleet.has_table(&tenant.id, "a")), "{broken}");
+        for answers in [
+            &["backup", "list"][..],
+            &["backup", "prune", "--keep", "1", "--dry-run"],
+            &["verify", "--row-counts"],
+            &["locks"],
+            &["tenants", "list"],
+            &["tenants", "check"],
+            &["runs", "list"],
+            &["runs", "show", "last"],
+            &["runs", "rebuild", "--yes"],
+        ] {
+            fleet.run(answers).exits(0);
+        }
+        fleet.run(&["migrate", "--yes"]).exits(78).tells(&[broken]);
+    }
+}
+
 #[test]
 fn what_stayed_of_a_failed_step_is_known_to_who_comes_later() {
     let fleet = Fleet::new().head(HEAD).sqlite(1).postgres(1).mariadb(1).mysql_where_there(1);

@@ -227,7 +227,7 @@ impl Answers {
     async fn reading(&self, most: Duration) -> Result<Rc<Reading>, CliError> {
         let read = async || -> Result<Reading, CliError> {
             let (program, begun) = (self.again().await?, Instant::now());
-            let set = program.set().await?;
+            let set = program.set_to_look().await?;
             let selection = program.select(&SelectionArgs::default()).await?;
             let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
             let observations = program.read_states(&set, &tenants).await;
@@ -343,7 +343,7 @@ impl Answers {
     async fn views(&self, render: impl FnOnce(&ViewsView<'_>) -> String) -> Result<String, CliError> {
         let make = async || -> Result<Refreshed, CliError> {
             let program = self.again().await?;
-            let set = program.set().await?;
+            let set = program.set_to_look().await?;
             let tenants = match set.views() {
                 [] => Vec::new(),
                 _ => refresh::last(&program, &set, &SelectionArgs::default()).await?,

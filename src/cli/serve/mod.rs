@@ -40,7 +40,7 @@ impl Serve {
             )));
         }
         // Mistakes and warnings are told here, once.
-        program.set().await?;
+        program.set_to_look().await?;
         program.terminal.live = false;
         let listening = Listening::new(self.changes_every, program.terminal);
         program.terminal.mute = true;

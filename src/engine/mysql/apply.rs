@@ -266,7 +266,7 @@ impl MysqlSession {
             // The engine refused the whole statement, and the following ones do not need this connection.
             Some(Place::Statement { statement, step }) if within == 0 => {
                 let Step { script, .. } = &work.steps[step];
-                journal::can_go_on(script, statement) && self.did_nothing(&script.statements[statement]).await
+                journal::can_go_on(script, statement) && self.did_nothing(&script.statements[..=statement], fault).await
             }
             _ => false,
         };
@@ -342,6 +342,8 @@ impl Journalled for MysqlSession {
         // One call of Rust code may send several statements, and the first of them change the limits.
         for (within, piece) in crate::sql::split(Engine::Mysql, this.sql()).into_iter().enumerate() {
             if !self.door.tape.takes(piece.text) {
+                let before = this.statement.checked_sub(1).map(|at| this.step().script.statements[at].as_str());
+                self.count_before(before, piece.text).await;
                 let connection = self.connection().map_err(|fault| refusal(within, fault))?;
                 run(connection, piece.text).await.map_err(|fault| refusal(within, fault))?;
             }

@@ -17,7 +17,7 @@ pub(crate) type Commands = BTreeMap<String, u64>;
 pub(crate) const COMMANDS: &str = "SHOW SESSION STATUS WHERE Variable_name LIKE 'Com%' AND Value > 0";
 
 /// Commands that leave nothing in the database.
-const READS: [&str; 19] = [
+const READS: [&str; 30] = [
     "select",
     "stmt_prepare",
     "stmt_execute",
@@ -37,20 +37,23 @@ const READS: [&str; 19] = [
     "admin_commands",
     "checksum",
     "explain_other",
+    // What these run is counted by itself.
+    "call_procedure",
+    "compound_sql",
+    "do",
+    "dealloc_sql",
+    "execute_immediate",
+    "execute_sql",
+    "prepare_sql",
+    "empty_query",
+    "get_diagnostics",
+    "resignal",
+    "signal",
 ];
 
 /// Commands that a rollback takes back.
-const ROWS: [&str; 9] = [
-    "insert",
-    "insert_select",
-    "update",
-    "update_multi",
-    "delete",
-    "delete_multi",
-    "replace",
-    "replace_select",
-    "call_procedure",
-];
+const ROWS: [&str; 8] =
+    ["insert", "insert_select", "update", "update_multi", "delete", "delete_multi", "replace", "replace_select"];
 
 /// The answer of [`COMMANDS`].
 pub(crate) fn commands(rows: &[TextRow]) -> Commands {
@@ -73,7 +76,7 @@ pub(crate) fn left_nothing(before: &Commands, after: &Commands, rolled_back: boo
     // Each of these would have committed the rows before it.
     let is_one_transaction = count("begin") <= 1 && count("commit") == 0 && count("set_option") == 0;
     // Without a count of fleet's own statements the server does not count.
-    let is_counted = before.get("select").is_some_and(|count| *count > 0);
+    let is_counted = [before.get("select"), after.get("show_status")].into_iter().flatten().any(|count| *count > 0);
     let is_read_only = sent.keys().all(|name| is_read(name));
     is_counted
         && (is_read_only

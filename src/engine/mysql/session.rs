@@ -17,6 +17,7 @@ use crate::engine::journal;
 use crate::engine::journalled;
 use crate::engine::mysql::flavour::learn;
 use crate::engine::mysql::fresh::{Part, Settings};
+use crate::engine::mysql::native::Commands;
 use crate::engine::mysql::tenant_lock::{TenantLock, session_settings};
 use crate::engine::native::Link;
 use crate::engine::own_tables::OwnTables;
@@ -54,6 +55,8 @@ pub(crate) struct MysqlSession {
     pub(crate) saw_no_journal: bool,
     /// Whether native code that failed left nothing in the database.
     pub(crate) left_nothing: bool,
+    /// The commands that the session had sent before the present statement of a script, if that runs code.
+    pub(crate) counted: Option<Commands>,
 }
 
 impl MysqlSession {
@@ -82,6 +85,7 @@ impl MysqlSession {
             ran_code: false,
             saw_no_journal: false,
             left_nothing: false,
+            counted: None,
         })
     }
 

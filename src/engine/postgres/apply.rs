@@ -81,6 +81,14 @@ impl PostgresSession {
             None => stopped_at(work, place, 0),
         };
         let fault = raced(work, place, fault);
+        let fault = match place {
+            Some(Place::Commit { step }) => {
+                let transactions = work.transactions(&steps);
+                let of = transactions.into_iter().find(|of| of.contains(&step)).unwrap_or(step..step + 1);
+                codes::at_commit(&error, fault, work.steps[of].iter().map(|step| &*step.script))
+            }
+            _ => fault,
+        };
         let fault = match place.and_then(Place::step) {
             Some(step) => forbidden(&work.steps[step].script, fault),
             None => fault,

@@ -1,9 +1,13 @@
 //! The fault classes of PostgreSQL's SQLSTATEs.
 
+use std::collections::HashSet;
+
 use sqlx::postgres::{PgDatabaseError, PgErrorPosition, PgSeverity};
 
-use crate::engine::errors::Code;
+use crate::engine::errors::{self, Code};
+use crate::model::engine::Engine;
 use crate::model::fault::{Fault, FaultClass};
+use crate::model::schema::Script;
 
 /// A server error. The driver's own Display adds a line number of the server's source; only the message is kept.
 pub(in crate::engine) fn fault(error: &PgDatabaseError) -> Fault {
@@ -18,6 +22,48 @@ pub(in crate::engine) fn fault(error: &PgDatabaseError) -> Fault {
     let detail = error.detail().map(|d| format!(" ({d})")).unwrap_or_default();
     let remedy = if matches!(error.code(), "25001" | "2D000") { NO_TRANSACTION } else { "" };
     Fault::with_code(class, error.code(), format!("{}{detail}{remedy}", error.message()))
+}
+
+/// The fault of a commit that the server refused: the constraint or the trigger, and the statements of these scripts that name its table.
+pub(in crate::engine) fn at_commit<'a>(
+    error: &sqlx::Error,
+    fault: Fault,
+    scripts: impl Iterator<Item = &'a Script>,
+) -> Fault {
+    let told = match error {
+        sqlx::Error::Database(inner) => inner.try_downcast_ref::<PgDatabaseError>(),
+        _ => None,
+    };
+    let mut fault = errors::at_commit(fault);
+    let Some(error) = told.filter(|_| !fault.class.is_transient()) else { return fault };
+    if let Some(table) = error.table() {
+        let statements: Vec<String> = scripts.flat_map(|script| named(script, table)).collect();
+        fault.message.push_str(&match statements.is_empty() {
+            true => format!("; no statement names {table}: code changed it, or a key of another table"),
+            false => format!("; {table} is named by {}", statements.join(", ")),
+        });
+    } else if let Some(place) = error.r#where().and_then(|place| place.lines().next()) {
+        fault.message.push_str(&format!("; in {place}"));
+    }
+    fault
+}
+
+/// The most statements that a message names.
+const MOST_NAMED: usize = 5;
+
+/// The places of the first statements of a script that name a table.
+fn named(script: &Script, table: &str) -> Vec<String> {
+    let names = |sql: &String| {
+        let mut all = HashSet::new();
+        crate::sql::mentions(Engine::Postgres, sql, &mut all);
+        all.contains(&table.to_lowercase())
+    };
+    let place = |at: usize| match script.source.as_ref().and_then(|source| Some((&source.file, source.lines.get(at)?)))
+    {
+        Some((file, line)) => format!("{file}:{line}"),
+        None => format!("statement {} of {}", at + 1, script.migration),
+    };
+    (0..script.statements.len()).filter(|&at| names(&script.statements[at])).take(MOST_NAMED).map(place).collect()
 }
 
 /// Whether another session has changed the same row of the catalog at the same time: schemas of one database share

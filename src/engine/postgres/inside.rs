@@ -4,7 +4,7 @@
 //! Builds text only. A database may hold thousands of schemas: nothing here reads a catalog that the transaction has not
 //! written to, nor the counts of tables that it has not locked.
 
-use crate::engine::postgres::past;
+use crate::engine::postgres::{past, shared};
 use crate::engine::{TenantEndpoint, literal};
 use crate::model::schema::{Execution, Script};
 use crate::model::tenant::Engine;
@@ -94,6 +94,7 @@ const RAN_CODE: &str = "\
 /// until it is idle.
 fn written_before() -> String {
     let catalogs = written().into_iter().map(|(catalog, ..)| format!("'{catalog}'")).chain(["'pg_class'".to_owned()]);
+    let catalogs = catalogs.chain(shared::catalogs().map(|catalog| format!("'{catalog}'")));
     format!(
         "SELECT pg_catalog.set_config('fleet.rows', ({MINE} SELECT coalesce(pg_catalog.jsonb_object_agg(o.oid, {changes}), '{{}}')::text \
          FROM {LOCKED} WHERE {changes} > 0), true), pg_catalog.set_config('fleet.written', (SELECT \
@@ -161,11 +162,12 @@ fn fails_if_any(door: &TenantEndpoint, who: &str, asks: &str) -> String {
         "DO $fleet_guard$ DECLARE epoch bigint := txid_current() & ~4294967295; others oid[]; inside oid[]; found text; noted \
          jsonb := nullif(current_setting('fleet.rows', true), '')::jsonb; written jsonb := \
          nullif(current_setting('fleet.written', true), '')::jsonb; jit text := current_setting('jit', true); ids oid[]; \
-         touched oid[]; drops boolean; asks text; past text; before refcursor := '{CURSOR}'; BEGIN IF jit = 'on' THEN PERFORM \
+         touched oid[]; drops boolean; asks text; owns text; extensions oid[]; past text; before refcursor := '{CURSOR}'; BEGIN IF jit = 'on' THEN PERFORM \
          set_config('jit', 'off', true); END IF; inside := ARRAY(SELECT n.oid FROM pg_catalog.pg_namespace n WHERE {}); {MINE} \
          SELECT array_agg(o.oid) FILTER (WHERE o.relnamespace <> ALL (inside) AND mode NOT IN ('AccessShareLock', \
          'RowShareLock')), array_agg(relation) FILTER (WHERE relation >= 16384), bool_or(locktype = 'object' AND mode = \
-         'AccessExclusiveLock') INTO others, touched, drops FROM mine LEFT JOIN pg_catalog.pg_class o ON o.oid = relation; IF \
+         'AccessExclusiveLock'), array_agg(objid) FILTER (WHERE classid = 'pg_catalog.pg_extension'::regclass) INTO others, \
+         touched, drops, extensions FROM mine LEFT JOIN pg_catalog.pg_class o ON o.oid = relation; IF \
          others IS NOT NULL THEN SELECT array_agg(o.oid) INTO others FROM pg_catalog.pg_class o WHERE o.oid = ANY (others) AND \
          {}; END IF; {asks}IF found IS NOT NULL THEN RAISE EXCEPTION '%', {} || found || {} USING ERRCODE = 'FL008'; END IF; IF \
          jit = 'on' THEN PERFORM set_config('jit', jit, true); END IF; END $fleet_guard$",
@@ -307,7 +309,17 @@ fn made_outside() -> String {
 
 /// Asks for what code has changed outside.
 fn code_asks(door: &TenantEndpoint, who: &str, added: Added) -> String {
-    let mut asks = past::differs(door, who) + &made_outside();
+    let mut asks = past::differs(door, who) + &made_outside() + &shared::changed(door, who);
+    // Whoever deletes a row there would be refused.
+    let keys = format!(
+        "SELECT format('%s.%s (a key of %s refers to it, so that its rows can not be deleted)', n.nspname, c.relname, \
+         o.conrelid::regclass) FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_constraint o ON o.oid = d.objid JOIN \
+         pg_catalog.pg_class c ON c.oid = o.confrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE d.refclassid \
+         = 'pg_catalog.pg_class'::regclass AND d.refobjid = ANY (others) AND d.classid = 'pg_catalog.pg_constraint'::regclass AND \
+         o.confrelid = d.refobjid AND o.contype = 'f' AND n.nspname <> 'public' AND {}",
+        is_own("o")
+    );
+    asks.push_str(&ask(&format!("{HAS_OTHERS} AND {}", is_written("'pg_constraint'")), &keys));
     if added == Added::Counts {
         // Whoever sets or takes a value of a sequence keeps this lock until the end of the transaction.
         let rows = format!(

@@ -29,6 +29,7 @@ mod read_only;
 mod scratch;
 mod session;
 mod settings;
+mod shared;
 mod spelling;
 mod write;
 

@@ -14,7 +14,26 @@ pub(crate) const CURSOR: &str = "fleet_before";
 pub(crate) fn declares() -> String {
     format!(
         "DECLARE {CURSOR} NO SCROLL CURSOR FOR SELECT \
-         pg_catalog.query_to_xml(pg_catalog.current_setting('fleet.asks'), false, true, '')::text"
+         pg_catalog.query_to_xml(pg_catalog.current_setting('fleet.asks'), false, true, '')::text FROM \
+         pg_catalog.generate_series(1, 2)"
+    )
+}
+
+/// Asks the question of this expression of what was there before, into the variable `past`. The cursor has an answer for each of
+/// the two that may be asked.
+pub(crate) fn asks_past(who: &str, question: &str) -> String {
+    format!(
+        "IF NOT EXISTS (SELECT FROM pg_catalog.pg_cursors WHERE name = '{CURSOR}') THEN RAISE EXCEPTION '%', {} USING ERRCODE = \
+         'FL008'; END IF; PERFORM set_config('fleet.asks', 'SELECT encode(convert_to(coalesce(jsonb_agg(p), ''[]'')::text, ''UTF8''), \
+         ''hex'') AS hex FROM (' || {question} || ') p', true); FETCH before INTO past; past := convert_from(decode(substring(past from \
+         '>([0-9a-f]+)<'), 'hex'), 'UTF8'); ",
+        literal(
+            Engine::Postgres,
+            &format!(
+                "code that {who} runs has closed the cursor {CURSOR}, in which fleet sees what was there before it, and was rolled \
+                 back; leave CLOSE ALL out"
+            )
+        )
     )
 }
 
@@ -80,10 +99,7 @@ pub(crate) fn differs(door: &TenantEndpoint, who: &str) -> String {
          mine WHERE locktype = 'relation' AND mode = 'AccessExclusiveLock' UNION SELECT unnest(ids)) AS of(id)) SELECT \
          string_agg(format({}, 'pg_catalog.' || catalog, kind, name, part, schema, h.ids, also), ' UNION ALL ') INTO asks FROM (VALUES \
          {}) AS q(catalog, kind, name, part, schema, also) JOIN held h ON h.class = ('pg_catalog.' || catalog)::regclass WHERE h.ids IS \
-         NOT NULL; IF asks IS NOT NULL THEN IF NOT EXISTS (SELECT FROM pg_catalog.pg_cursors WHERE name = '{CURSOR}') THEN RAISE \
-         EXCEPTION '%', {} USING ERRCODE = 'FL008'; END IF; PERFORM set_config('fleet.asks', 'SELECT \
-         encode(convert_to(coalesce(jsonb_agg(p), ''[]'')::text, ''UTF8''), ''hex'') AS hex FROM (' || asks || ') p', true); FETCH \
-         before INTO past; past := convert_from(decode(substring(past from '>([0-9a-f]+)<'), 'hex'), 'UTF8'); EXECUTE 'SELECT \
+         NOT NULL; IF asks IS NOT NULL THEN {}EXECUTE 'SELECT \
          string_agg(name, '', '') FROM (SELECT coalesce(n.name, p.name || '' (dropped or moved)'') FROM jsonb_to_recordset($1::jsonb) \
          AS p(class oid, id oid, name text, what text) FULL JOIN (' || asks || ') n ON n.class = p.class AND n.id = p.id WHERE n.id IS \
          NULL OR n.what IS DISTINCT FROM p.what AND n.id = ANY ($2) ORDER BY 1 LIMIT 5) AS named(name)' INTO found USING past, ids; END \
@@ -93,9 +109,6 @@ pub(crate) fn differs(door: &TenantEndpoint, who: &str) -> String {
         is_no_extensions("o.tableoid", "o.oid"),
         text(&question),
         questions().into_iter().map(row).collect::<Vec<_>>().join(", "),
-        text(&format!(
-            "code that {who} runs has closed the cursor {CURSOR}, in which fleet sees what was there before it, and was rolled back; \
-             leave CLOSE ALL out"
-        )),
+        asks_past(who, "asks"),
     )
 }

@@ -109,7 +109,11 @@ impl SqliteSession {
         self.door.tape.by_hand(|| keys.by_hand());
         keys.after(self).await.map_err(at(guard))?;
         views.after(self).await.map_err(at(guard))?;
-        let committed = self.deliver(&message, commit..message.len()).await?;
+        let committed = match self.deliver(&message, commit..message.len()).await {
+            Ok(committed) => committed,
+            // The transaction is there still.
+            Err((place, fault)) => return Err((place, key_check::at_commit(fault, self).await)),
+        };
         self.has_history = true;
         message.tell_reports(work, &sent.then(committed));
         if !keys.are_keys_on() {

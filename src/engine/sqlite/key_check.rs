@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use async_trait::async_trait;
 
-use crate::engine::literal;
 use crate::engine::native::Check;
 use crate::engine::queries::Queries;
 use crate::engine::sqlite::SqliteSession;
 use crate::engine::sqlite::apply::require;
+use crate::engine::{errors, literal};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::{Execution, Script};
 use crate::model::tenant::Engine;
@@ -176,6 +176,25 @@ async fn replaces_unseen(script: &Script, tenant: &mut SqliteSession) -> bool {
         };
         is_reached && tables.iter().any(is_referred)
     })
+}
+
+/// The fault of a commit that SQLite refused for a deferred foreign key, with rows that refer to nothing.
+pub(super) async fn at_commit(fault: Fault, tenant: &mut dyn Queries) -> Fault {
+    const ROWS: &str = "SELECT c.\"table\" || coalesce(' (rowid ' || c.rowid || ')', '') || ' by ' || group_concat(f.\"from\", ', ') || \
+                        ' to ' || c.parent FROM pragma_foreign_key_check c JOIN pragma_foreign_key_list(c.\"table\") f ON f.id = \
+                        c.fkid GROUP BY c.\"table\", c.rowid, c.fkid LIMIT 6";
+    if fault.code.as_deref() != Some("787") {
+        return fault;
+    }
+    let mut fault = errors::at_commit(fault);
+    let rows: Vec<String> =
+        tenant.rows(ROWS.to_owned()).await.unwrap_or_default().iter().map(|row| row.must(0)).collect();
+    if !rows.is_empty() {
+        let more = if rows.len() > 5 { " and more" } else { "" };
+        let rows = rows.into_iter().take(5).collect::<Vec<_>>().join(", ");
+        fault.message.push_str(&format!("; rows that refer to nothing: {rows}{more}"));
+    }
+    fault
 }
 
 /// The refusal of a script that runs with foreign keys off and changes a key that others follow with ON UPDATE.

@@ -3,6 +3,7 @@
 use super::{Lexis, STANDARD, Syntax};
 use crate::model::engine::Engine;
 use crate::sql::body::{self, Body};
+use crate::sql::prepared::of_set_statement;
 use crate::sql::{first_words, lex};
 
 pub(super) struct Mysql;
@@ -55,6 +56,9 @@ impl Syntax for Mysql {
     /// Procedures and compound statements may commit at any point; with several objects, each is handled separately. Tables
     /// are renamed all or none. `CREATE OR REPLACE TABLE` drops the table first, and `DROP DATABASE` table after table.
     fn may_leave_a_part(&self, sql: &str) -> bool {
+        if let Some(inner) = of_set_statement(Engine::Mysql, sql) {
+            return self.may_leave_a_part(inner);
+        }
         const CODE: [&str; 10] = ["call", "execute", "load", "if", "case", "loop", "while", "repeat", "for", "handler"];
         let words: Vec<String> = first_words(Engine::Mysql, sql).take(5).collect();
         let are = |at: usize, wanted: &[&str]| words.get(at).is_some_and(|word| wanted.contains(&word.as_str()));
