@@ -13,7 +13,7 @@ pub(super) const RULE: Rule = Rule {
     severity: Severity::Warning,
     why: "The server may copy the whole table, or the statement asks for that or for a lock, and no row is written meanwhile \
           (https://dev.mysql.com/doc/refman/8.4/en/innodb-online-ddl-operations.html). What copies on one of MySQL and MariaDB is told on \
-          both: a check of a new column copies on MySQL alone. FORCE, ENGINE and ROW_FORMAT copy where the table has a full-text index. A \
+          both: a check of a new column copies on MySQL alone. FORCE, ENGINE and ROW_FORMAT do so where the table has a full-text index. A \
           type that becomes narrower also cuts or refuses values.",
     instead: "say ALGORITHM=INSTANT or ALGORITHM=INPLACE, LOCK=NONE, so that the server refuses rather than copies; else add a column, \
               copy in batches and change over",
