@@ -46,6 +46,7 @@ macro_rules! on_every_site {
 
 mod blocking;
 mod connections;
+mod copying;
 mod differences;
 mod guards;
 mod half_way;

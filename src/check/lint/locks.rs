@@ -97,7 +97,7 @@ fn refers(s: &Statement<'_>) -> Option<String> {
 
 fn mysql(s: &Statement<'_>) -> Option<String> {
     match s.verb().as_str() {
-        "alter" if s.target.is_some() && rules::copies_table(s) => {
+        "alter" | "create" | "drop" if s.target.is_some() && rules::copies_table(s) => {
             Some(format!("metadata lock on {}; it may copy the table, and writers wait meanwhile", on(s)))
         }
         "create" if s.is("create", "table") => {
@@ -117,7 +117,12 @@ fn mysql(s: &Statement<'_>) -> Option<String> {
 }
 
 fn on(s: &Statement<'_>) -> String {
-    s.target.clone().unwrap_or_else(|| format!("what `{}` names", s.text(0..s.words.len())))
+    let several = s.listed_tables();
+    match &s.target {
+        _ if !several.is_empty() => several.join(", "),
+        Some(table) => table.clone(),
+        None => format!("what `{}` names", s.text(0..s.words.len())),
+    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod settings;
 mod squawk;
 mod statement;
 mod suppression;
+mod tables;
 mod types;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,7 +35,8 @@ use statement::Statement;
 use suppression::Suppressions;
 
 /// The rules whose findings say that rows are lost, which no way down brings back.
-pub(crate) const LOSSES: [&str; 4] = ["ban-drop-column", "ban-drop-owned", "ban-drop-table", "down-loses-data"];
+pub(crate) const LOSSES: [&str; 5] =
+    ["ban-drop-column", "ban-drop-owned", "ban-drop-table", "down-loses-data", "ignored-duplicates"];
 
 /// The migrations to lint.
 pub(crate) struct Subject {
@@ -163,6 +165,17 @@ impl Step<'_> {
         }
     }
 
+    /// A finding of each statement about each of the tables that `look` tells, with its words.
+    fn each_table(&self, look: impl Fn(&Statement<'_>) -> Vec<(Option<String>, String)>) -> Vec<rules::About> {
+        let of = |s: &Statement<'_>| {
+            look(s)
+                .into_iter()
+                .map(|(table, what)| rules::About { statement: s.number, table, what })
+                .collect::<Vec<_>>()
+        };
+        self.statements.iter().flat_map(of).collect()
+    }
+
     /// The statements for which `look` has something to tell.
     fn each(&self, look: impl Fn(&Statement<'_>) -> Option<String>) -> Vec<(Option<usize>, String)> {
         self.statements.iter().filter_map(|s| look(s).map(|what| (Some(s.number), what))).collect()
@@ -212,7 +225,7 @@ impl Step<'_> {
 
     /// Whether a later statement makes a table of this name again, as the end of a rebuild does.
     fn is_rebuilt(&self, table: &str, from: usize) -> bool {
-        self.statements[from..].iter().any(|s| s.renames_to().as_deref() == Some(table))
+        self.statements[from..].iter().any(|s| s.renames().iter().any(|(_, to)| to == table))
     }
 }
 
@@ -282,6 +295,9 @@ fn step<'a>(script: &'a Script, up: &'a Script, all: &'a Known, new: &Known) -> 
         statement.is_new = statement.target.as_ref().is_some_and(is_new);
         let dropped = statement.dropped_tables();
         statement.lost_tables = dropped.iter().filter(|table| !is_new(table)).cloned().collect();
+        statement.old_tables = statement.listed_tables().into_iter().filter(|table| !is_new(table)).collect();
+        let renamed = statement.renames().into_iter().filter(|(from, _)| is_new(from)).map(|(_, to)| to);
+        let renamed: Vec<String> = renamed.collect();
         made.add(&statement);
         // Behind a DROP, the name may be that of a table which was there before.
         for table in &dropped {
@@ -296,9 +312,7 @@ fn step<'a>(script: &'a Script, up: &'a Script, all: &'a Known, new: &Known) -> 
             sure.insert(table.clone());
         }
         sure.extend(statement.made_view());
-        if let Some(to) = statement.renames_to().filter(|_| statement.is_new) {
-            sure.insert(to);
-        }
+        sure.extend(renamed);
         statements.push(statement);
     }
     let made = if script.direction == Direction::Up { made } else { Known::of(up) };
@@ -312,7 +326,7 @@ fn one(rules: &[Rule], index: usize, step: &Step<'_>, allowed: Option<&BTreeMap<
         let found: Vec<(Option<usize>, String, Option<String>)> = match rule.by {
             rules::By::Words(look) => look(step).into_iter().map(|(at, what)| (at, what, None)).collect(),
             rules::By::Tables(look) => {
-                look(step).into_iter().map(|found| (Some(found.statement), found.what, Some(found.table))).collect()
+                look(step).into_iter().map(|found| (Some(found.statement), found.what, found.table)).collect()
             }
             rules::By::Squawk(_) => continue,
         };

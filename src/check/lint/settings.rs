@@ -16,6 +16,9 @@ pub(super) struct Given {
     pub(super) reach: &'static str,
 }
 
+/// `STRICT_TRANS_TABLES` and `STRICT_ALL_TABLES` where the modes are a number.
+const STRICT_MODES: u64 = 0b11 << 21;
+
 impl Statement<'_> {
     /// The settings that it gives a value.
     pub(super) fn settings(&self) -> Vec<Given> {
@@ -46,6 +49,33 @@ impl Statement<'_> {
             }
             _ => self.configured().map(|(name, value)| given(name, value)).collect(),
         }
+    }
+
+    /// Whether values that do not fit are refused behind a `SET sql_mode`; none where it is not set.
+    pub(super) fn strict_mode(&self) -> Option<bool> {
+        let (words, end) = (&self.words, self.words.len());
+        let is_name = |at: &usize| {
+            let is_own_variable = at.checked_sub(1).is_some_and(|at| words.is_symbol(at, b'@'))
+                && at.checked_sub(2).is_none_or(|at| !words.is_symbol(at, b'@'));
+            let is_set = words.is_symbol(at + 1, b'=') || words.is_symbol(at + 1, b':');
+            let name = words.name(*at).is_some_and(|name| name.eq_ignore_ascii_case("sql_mode"));
+            name && is_set && !is_own_variable
+        };
+        let name = self.outside(1..end).find(is_name).filter(|_| words.is(0, "set"))?;
+        let value = name + 2 + usize::from(words.is_symbol(name + 1, b':'));
+        let end = self.outside(value..end).find(|&at| words.is_symbol(at, b',')).unwrap_or(end);
+        let is_strict = |text: &str| ["strict_", "traditional"].iter().any(|mode| text.to_lowercase().contains(mode));
+        let names = (value..end).any(|at| words.written(at).is_some_and(|text| is_strict(&text)));
+        // A variable of the server or of the script, whose value is not known.
+        let keeps = (value..end).any(|at| words.is_symbol(at, b'@'));
+        Some(match words.written(value) {
+            _ if self.has_in(&(value..end), &["replace", "regexp_replace"]) => !names,
+            Some(number) if end == value + 1 && number.parse::<u64>().is_ok() => {
+                number.parse::<u64>().is_ok_and(|modes| modes & STRICT_MODES != 0)
+            }
+            Some(text) if text.eq_ignore_ascii_case("default") => true,
+            _ => names || keeps,
+        })
     }
 
     /// `name = value`, `name TO value` and `RESET name` outside of parentheses.

@@ -1,9 +1,12 @@
 //! squawk's rules on PostgreSQL, as findings of ours. It decides no severity: that is in [`super::rules`].
 
+use std::ops::Range;
+
 use squawk_linter::{Linter, Rule as SquawkRule};
 use squawk_syntax::SourceFile;
 
 use super::rules::By;
+use super::statement::Statement;
 use super::{Hit, Rule, Step};
 use crate::model::engine::EngineMap;
 
@@ -78,5 +81,17 @@ fn postgres(step: &Step<'_>, rules: &[Rule]) -> Linted {
             hits.push(hit);
         }
     }
+    hits.extend(step.statements.iter().filter_map(serial));
     (hits, not_read)
+}
+
+/// A column with a sequence of its own, which numbers all rows that are there; squawk looks at `DEFAULT` and `GENERATED` only.
+fn serial(s: &Statement<'_>) -> Option<Hit> {
+    const TYPES: [&str; 6] = ["serial", "bigserial", "smallserial", "serial4", "serial8", "serial2"];
+    let is_serial = |column: &Range<usize>| TYPES.iter().any(|of| s.words.is(column.start, of));
+    let added = s.added_columns().into_iter().map(|(_, column)| column);
+    let column = added.into_iter().find(is_serial).filter(|_| !s.is_just_made)?;
+    let what = format!("`{}` takes a number for each row: the table is rewritten", s.words.as_written(column.start));
+    let rule = "adding-field-with-default";
+    Some(Hit { rule, statement: Some(s.number), at: s.words.start(column.start), what, table: None })
 }

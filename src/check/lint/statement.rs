@@ -26,6 +26,8 @@ pub(crate) struct Statement<'a> {
     pub(super) is_just_made: bool,
     /// The tables that it drops and that were not made here.
     pub(super) lost_tables: Vec<String>,
+    /// The tables that it names, of all statements that take a list of them, and that were not made here.
+    pub(super) old_tables: Vec<String>,
     is_unclosed: bool,
 }
 
@@ -85,6 +87,7 @@ impl<'a> Statement<'a> {
             is_new: false,
             is_just_made: false,
             lost_tables: Vec::new(),
+            old_tables: Vec::new(),
             is_unclosed,
         };
         if let Some(at) = statement.target_at() {
@@ -96,7 +99,7 @@ impl<'a> Statement<'a> {
     }
 
     /// The name of a table as it is compared, with the schema that it is written with. PostgreSQL tells `"Users"` from `users`.
-    fn table_name(&self, at: usize) -> Option<String> {
+    pub(super) fn table_name(&self, at: usize) -> Option<String> {
         let part =
             |at: usize| self.words.name(at).or_else(|| self.words.string(at)).map(|name| self.words.folded(name));
         match self.words.is_symbol(at + 1, b'.') {
@@ -190,7 +193,7 @@ impl<'a> Statement<'a> {
 
     /// Whether it begins with this verb, and this kind of object comes next but for words that stand between them.
     pub(super) fn is(&self, verb: &str, kind: &str) -> bool {
-        const BETWEEN: [&str; 12] = [
+        const BETWEEN: [&str; 13] = [
             "or",
             "replace",
             "unique",
@@ -202,6 +205,7 @@ impl<'a> Statement<'a> {
             "global",
             "local",
             "online",
+            "ignore",
             "materialized",
         ];
         self.words.is(0, verb) && self.words.is(self.skip(1, &BETWEEN), kind)
@@ -216,7 +220,7 @@ impl<'a> Statement<'a> {
     }
 
     /// The index of the token that names the table.
-    fn target_at(&self) -> Option<usize> {
+    pub(super) fn target_at(&self) -> Option<usize> {
         const NOISE: [&str; 16] = [
             "or",
             "abort",
@@ -238,7 +242,8 @@ impl<'a> Statement<'a> {
         let words = &self.words;
         match self.verb().as_str() {
             "alter" if self.is("alter", "table") => {
-                Some(self.skip(2, &["online", "ignore", "if", "exists", "only", "table"]))
+                let at = self.skip(2, &["online", "ignore", "if", "exists", "only", "table"]);
+                (!words.are(at, &["all", "in", "tablespace"])).then_some(at)
             }
             "create" if self.is("create", "table") => {
                 let kind = (1..words.len()).find(|&at| words.is(at, "table"))?;
@@ -328,6 +333,16 @@ impl<'a> Statement<'a> {
         self.outside(0..self.words.len()).any(|at| self.words.is(at, word))
     }
 
+    /// The numbers of rows to which a range is limited, also in a query within it.
+    pub(super) fn limits(&self, range: Range<usize>) -> impl Iterator<Item = u64> {
+        let number = |at: usize| self.words.written(at)?.parse::<u64>().ok();
+        range.filter_map(move |at| match self.words.word(at).as_str() {
+            "limit" => number(at + 1),
+            "fetch" => number(at + 2),
+            _ => None,
+        })
+    }
+
     /// The tokens of a range outside of parentheses.
     pub(super) fn outside(&self, range: Range<usize>) -> impl Iterator<Item = usize> {
         let mut depth = 0_usize;
@@ -376,39 +391,6 @@ impl<'a> Statement<'a> {
             "like",
         ];
         KEYS.iter().any(|word| self.words.is(at, word))
-    }
-
-    /// The tables that it renames, each with its new name; MySQL's `RENAME TABLE` takes several.
-    pub(super) fn renames(&self) -> Vec<(String, String)> {
-        if !self.words.is(0, "rename") {
-            return self.target.clone().zip(self.renames_to()).into_iter().collect();
-        }
-        let pair = |part: Range<usize>| {
-            let to = part.clone().find(|&at| self.words.is(at, "to"))? + 1;
-            Some((self.table_name(self.skip(part.start, &["if", "exists"]))?, self.table_name(to)?))
-        };
-        self.parts(2, self.words.len()).into_iter().filter_map(pair).collect()
-    }
-
-    /// The new name of the first table that it renames, in lower case.
-    pub(super) fn renames_to(&self) -> Option<String> {
-        let words = &self.words;
-        let to = if words.is(0, "rename") {
-            (2..words.len()).find(|&at| words.is(at, "to"))? + 1
-        } else {
-            let action = self.actions().into_iter().find(|action| words.is(action.start, "rename"))?;
-            let next = action.start + 1;
-            match words.word(next).as_str() {
-                "to" | "as" => next + 1,
-                "column" | "index" | "key" | "constraint" => return None,
-                _ if action.len() == 2 => next,
-                _ => return None,
-            }
-        };
-        let to = self.table_name(to)?;
-        // A new name without a schema stays in the old one's.
-        let schema = self.target.as_ref().and_then(|target| target.rsplit_once('.')).filter(|_| !to.contains('.'));
-        Some(schema.map_or_else(|| to.clone(), |(schema, _)| format!("{schema}.{to}")))
     }
 
     /// Whether it changes or removes rows, or copies them from a query.
@@ -491,20 +473,6 @@ impl<'a> Statement<'a> {
             self.words.name(next).filter(|_| is_column)
         };
         self.actions().into_iter().filter_map(dropped).collect()
-    }
-
-    /// The names of a list from a token on, each as it is compared; one in parentheses belongs to the one before it.
-    pub(super) fn names_behind(&self, from: usize) -> Vec<String> {
-        self.parts(from, self.words.len()).into_iter().filter_map(|part| self.table_name(part.start)).collect()
-    }
-
-    /// The tables that a `DROP TABLE` drops, in lower case.
-    pub(super) fn dropped_tables(&self) -> Vec<String> {
-        let is_drop = self.is("drop", "table") || self.words.are(0, &["drop", "tables"]);
-        if !is_drop || self.target.is_none() {
-            return Vec::new();
-        }
-        self.names_behind(self.target_at().unwrap_or_default())
     }
 
     /// The old and the new name of a column that is renamed.

@@ -523,3 +523,151 @@ fn what_takes_all_rows_or_hides_them_is_told() {
         );
     }
 }
+
+/// The findings of a rule in a script, each with its table and words.
+fn told(engine: Engine, rule: &str, text: &str) -> Vec<(Option<String>, String)> {
+    let found = linted(engine, &[text]).findings.into_iter().filter(|found| found.rule == rule);
+    found.map(|found| (found.table, found.what)).collect()
+}
+
+#[test]
+fn each_of_several_tables_has_its_finding() {
+    let (pg, lite, my) = (Engine::Postgres, Engine::Sqlite, Engine::Mysql);
+    for (engine, text, rule) in [
+        (pg, "DROP TABLE users, s.orgs CASCADE", "ban-drop-table"),
+        (my, "DROP TABLES IF EXISTS users, orgs", "ban-drop-table"),
+        (pg, "TRUNCATE users, ONLY orgs RESTART IDENTITY", "ban-drop-table"),
+        (pg, "CREATE TABLE a (id int);\nTRUNCATE a, users, orgs", "ban-drop-table"),
+        (pg, "SELECT 1\n-- down\nDROP TABLE users, orgs", "down-loses-data"),
+        (pg, "SELECT 1\n-- down\nTRUNCATE users, orgs", "down-loses-data"),
+        (my, "RENAME TABLE users TO a, orgs TO b", "renaming-table"),
+        (my, "CREATE TABLE a (id int);\nRENAME TABLE a TO c, users TO d, orgs TO e", "renaming-table"),
+        (pg, "LOCK TABLE users, ONLY orgs IN SHARE MODE", "exclusive-lock"),
+        (pg, "VACUUM (FULL, ANALYZE) users, orgs", "exclusive-lock"),
+        (my, "OPTIMIZE LOCAL TABLE users, orgs", "copying-alter"),
+        (my, "DELETE users, orgs FROM users JOIN orgs ON orgs.id = users.org", "unbatched-change"),
+        (my, "DELETE FROM users, orgs USING users JOIN orgs", "unbatched-change"),
+    ] {
+        let all = told(engine, rule, text);
+        let tables: Vec<&str> = all.iter().filter_map(|(table, _)| table.as_deref()).collect();
+        assert_eq!(tables, ["orgs", "users"].as_slice(), "{text}: {all:?}");
+    }
+    assert_eq!(told(lite, "ban-drop-table", "CREATE TABLE a (id int);\nDROP TABLE a"), []);
+    assert_eq!(told(my, "renaming-table", "CREATE TABLE a (id int);\nRENAME TABLE a TO b;\nRENAME TABLE b TO c"), []);
+    let locks = |sql: &str| super::locks(&pair(pg, sql, "0001").up).join("; ");
+    assert!(locks("DROP TABLE users, orgs").contains("on users, orgs"), "{}", locks("DROP TABLE users, orgs"));
+}
+
+#[test]
+fn a_statement_that_asks_for_a_copy_or_a_lock_is_told() {
+    for text in [
+        "CREATE INDEX i ON users (a) ALGORITHM=COPY",
+        "CREATE UNIQUE INDEX i ON users (a) LOCK = EXCLUSIVE",
+        "DROP INDEX i ON users LOCK SHARED",
+        "ALTER TABLE users ADD COLUMN b int, LOCK=SHARED",
+        "ALTER TABLE users ALGORITHM COPY, ADD COLUMN b int",
+        "ALTER TABLE users ADD SPATIAL INDEX (g)",
+        "ALTER TABLE users ALTER CHECK c ENFORCED",
+        "ALTER TABLE users REBUILD PARTITION p0",
+        "ALTER TABLE users ADD PARTITION PARTITIONS 2",
+        "ALTER TABLE users COMMENT 'x' PARTITION BY HASH (id)",
+        "SET SESSION alter_algorithm = COPY",
+        "SET old_alter_table = 1",
+    ] {
+        assert_eq!(told(Engine::Mysql, "copying-alter", text).len(), 1, "{text}");
+    }
+    for text in [
+        "CREATE INDEX i ON users (a) ALGORITHM=INPLACE LOCK=NONE",
+        "CREATE INDEX i ON users (a) LOCK=DEFAULT",
+        "ALTER TABLE users ADD COLUMN `lock` varchar(9), ADD COLUMN b varchar(9) COMMENT 'lock=shared'",
+        "ALTER TABLE users ADD COLUMN checked int",
+        "ALTER TABLE users ALTER CHECK c NOT ENFORCED",
+        "ALTER TABLE users ADD PARTITION (PARTITION p2 VALUES LESS THAN (20))",
+        "CREATE TABLE t (id int);\nALTER TABLE t ADD CHECK (id > 0)",
+    ] {
+        assert_eq!(told(Engine::Mysql, "copying-alter", text), [], "{text}");
+    }
+}
+
+#[test]
+fn a_limit_that_bounds_nothing_is_no_batch() {
+    for (engine, text, rule) in [
+        (Engine::Mysql, "DELETE FROM users LIMIT 100000000", "unbatched-change"),
+        (Engine::Mysql, "UPDATE users SET a = 1 WHERE a IS NULL LIMIT 100000000", "unbatched-change"),
+        (Engine::Mysql, "/* fleet: batch */ DELETE FROM users WHERE a < 3 LIMIT 100000000", "unbatched-change"),
+        (Engine::Postgres, "DELETE FROM users WHERE id IN (SELECT id FROM users LIMIT 100000000)", "unbatched-change"),
+        (Engine::Sqlite, "INSERT INTO users SELECT * FROM orders LIMIT 100000000", "unbatched-copy"),
+        (Engine::Postgres, "INSERT INTO users SELECT * FROM orders FETCH FIRST 100000000 ROWS ONLY", "unbatched-copy"),
+        (
+            Engine::Postgres,
+            "ALTER TABLE users ADD COLUMN a int;\nUPDATE orgs SET a = 1 WHERE id IN (SELECT 1) LIMIT 100000000",
+            "data-change-beside-lock",
+        ),
+    ] {
+        assert_eq!(told(engine, rule, text).len(), 1, "{text}");
+    }
+    assert_eq!(told(Engine::Mysql, "unbatched-change", "DELETE FROM users LIMIT 5000"), []);
+}
+
+#[test]
+fn a_mode_without_strict_values_is_told_unless_it_is_that_of_a_dump() {
+    let dump = "/*!40101 SET @OLD_SQL_MODE=@@SQL_MODE, SQL_MODE='NO_AUTO_VALUE_ON_ZERO' */;\nDROP TABLE IF EXISTS `o`;\n\
+                CREATE TABLE `o` (`id` int);\nINSERT INTO `o` VALUES (1);\n/*!40101 SET SQL_MODE=@OLD_SQL_MODE */";
+    for text in [
+        "SET SESSION sql_mode = ''",
+        "SET sql_mode = 'NO_ENGINE_SUBSTITUTION'",
+        "SET @@session.sql_mode := ANSI",
+        "SET sql_mode = 0",
+        "SET GLOBAL sql_mode = ''",
+        "SET sql_mode=REPLACE(@@sql_mode,'STRICT_TRANS_TABLES','')",
+        "SET sql_mode=(SELECT REPLACE(@@sql_mode,'STRICT_TRANS_TABLES',''))",
+        "SET @x = 1, sql_mode = '', @y = 'STRICT_TRANS_TABLES'",
+        "SET sql_mode = '';\nUPDATE users SET a = 'long' WHERE id = 1;\nSET sql_mode = DEFAULT",
+        "SET sql_mode = '';\nALTER TABLE users MODIFY a varchar(3);\nSET sql_mode = @old",
+        &dump.replace("INSERT INTO `o`", "INSERT INTO `users`"),
+    ] {
+        assert_eq!(told(Engine::Mysql, "switched-off-checks", text).len(), 1, "{text}");
+    }
+    for text in [
+        dump,
+        "SET sql_mode = 'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION'",
+        "SET sql_mode = TRADITIONAL",
+        "SET sql_mode = 4194304",
+        "SET sql_mode = CONCAT(@@sql_mode, ',ANSI_QUOTES')",
+        "SET sql_mode = REPLACE(@@sql_mode, 'NO_ZERO_DATE', '')",
+        "SET sql_mode = @old",
+        "SET @sql_mode = ''",
+        "SET sql_mode = '';\nCREATE PROCEDURE p() SELECT 1;\nSET sql_mode = @saved",
+    ] {
+        assert_eq!(told(Engine::Mysql, "switched-off-checks", text), [], "{text}");
+    }
+}
+
+#[test]
+fn a_serial_column_and_what_moves_to_another_tablespace_are_told_on_postgres() {
+    for kind in ["serial", "bigserial", "smallserial", "SERIAL8"] {
+        let text = format!("ALTER TABLE users ADD COLUMN ser {kind}");
+        let all = told(Engine::Postgres, "adding-field-with-default", &text);
+        assert_eq!(
+            all.iter().map(|(table, _)| table.as_deref()).collect::<Vec<_>>(),
+            [Some("users")],
+            "{text}: {all:?}"
+        );
+    }
+    let identity = "ALTER TABLE users ADD COLUMN ser int GENERATED ALWAYS AS IDENTITY";
+    assert_eq!(told(Engine::Postgres, "adding-field-with-default", identity).len(), 1);
+    let made = "CREATE TABLE t (id int);\nALTER TABLE t ADD COLUMN ser serial";
+    assert_eq!(told(Engine::Postgres, "adding-field-with-default", made), []);
+    for text in [
+        "ALTER INDEX users_mail SET TABLESPACE fast",
+        "ALTER INDEX ALL IN TABLESPACE pg_default SET TABLESPACE fast",
+        "ALTER TABLE ALL IN TABLESPACE pg_default OWNED BY app SET TABLESPACE fast NOWAIT",
+        "ALTER MATERIALIZED VIEW totals SET TABLESPACE fast",
+    ] {
+        let all = told(Engine::Postgres, "exclusive-lock", text);
+        assert!(all.len() == 1 && all[0].0.is_none(), "{text}: {all:?}");
+    }
+    let of_new = "CREATE TABLE t (id int);\nCREATE INDEX t_id ON t (id);\nALTER INDEX t_id SET TABLESPACE fast";
+    assert_eq!(told(Engine::Postgres, "exclusive-lock", of_new), []);
+    assert_eq!(told(Engine::Postgres, "exclusive-lock", "ALTER INDEX a RENAME TO b"), []);
+}

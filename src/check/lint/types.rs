@@ -145,10 +145,10 @@ fn range(statement: &Statement<'_>, definition: Range<usize>) -> Option<Size> {
     };
     match statement.words.word(at).as_str() {
         "tinyint" => integer(1),
-        "smallint" | "int2" | "smallserial" => integer(2),
+        "smallint" | "int2" | "smallserial" | "serial2" => integer(2),
         "mediumint" => integer(3),
-        "int" | "integer" | "int4" | "serial" => integer(4),
-        "bigint" | "int8" | "bigserial" => integer(8),
+        "int" | "integer" | "int4" | "serial" | "serial4" => integer(4),
+        "bigint" | "int8" | "bigserial" | "serial8" => integer(8),
         "float" | "real" | "float4" => of(Kind::Float, 4),
         "double" | "float8" => of(Kind::Float, 8),
         "decimal" | "numeric" => {

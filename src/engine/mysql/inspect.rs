@@ -257,8 +257,11 @@ impl Reading {
         let is_unique = row.must_named("non_unique") == "0";
         let is_plain = Some(&part) == column.as_ref();
         let mut kind = row.must_named("index_type").to_lowercase();
-        if row.named("ignored").as_deref() == Some("YES") || row.named("is_visible").as_deref() == Some("NO") {
+        if row.named("ignored").as_deref() == Some("YES") {
             kind.push_str(" ignored");
+        }
+        if row.named("is_visible").as_deref() == Some("NO") {
+            kind.push_str(" invisible");
         }
         kind.extend(row.named("index_comment").filter(|c| !c.is_empty()).map(|c| format!(" comment {c}")));
         let head = format!("{name}: {}{kind} (", if is_unique { "unique " } else { "" });

@@ -21,6 +21,11 @@ fn filled(query: &str) -> String {
         ("pg_cast", "k"),
         ("pg_event_trigger", "v"),
         ("pg_conversion", "n"),
+        ("pg_opfamily", "g"),
+        ("pg_transform", "r"),
+        ("pg_ts_parser", "s"),
+        ("pg_ts_template", "u"),
+        ("pg_language", "j"),
     ];
     for (catalog, alias) in catalogs {
         let member = format!(
@@ -186,7 +191,7 @@ const AGGREGATES: &str = "\
     format_type(p.prorettype, NULL)), '', obj_description(p.oid, 'pg_proc') \
     FROM pg_proc p JOIN pg_aggregate g ON g.aggfnoid = p.oid WHERE p.pronamespace = $here AND NOT MEMBER(p)";
 
-/// Enums, domains, ranges and composite types that are not a table's row.
+/// Enums, domains, ranges, base and shell types, and composite types that are not a table's row.
 const TYPES: &str = "\
     SELECT 'other', 'type', t.typname::text, CASE t.typtype \
     WHEN 'e' THEN 'enum ' || coalesce((SELECT string_agg(quote_literal(e.enumlabel), ', ' ORDER BY e.enumsortorder) FROM \
@@ -200,13 +205,19 @@ const TYPES: &str = "\
     0)::regcollation::text, 'canonical ' || NULLIF(g.rngcanonical, 0)::regproc::text, 'diff ' || NULLIF(g.rngsubdiff, \
     0)::regproc::text, (SELECT opcname FROM pg_opclass o WHERE o.oid = g.rngsubopc)) FROM pg_range g WHERE g.rngtypid = \
     t.oid) \
+    WHEN 'p' THEN 'shell' \
+    WHEN 'b' THEN concat_ws(' ', 'base', t.typinput::text, t.typoutput::text, NULLIF(t.typreceive, 0)::regproc::text, \
+    NULLIF(t.typsend, 0)::regproc::text, NULLIF(t.typmodin, 0)::regproc::text, NULLIF(t.typanalyze, 0)::regproc::text, t.typlen::text, \
+    CASE WHEN t.typbyval THEN 'by value' END, t.typalign::text, t.typstorage::text, t.typcategory::text, 'default ' || t.typdefault, \
+    'element ' || format_type(NULLIF(t.typelem, 0), NULL), t.typdelim::text) \
     ELSE 'composite ' || (SELECT string_agg(quote_ident(a.attname) || ' ' || format_type(a.atttypid, a.atttypmod) || CASE WHEN \
     a.attcollation NOT IN (0, y.typcollation) THEN ' collate ' || a.attcollation::regcollation::text ELSE '' END || \
     coalesce(' comment ' || col_description(t.typrelid, a.attnum), ''), ', ' \
     ORDER BY a.attnum) FROM pg_attribute a JOIN pg_type y ON y.oid = a.atttypid WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) END, '', \
     obj_description(t.oid, 'pg_type') \
     FROM pg_type t LEFT JOIN pg_type b ON b.oid = t.typbasetype LEFT JOIN pg_class c ON c.oid = t.typrelid \
-    WHERE t.typnamespace = $here AND (t.typtype IN ('e', 'd', 'r') OR (t.typtype = 'c' AND c.relkind = 'c')) AND NOT MEMBER(t)";
+    WHERE t.typnamespace = $here AND (t.typtype IN ('e', 'd', 'r') OR (t.typtype = 'c' AND c.relkind = 'c') OR (t.typtype = 'b' AND \
+    t.typcategory <> 'A') OR (t.typtype = 'p' AND NOT t.typisdefined)) AND NOT MEMBER(t)";
 
 /// Sequences owned by a column are listed with its default or its identity. The current value of a sequence is data.
 const SEQUENCES: &str = "\
@@ -217,9 +228,9 @@ const SEQUENCES: &str = "\
     (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.refclassid = \
     'pg_class'::regclass AND d.deptype IN ('a', 'i'))";
 
-/// Sequences owned by a column: a serial's by name, and parameters that are not those of a plain serial or identity.
+/// Sequences owned by a column: each by name, and parameters that are not those of a plain serial or identity.
 const OWNED_SEQUENCES: &str = "\
-    SELECT 'option', t.relname::text, 'sequence', concat_ws(' ', CASE d.deptype WHEN 'a' THEN c.relname::text END, 'of', \
+    SELECT 'option', t.relname::text, 'sequence', concat_ws(' ', c.relname::text, 'of', \
     quote_ident(a.attname), CASE WHEN s.seqtypid <> a.atttypid THEN format_type(s.seqtypid, NULL) END, 'start ' || \
     NULLIF(s.seqstart, 1), 'increment ' || NULLIF(s.seqincrement, 1), 'min ' || NULLIF(s.seqmin, 1), 'max ' || \
     NULLIF(s.seqmax, CASE format_type(s.seqtypid, NULL) WHEN 'smallint' THEN 32767 WHEN 'integer' THEN 2147483647 ELSE \
@@ -263,7 +274,7 @@ const OWN_RIGHTS: &str = "\
     o WHERE c.relnamespace = $here AND c.relkind IN ('r', 'p', 'f', 'v', 'm', 'S') AND c.relacl IS NOT NULL AND o.has IS DISTINCT FROM \
     o.all_of_it AND NOT MEMBER(c)";
 
-/// Settings of the database, and publications of all its tables.
+/// Settings of the database, publications of all its tables, and languages that no extension brought.
 const OF_DATABASE: &str = "\
     SELECT 'database', 'database setting', split_part(s, '=', 1), substr(s, strpos(s, '=') + 1), '', NULL FROM pg_db_role_setting r \
     JOIN pg_database b ON b.oid = r.setdatabase CROSS JOIN LATERAL unnest(r.setconfig) s WHERE r.setrole = 0 AND b.datname = \
@@ -271,7 +282,10 @@ const OF_DATABASE: &str = "\
     UNION ALL SELECT 'database', 'publication', b.pubname::text, concat_ws(' ', CASE WHEN b.pubinsert THEN 'insert' END, CASE WHEN \
     b.pubupdate THEN 'update' END, CASE WHEN b.pubdelete THEN 'delete' END, CASE WHEN b.pubtruncate THEN 'truncate' END, CASE \
     WHEN b.pubviaroot THEN 'via root' END, 'all tables'), '', obj_description(b.oid, 'pg_publication') FROM pg_publication b WHERE \
-    b.puballtables";
+    b.puballtables \
+    UNION ALL SELECT 'database', 'language', j.lanname::text, concat_ws(' ', CASE WHEN j.lanpltrusted THEN 'trusted' END, \
+    NULLIF(j.lanplcallfoid, 0)::regproc::text, NULLIF(j.laninline, 0)::regproc::text, NULLIF(j.lanvalidator, 0)::regproc::text), '', \
+    obj_description(j.oid, 'pg_language') FROM pg_language j WHERE j.lanispl AND NOT MEMBER(j)";
 
 /// The choices made when the database was created. Columns of the provider came with releases 15 and 17.
 const DEFAULTS: &str = "\
@@ -281,6 +295,8 @@ const DEFAULTS: &str = "\
     b.datctype::text)) o(name, value) WHERE b.datname = current_database()";
 
 /// A name that a catalog lacks before version 15 is that of the row of NULLs around its query.
+///
+/// Built-in objects have numbers below 16384, and the members of their operator families are not looked up.
 ///
 /// The rarer kinds: in the schema, and of the database, the extensions and the other schemas by name, and what belongs to
 /// objects of the schema.
@@ -295,12 +311,34 @@ const OTHER_KINDS: &str = "\
     'negator', o.oprnegate::regoperator::text), '', obj_description(o.oid, 'pg_operator') FROM pg_operator o WHERE \
     o.oprnamespace = $here AND o.oprcode <> 0 AND NOT MEMBER(o) \
     UNION ALL SELECT 'other', 'operator class', x.opcname || ' of ' || m.amname, concat_ws(' ', format_type(x.opcintype, NULL), \
-    CASE WHEN x.opcdefault THEN 'default' END, 'stored as ' || format_type(NULLIF(x.opckeytype, 0), NULL), (SELECT \
+    CASE WHEN x.opcdefault THEN 'default' END, (SELECT 'in family ' || y.opfname FROM pg_opfamily y WHERE y.oid = x.opcfamily AND \
+    y.opfname <> x.opcname), 'stored as ' || format_type(NULLIF(x.opckeytype, 0), NULL), (SELECT \
     string_agg(concat_ws(' ', 'operator', a.amopstrategy, a.amopopr::regoperator::text), ', ' ORDER BY a.amopstrategy, \
     a.amopopr::regoperator::text) FROM pg_amop a WHERE a.amopfamily = x.opcfamily), (SELECT string_agg(concat_ws(' ', \
     'function', a.amprocnum, a.amproc::regprocedure::text), ', ' ORDER BY a.amprocnum, a.amproc::regprocedure::text) FROM \
     pg_amproc a WHERE a.amprocfamily = x.opcfamily)), '', obj_description(x.oid, 'pg_opclass') FROM pg_opclass x JOIN pg_am m ON \
     m.oid = x.opcmethod WHERE x.opcnamespace = $here AND NOT MEMBER(x) \
+    UNION ALL SELECT 'other', 'operator family', g.opfname || ' of ' || m.amname, concat_ws(', ', (SELECT string_agg(concat_ws(' ', \
+    'operator', a.amopstrategy, a.amopopr::regoperator::text, 'sorts by ' || (SELECT opfname FROM pg_opfamily y WHERE y.oid = \
+    a.amopsortfamily)), ', ' ORDER BY a.amopstrategy, a.amopopr::regoperator::text) FROM pg_amop a JOIN pg_operator o ON o.oid = \
+    a.amopopr WHERE a.amopfamily = g.oid AND $here IN (g.opfnamespace, o.oprnamespace)), (SELECT string_agg(concat_ws(' ', 'function', \
+    a.amprocnum, a.amproc::regprocedure::text), ', ' ORDER BY a.amprocnum, a.amproc::regprocedure::text) FROM pg_amproc a JOIN pg_proc p \
+    ON p.oid = a.amproc WHERE a.amprocfamily = g.oid AND $here IN (g.opfnamespace, p.pronamespace))), '', obj_description(g.oid, \
+    'pg_opfamily') FROM pg_opfamily g JOIN pg_am m ON m.oid = g.opfmethod WHERE NOT MEMBER(g) AND NOT EXISTS (SELECT FROM pg_opclass x WHERE \
+    x.opcfamily = g.oid AND x.opcname = g.opfname AND x.opcnamespace = g.opfnamespace) AND (g.opfnamespace = $here OR g.oid IN \
+    (SELECT a.amopfamily FROM pg_amop a JOIN pg_operator o ON o.oid = a.amopopr WHERE a.oid >= 16384 AND o.oprnamespace = $here AND NOT \
+    MEMBER(o) UNION ALL SELECT a.amprocfamily FROM pg_amproc a JOIN pg_proc p ON p.oid = a.amproc WHERE a.oid >= 16384 AND \
+    p.pronamespace = $here AND NOT MEMBER(p))) \
+    UNION ALL SELECT 'other', 'transform', format_type(r.trftype, NULL) || ' for ' || (SELECT lanname FROM pg_language \
+    WHERE oid = r.trflang), concat_ws(' ', 'from', \
+    NULLIF(r.trffromsql, 0)::regprocedure::text, 'to', NULLIF(r.trftosql, 0)::regprocedure::text), '', obj_description(r.oid, \
+    'pg_transform') FROM pg_transform r WHERE NOT MEMBER(r) AND $here IN (SELECT typnamespace FROM pg_type WHERE oid = r.trftype UNION \
+    ALL SELECT pronamespace FROM pg_proc WHERE oid IN (r.trffromsql, r.trftosql)) \
+    UNION ALL SELECT 'other', 'text search parser', s.prsname::text, concat_ws(' ', s.prsstart::text, s.prstoken::text, s.prsend::text, \
+    s.prsheadline::text, s.prslextype::text), '', obj_description(s.oid, 'pg_ts_parser') FROM pg_ts_parser s WHERE s.prsnamespace = \
+    $here AND NOT MEMBER(s) \
+    UNION ALL SELECT 'other', 'text search template', u.tmplname::text, concat_ws(' ', u.tmplinit::text, u.tmpllexize::text), '', \
+    obj_description(u.oid, 'pg_ts_template') FROM pg_ts_template u WHERE u.tmplnamespace = $here AND NOT MEMBER(u) \
     UNION ALL SELECT 'other', 'text search configuration', f.cfgname::text, concat_ws(' ', (SELECT r.prsname FROM pg_ts_parser r \
     WHERE r.oid = f.cfgparser), (SELECT string_agg(m.maptokentype || ' ' || m.mapdict::regdictionary::text, ', ' ORDER BY \
     m.maptokentype, m.mapseqno) FROM pg_ts_config_map m WHERE m.mapcfg = f.oid)), '', obj_description(f.oid, 'pg_ts_config') \

@@ -22,6 +22,10 @@ use crate::model::text::hex;
 const OURS: &str = "FROM sqlite_master m JOIN pragma_table_list l ON l.name = m.name AND l.schema = 'main' WHERE m.type = \
                     'table' AND m.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND l.type <> 'shadow'";
 
+/// Numbers of the file's head, which programs give a meaning.
+const NUMBERS: &str = "SELECT 'user_version' AS name, CAST(user_version AS text) AS value FROM pragma_user_version UNION ALL SELECT \
+                       'application_id', CAST(application_id AS text) FROM pragma_application_id";
+
 /// All queries in one message and one transaction, since another process may be changing the file. The first column of
 /// each query is the kind of its rows; all columns are text.
 fn queries() -> String {
@@ -49,6 +53,7 @@ fn queries() -> String {
         "SELECT 'other', m.type, CASE m.type WHEN 'trigger' THEN m.tbl_name || '.' ELSE '' END || m.name, m.sql FROM \
          sqlite_master m WHERE m.type IN ('view', 'trigger')"
             .to_owned(),
+        format!("SELECT 'default', name, value FROM ({NUMBERS})"),
         "COMMIT".to_owned(),
     ];
     all.join(";\n")
@@ -81,9 +86,10 @@ impl Inspect for SqliteSession {
         if self.is_missing() {
             return Ok(None);
         }
-        let texts = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name";
+        let texts = "SELECT type, name, tbl_name, sql FROM sqlite_master";
+        let texts = format!("{texts} UNION ALL SELECT '', name, '', value FROM ({NUMBERS}) ORDER BY 1, 2");
         let mut digest = Sha256::new();
-        for row in self.rows(texts.to_owned()).await? {
+        for row in self.rows(texts).await? {
             for column in 0..4 {
                 let text = row.text(column).unwrap_or_default();
                 digest.update(text.len().to_le_bytes());
@@ -137,6 +143,7 @@ fn gather(rows: &[TextRow]) -> Gathered {
     for row in rows {
         match row.must(0).as_str() {
             "table" => gathered.add_table(row.must(1)),
+            "default" => gathered.defaults.push((row.must(1), row.must(2))),
             "other" => gathered.add_other(&row.must(1), row.must(2), canonical(&tokens(&row.must(3)))),
             _ => {}
         }

@@ -78,7 +78,7 @@ pub(super) const SAME_ON_SQLITE: [Pair; 11] = [
     ),
 ];
 
-pub(super) const ON_POSTGRES: [Pair; 70] = [
+pub(super) const ON_POSTGRES: [Pair; 81] = [
     (
         "t01c: CREATE TABLE t01 (a int, b int, PRIMARY KEY (a, b)); CREATE TABLE t01c (a int, b int, CONSTRAINT t01_fk FOREIGN KEY (a, b) REFERENCES t01 ON DELETE SET NULL (b))",
         "CREATE TABLE t01 (a int, b int, PRIMARY KEY (a, b)); CREATE TABLE t01c (a int, b int, CONSTRAINT t01_fk FOREIGN KEY (a, b) REFERENCES t01 ON DELETE SET NULL)",
@@ -293,9 +293,44 @@ pub(super) const ON_POSTGRES: [Pair; 70] = [
     ),
     ("y69: CREATE TYPE y69 AS (a int); COMMENT ON COLUMN y69.a IS 'x'", "CREATE TYPE y69 AS (a int)"),
     ("v70: CREATE CONVERSION v70 FOR 'LATIN1' TO 'UTF8' FROM iso8859_1_to_utf8", "SELECT 1"),
+    ("o71: CREATE OPERATOR FAMILY o71 USING btree", "SELECT 1"),
+    (
+        "integer_ops: CREATE TYPE e72 AS ENUM ('a'); CREATE FUNCTION f72(e72, e72) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true'; CREATE OPERATOR <#> (LEFTARG = e72, RIGHTARG = e72, FUNCTION = f72); ALTER OPERATOR FAMILY integer_ops USING btree ADD OPERATOR 1 <#> (e72, e72)",
+        "CREATE TYPE e72 AS ENUM ('a'); CREATE FUNCTION f72(e72, e72) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true'; CREATE OPERATOR <#> (LEFTARG = e72, RIGHTARG = e72, FUNCTION = f72)",
+    ),
+    (
+        "float_ops: CREATE TYPE e73 AS ENUM ('a'); CREATE FUNCTION f73(e73, e73) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 0'; ALTER OPERATOR FAMILY float_ops USING btree ADD FUNCTION 1 (e73, e73) f73(e73, e73)",
+        "CREATE TYPE e73 AS ENUM ('a'); CREATE FUNCTION f73(e73, e73) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 0'",
+    ),
+    (
+        "e74: CREATE TYPE e74 AS ENUM ('a'); CREATE FUNCTION f74(internal) RETURNS internal LANGUAGE internal IMMUTABLE AS 'byteasend'; CREATE TRANSFORM FOR e74 LANGUAGE plpgsql (FROM SQL WITH FUNCTION f74(internal))",
+        "CREATE TYPE e74 AS ENUM ('a'); CREATE FUNCTION f74(internal) RETURNS internal LANGUAGE internal IMMUTABLE AS 'byteasend'",
+    ),
+    (
+        "p75: CREATE TEXT SEARCH PARSER p75 (START = prsd_start, GETTOKEN = prsd_nexttoken, END = prsd_end, LEXTYPES = prsd_lextype)",
+        "SELECT 1",
+    ),
+    (
+        "l76: CREATE TEXT SEARCH TEMPLATE l76 (INIT = dsimple_init, LEXIZE = dsimple_lexize)",
+        "CREATE TEXT SEARCH TEMPLATE l76 (LEXIZE = dsimple_lexize)",
+    ),
+    ("j77: CREATE LANGUAGE j77 HANDLER plpgsql_call_handler", "SELECT 1"),
+    ("y78: CREATE TYPE y78", "SELECT 1"),
+    (
+        "y79: CREATE TYPE y79; CREATE FUNCTION i79(cstring) RETURNS y79 LANGUAGE internal IMMUTABLE STRICT AS 'int4in'; CREATE FUNCTION u79(y79) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'int4out'; CREATE TYPE y79 (INPUT = i79, OUTPUT = u79, LIKE = int4)",
+        "CREATE TYPE y79; CREATE FUNCTION i79(cstring) RETURNS y79 LANGUAGE internal IMMUTABLE STRICT AS 'int4in'; CREATE FUNCTION u79(y79) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'int4out'; CREATE TYPE y79 (INPUT = i79, OUTPUT = u79, LIKE = int4, DEFAULT = '7')",
+    ),
+    (
+        "t80: CREATE TABLE t80 (a int GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME q80))",
+        "CREATE TABLE t80 (a int GENERATED ALWAYS AS IDENTITY)",
+    ),
+    (
+        "o81: CREATE OPERATOR FAMILY o81 USING btree; COMMENT ON OPERATOR FAMILY o81 USING btree IS 'x'",
+        "CREATE OPERATOR FAMILY o81 USING btree",
+    ),
 ];
 
-pub(super) const SAME_ON_POSTGRES: [Pair; 11] = [
+pub(super) const SAME_ON_POSTGRES: [Pair; 12] = [
     (
         "s01: CREATE TABLE s01 (a int, b text)",
         "create table \"s01\" (x int, b TEXT, a integer); ALTER TABLE s01 DROP COLUMN x",
@@ -334,6 +369,10 @@ pub(super) const SAME_ON_POSTGRES: [Pair; 11] = [
         "CREATE VIEW vs11 AS SELECT relname FROM (SELECT 'x'::varchar(9) AS relname) o WHERE relname::text = ANY (ARRAY['x'::character varying::text, 'y'::character varying::text])",
     ),
     ("pg_trgm: SELECT 1", "CREATE SCHEMA IF NOT EXISTS elsewhere; CREATE TABLE elsewhere.s09 (a int)"),
+    (
+        "xs12: CREATE OPERATOR CLASS xs12 FOR TYPE int USING btree AS OPERATOR 1 <, FUNCTION 1 btint4cmp(int, int)",
+        "CREATE OPERATOR FAMILY xs12 USING btree; CREATE OPERATOR CLASS xs12 FOR TYPE int USING btree FAMILY xs12 AS OPERATOR 1 <, FUNCTION 1 btint4cmp(int, int)",
+    ),
 ];
 
 pub(super) const ON_BOTH_MYSQLS: [Pair; 29] = [

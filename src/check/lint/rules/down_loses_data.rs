@@ -1,6 +1,6 @@
 //! A way down takes more than its way up made.
 
-use super::{ALL, By, Rule, Step};
+use super::{ALL, About, By, Rule, Step};
 use crate::check::doctor::Severity;
 
 pub(super) const RULE: Rule = Rule {
@@ -12,30 +12,35 @@ pub(super) const RULE: Rule = Rule {
     instead: "let the way down undo what the way up did, and nothing else",
     bad: "ALTER TABLE users ADD COLUMN plan varchar(20);\n-- down\nDROP TABLE users",
     good: "ALTER TABLE users ADD COLUMN plan varchar(20);\n-- down\nALTER TABLE users DROP COLUMN plan",
-    by: By::Words(look),
+    by: By::Tables(look),
 };
 
-fn look(step: &Step<'_>) -> Vec<(Option<usize>, String)> {
+fn look(step: &Step<'_>) -> Vec<About> {
     if step.is_up() {
         return Vec::new();
     }
     let made = &step.made;
-    step.each(|s| {
+    step.each_table(|s| {
         let is_ours = |table: &String| made.tables.contains(table);
-        let tables =
-            s.dropped_tables().into_iter().filter(|table| !is_ours(table) && !step.is_rebuilt(table, s.number));
-        let lost: Vec<String> = tables.filter(|_| !s.is_new).collect();
-        if !lost.is_empty() {
-            return Some(format!("drops {}, which the way up does not make", lost.join(", ")));
+        let dropped = s.dropped_tables();
+        let lost = dropped.iter().filter(|table| !is_ours(table) && !step.is_rebuilt(table, s.number));
+        let lost = lost.filter(|table| s.lost_tables.contains(table));
+        let mut found: Vec<_> =
+            lost.map(|table| (Some(table.clone()), format!("drops {table}, which the way up does not make"))).collect();
+        let emptied =
+            |table: &String| (Some(table.clone()), format!("empties {table}, which the way up does not make"));
+        if s.verb() == "truncate" {
+            found.extend(s.old_tables.iter().filter(|table| !is_ours(table)).map(emptied));
         }
-        let table = s.target.clone().filter(|table| !is_ours(table) && !s.is_new)?;
+        let Some(table) = s.target.clone().filter(|table| !is_ours(table) && !s.is_new) else { return found };
         let columns = s.dropped_columns().into_iter();
         let columns: Vec<String> =
             columns.filter(|c| !made.columns.contains(&(table.clone(), c.to_lowercase()))).collect();
         if !columns.is_empty() {
-            return Some(format!("drops {} of {table}, which the way up does not add", columns.join(", ")));
+            let what = format!("drops {} of {table}, which the way up does not add", columns.join(", "));
+            found.push((Some(table.clone()), what));
         }
-        let is_emptied = s.verb() == "truncate" || (s.verb() == "delete" && !s.has_outside("where"));
-        is_emptied.then(|| format!("empties {table}, which the way up does not make"))
+        found.extend((s.verb() == "delete" && !s.has_outside("where")).then(|| emptied(&table)));
+        found
     })
 }

@@ -1,7 +1,7 @@
 //! A table is dropped that the program of later waves still reads.
 
 use super::super::Statement;
-use super::{ALL, By, Rule, Step};
+use super::{ALL, About, By, Rule, Step};
 use crate::check::doctor::Severity;
 
 pub(super) const RULE: Rule = Rule {
@@ -13,17 +13,17 @@ pub(super) const RULE: Rule = Rule {
     instead: "first release a version that does not use the table; drop it in a later release, with a backup",
     bad: "DROP TABLE old_orders",
     good: "CREATE TABLE scratch (id integer);\nDROP TABLE scratch",
-    by: By::Words(look),
+    by: By::Tables(look),
 };
 
-/// The rows that a statement takes with its table, a part of it, or the whole database.
-fn emptied(s: &Statement<'_>) -> Option<String> {
+/// The rows that a statement takes with its tables, a part of one, or the whole database.
+fn emptied(s: &Statement<'_>) -> Vec<(Option<String>, String)> {
     let words = &s.words;
     if words.is(0, "drop") && (words.is(1, "database") || words.is(1, "schema")) {
-        return Some(format!("`{}` drops all tables", s.text(0..words.len())));
+        return vec![(None, format!("`{}` drops all tables", s.text(0..words.len())))];
     }
     if words.is(0, "truncate") {
-        return Some(format!("empties {}", s.table()));
+        return s.old_tables.iter().map(|table| (Some(table.clone()), format!("empties {table}"))).collect();
     }
     let is_loss = |action: &std::ops::Range<usize>| {
         let next = |word: &str| words.is(action.start + 1, word);
@@ -33,18 +33,23 @@ fn emptied(s: &Statement<'_>) -> Option<String> {
             _ => false,
         }
     };
-    let action = s.actions().into_iter().find(is_loss)?;
-    Some(format!("`{}` takes rows of {}", s.text(action), s.table()))
+    let action = s.actions().into_iter().find(is_loss).filter(|_| !s.is_new);
+    action.map(|action| (None, format!("`{}` takes rows of {}", s.text(action), s.table()))).into_iter().collect()
 }
 
-fn look(step: &Step<'_>) -> Vec<(Option<usize>, String)> {
-    step.each(|s| {
-        let stays = |table: &&String| !step.is_rebuilt(table, s.number) && !step.is_filled_anew(table, s.number);
-        let tables: Vec<String> = s.lost_tables.iter().filter(stays).cloned().collect();
-        if step.is_up() && !tables.is_empty() {
-            return Some(format!("drops {}, which a program that still runs may use", tables.join(", ")));
+fn look(step: &Step<'_>) -> Vec<About> {
+    step.each_table(|s| {
+        if !step.is_up() {
+            return Vec::new();
         }
-        let said = emptied(s).filter(|_| step.is_up() && !s.is_new)?;
-        Some(format!("{said}: a program that still runs may need the rows, and they are lost"))
+        let stays = |table: &&String| !step.is_rebuilt(table, s.number) && !step.is_filled_anew(table, s.number);
+        let dropped = s.lost_tables.iter().filter(stays);
+        let dropped = dropped
+            .map(|table| (Some(table.clone()), format!("drops {table}, which a program that still runs may use")));
+        let emptied = emptied(s).into_iter();
+        let emptied = emptied.map(|(table, said)| {
+            (table, format!("{said}: a program that still runs may need the rows, and they are lost"))
+        });
+        dropped.chain(emptied).collect()
     })
 }

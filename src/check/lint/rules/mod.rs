@@ -15,6 +15,7 @@ mod drop_view;
 mod exclusive_lock;
 mod foreign_key_copies;
 mod foreign_key_without_index;
+mod ignored_duplicates;
 mod implicit_commit;
 mod large_text_index;
 mod lock_tables;
@@ -57,7 +58,7 @@ pub(crate) struct Rule {
 
 /// Whether MySQL and MariaDB may copy the table for a statement.
 pub(super) fn copies_table(statement: &Statement<'_>) -> bool {
-    copying_alter::may_copy(statement).is_some()
+    copying_alter::may_copy(statement).is_some() || copying_alter::asks_for_it(statement).is_some()
 }
 
 /// The line between the ways of an example.
@@ -66,13 +67,13 @@ pub(crate) const DOWN: &str = "-- down\n";
 /// The finder of a rule: the statement from 0, or none for the whole script, and the finding in words.
 type Look = fn(&Step<'_>) -> Vec<(Option<usize>, String)>;
 
-/// A finding about another table than the one that its statement changes.
-pub(super) struct About {
+/// A finding about a table: another than the one that its statement changes, or one of several.
+pub(in crate::check::lint) struct About {
     /// From 0.
-    pub(super) statement: usize,
-    pub(super) table: String,
+    pub(in crate::check::lint) statement: usize,
+    pub(in crate::check::lint) table: Option<String>,
     /// The finding in words.
-    pub(super) what: String,
+    pub(in crate::check::lint) what: String,
 }
 
 #[derive(Clone, Copy)]
@@ -126,6 +127,7 @@ pub(crate) fn all() -> Vec<Rule> {
         exclusive_lock::RULE,
         foreign_key_copies::RULE,
         foreign_key_without_index::RULE,
+        ignored_duplicates::RULE,
         implicit_commit::RULE,
         large_text_index::RULE,
         lock_tables::RULE,
@@ -151,4 +153,4 @@ pub(crate) fn all() -> Vec<Rule> {
 pub(crate) use squawk_rules::LEFT_OUT;
 
 #[cfg(test)]
-pub(in crate::check::lint) mod tests;
+pub(crate) mod tests;

@@ -45,7 +45,7 @@ fn look(step: &Step<'_>) -> Vec<About> {
         let what = format!(
             "makes {columns} of {table} narrower, and a program that still runs may write values that do not fit"
         );
-        About { statement: s.number, table, what }
+        About { statement: s.number, table: Some(table), what }
     };
     found.map(about).collect()
 }

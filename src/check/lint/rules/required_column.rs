@@ -16,8 +16,19 @@ pub(super) const RULE: Rule = Rule {
 };
 
 /// Words of columns that get a value by themselves.
-const FILLED: [&str; 8] =
-    ["default", "generated", "as", "auto_increment", "serial", "bigserial", "smallserial", "primary"];
+const FILLED: [&str; 11] = [
+    "default",
+    "generated",
+    "as",
+    "auto_increment",
+    "serial",
+    "bigserial",
+    "smallserial",
+    "serial4",
+    "serial8",
+    "serial2",
+    "primary",
+];
 
 fn look(step: &Step<'_>) -> Vec<(Option<usize>, String)> {
     step.each(|s| {

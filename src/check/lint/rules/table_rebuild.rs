@@ -21,7 +21,7 @@ fn look(step: &Step<'_>) -> Vec<About> {
         let table = s.renames_to().filter(|_| s.is_just_made)?;
         let is_dropped = step.statements[..s.number].iter().any(|before| before.dropped_tables().contains(&table));
         let what = format!("builds {table} anew: all rows are copied");
-        is_dropped.then_some(About { statement: s.number, table, what })
+        is_dropped.then_some(About { statement: s.number, table: Some(table), what })
     });
     rebuilt.collect()
 }

@@ -41,7 +41,7 @@ pub(in crate::check::lint) fn linted(engine: Engine, texts: &[&str]) -> Linted {
 }
 
 /// The rules that find something, without what is suppressed.
-pub(in crate::check::lint) fn found(engine: Engine, texts: &[&str]) -> Vec<&'static str> {
+pub(crate) fn found(engine: Engine, texts: &[&str]) -> Vec<&'static str> {
     let findings = linted(engine, texts).findings.into_iter();
     findings.filter(|finding| finding.suppressed.is_none()).map(|finding| finding.rule).collect()
 }

@@ -1,7 +1,7 @@
 //! All rows are changed in one statement: without a condition, or wherever a column has no value yet.
 
 use super::super::Statement;
-use super::{ALL, By, Rule, Step};
+use super::{ALL, About, By, Rule, Step};
 use crate::check::doctor::Severity;
 use crate::sql::{Directive, directive};
 
@@ -15,11 +15,14 @@ pub(super) const RULE: Rule = Rule {
               before it; `--online` does so by itself on servers, where the text proves that it ends",
     bad: "UPDATE orders SET region = 'eu' WHERE region IS NULL",
     good: "-- fleet: transaction=false\n/* fleet: batch */ UPDATE orders SET region = 'eu' WHERE id IN (SELECT id FROM orders WHERE region IS NULL LIMIT 5000)",
-    by: By::Words(look),
+    by: By::Tables(look),
 };
 
+/// A batch of more rows is none: it is that of `-- fleet: batch` at most.
+pub(super) const LARGEST: u64 = 1_000_000;
+
 /// The verb of a change that takes all rows, and how it does; also within a `WITH`, where each change has a condition of its own.
-fn changes(s: &Statement<'_>) -> Option<(String, &'static str)> {
+fn changes(s: &Statement<'_>) -> Option<(String, String)> {
     let words = &s.words;
     let is_with = words.is(0, "with");
     let begins = (0..words.len()).filter(|&at| {
@@ -33,8 +36,13 @@ fn changes(s: &Statement<'_>) -> Option<(String, &'static str)> {
             Some(open) => s.closing(open),
             None => words.len(),
         };
+        if let Some(rows) = s.limits(at..end).find(|rows| *rows > LARGEST) {
+            return Some((words.word(at), format!("with a limit of {rows} rows may take all rows")));
+        }
+        let is_batch = directive(s.sql) == Some(Directive::Batch);
         let bound = s.outside(at..end).find(|&at| words.is(at, "where") || words.is(at, "limit"));
         let how = match bound {
+            _ if is_batch => return None,
             None => "without a condition takes all rows",
             Some(at) if words.is(at, "where") && is_always(s, at + 1, end) => "without a condition takes all rows",
             Some(at) if words.is(at, "where") && is_joined(s, at + 1..end) => {
@@ -46,7 +54,7 @@ fn changes(s: &Statement<'_>) -> Option<(String, &'static str)> {
             Some(bound) if is_backfill(s, (at, bound), end) => "of what is NULL takes all such rows",
             Some(_) => return None,
         };
-        Some((words.word(at), how))
+        Some((words.word(at), how.to_owned()))
     };
     begins.into_iter().find_map(unbounded)
 }
@@ -107,10 +115,14 @@ fn is_always(s: &Statement<'_>, from: usize, end: usize) -> bool {
     }
 }
 
-fn look(step: &Step<'_>) -> Vec<(Option<usize>, String)> {
-    step.each(|s| {
-        let (verb, how) = changes(s)?;
-        let is_batch = directive(s.sql) == Some(Directive::Batch);
-        (!s.is_new && !is_batch).then(|| format!("{} {how} of {} at once", verb.to_uppercase(), s.table()))
+fn look(step: &Step<'_>) -> Vec<About> {
+    step.each_table(|s| {
+        let Some((verb, how)) = changes(s) else { return Vec::new() };
+        let said = |table: &str| format!("{} {how} of {table} at once", verb.to_uppercase());
+        match s.listed_tables().is_empty() {
+            true if s.is_new => Vec::new(),
+            true => vec![(None, said(s.table()))],
+            false => s.old_tables.iter().map(|table| (Some(table.clone()), said(table))).collect(),
+        }
     })
 }

@@ -1,6 +1,7 @@
 //! A whole table is copied in one statement.
 
 use super::super::Statement;
+use super::unbatched_change::LARGEST;
 use super::{ALL, About, By, Rule, Step};
 use crate::check::doctor::Severity;
 use crate::sql::{Directive, directive};
@@ -40,7 +41,8 @@ fn copied(s: &Statement<'_>) -> Option<String> {
     let select = s.outside(0..words.len()).find(|&at| words.is(at, "select"))?;
     let is_end = |at: &usize| words.is(*at, "on") && (words.is(at + 1, "conflict") || words.is(at + 1, "duplicate"));
     let end = s.outside(select..words.len()).find(is_end).unwrap_or(words.len());
-    if s.outside(select..end).any(|at| BOUNDS.iter().any(|bound| words.is(at, bound))) {
+    let is_batch = !s.limits(select..end).any(|rows| rows > LARGEST);
+    if is_batch && s.outside(select..end).any(|at| BOUNDS.iter().any(|bound| words.is(at, bound))) {
         return None;
     }
     let from = s.outside(select..end).find(|&at| words.is(at, "from"))?;
@@ -52,7 +54,9 @@ fn copied(s: &Statement<'_>) -> Option<String> {
 
 fn look(step: &Step<'_>) -> Vec<About> {
     let copies = step.statements.iter().filter_map(|s| {
-        let table = copied(s).filter(|_| !s.is_new && directive(s.sql) != Some(Directive::Batch))?;
+        let is_small = s.limits(0..s.words.len()).all(|rows| rows <= LARGEST);
+        let is_batch = is_small && directive(s.sql) == Some(Directive::Batch);
+        let table = copied(s).filter(|_| !s.is_new && !is_batch)?;
         let makes = makes_a_table(s);
         let is_empty = makes && step.made.tables.contains(&table.to_lowercase());
         let how = match s.verb().as_str() {
@@ -60,8 +64,9 @@ fn look(step: &Step<'_>) -> Vec<About> {
             "select" => "SELECT .. INTO",
             _ => "INSERT .. SELECT",
         };
-        let what = format!("{how} without a condition copies all rows of {table} at once");
-        (!is_empty).then_some(About { statement: s.number, table, what })
+        let bound = if is_small { "a condition" } else { "a limit that bounds it" };
+        let what = format!("{how} without {bound} copies all rows of {table} at once");
+        (!is_empty).then_some(About { statement: s.number, table: Some(table), what })
     });
     copies.collect()
 }

@@ -43,7 +43,7 @@ pub(super) const RULES: [Rule; 29] = [
         Warning,
         LOCKS,
         [
-            "A default that is computed for each row (random, a clock, a sequence) rewrites the table under an exclusive lock.",
+            "A value that is computed for each row (a default of random, a clock or a sequence, an identity, a serial column) rewrites the table under an exclusive lock.",
             "add the column without it, set the default, and fill old rows in batches",
             "ALTER TABLE orders ADD COLUMN token uuid DEFAULT gen_random_uuid()",
             "ALTER TABLE orders ADD COLUMN token uuid",
