@@ -13,7 +13,7 @@ use super::args::{Global, When};
 use super::exit::CliError;
 use super::files;
 use crate::model::tenant::TenantId;
-use crate::report::{Style, clean, names};
+use crate::report::{Style, clean, message, names};
 
 /// The columns that the names of tenants take in a message.
 const NAMES: usize = 100;
@@ -35,6 +35,17 @@ pub(super) struct Terminal {
 }
 
 impl Terminal {
+    #[cfg(test)]
+    pub(super) const SILENT: Terminal = Terminal {
+        out: Style::FILE,
+        err: Style::FILE,
+        live: false,
+        interactive: false,
+        quiet: true,
+        mute: true,
+        width: None,
+    };
+
     pub(super) fn new(global: &Global) -> Self {
         let set = |name: &str| std::env::var_os(name).is_some_and(|v| !v.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|t| t == "dumb");
@@ -86,13 +97,17 @@ impl Terminal {
     /// Prints a warning, also with --quiet. Text from a database or a file is made harmless.
     pub(super) fn warn(&self, text: &str) {
         if !self.mute {
-            self.tell(&format!("warning: {}", clean_lines(text)));
+            self.say("warning", text);
         }
     }
 
     /// Prints an error; text from elsewhere in it is made harmless.
     pub(super) fn error(&self, text: &str) {
-        self.tell(&format!("error: {}", clean_lines(text)));
+        self.say("error", text);
+    }
+
+    fn say(&self, what: &str, text: &str) {
+        self.tell(&message(&format!("{what}: {}", clean_lines(text)), &self.err));
     }
 
     /// Refuses a command that needs a confirmation where there is no terminal. `action`: `changes databases`; `or`:

@@ -11,7 +11,7 @@ use crate::model::schema::Direction;
 use crate::model::tenant::TenantId;
 use crate::policy::{format_duration, scaled};
 
-use super::style::{Style, clean, shorten, width};
+use super::style::{Style, clean, width};
 
 /// The number of a migration for people: `m1` is the first.
 pub(super) fn number(position: usize) -> String {
@@ -89,7 +89,8 @@ fn goes_on(first: usize, last: usize, next: usize) -> bool {
     (first <= last && next == last + 1) || (first >= last && next + 1 == last)
 }
 
-/// As many names as fit into `room` columns, and the number of the others: `acme, beta, … (+417)`.
+/// As many names as fit into `room` columns, and the number of the others: `acme, beta, … (+417)`. The first stands there whole, however
+/// long it is: the beginnings of two may be the same.
 pub(crate) fn names<N: Display>(all: impl ExactSizeIterator<Item = N>, room: usize, style: &Style) -> String {
     let (mut out, n) = (String::new(), all.len());
     for (i, name) in all.enumerate() {
@@ -103,8 +104,7 @@ pub(crate) fn names<N: Display>(all: impl ExactSizeIterator<Item = N>, room: usi
             out.push_str(comma);
             out.push_str(&name);
         } else if i == 0 {
-            let name = shorten(name, room.saturating_sub(rest).max(4), style.ellipsis());
-            return if left == 1 { name.into_owned() } else { format!("{name}, {}", more(left - 1)) };
+            return if left == 1 { name } else { format!("{name}, {}", more(left - 1)) };
         } else {
             return format!("{out}, {}", more(left));
         }
@@ -184,7 +184,8 @@ mod tests {
         assert_eq!(names(all.iter(), 40, &style), "acme, beta, gamma, delta");
         assert_eq!(names(all.iter(), 20, &style), "acme, beta, … (+2)");
         assert_eq!(names(all.iter(), 6, &style), "acme, … (+3)", "one name and the count are always said");
-        assert_eq!(names(["a-very-long-name"].iter(), 8, &style), "a-very-…");
+        assert_eq!(names(["a-very-long-name"].iter(), 8, &style), "a-very-long-name");
+        assert_eq!(names(["a-very-long-name", "b"].iter(), 8, &style), "a-very-long-name, … (+1)");
         assert_eq!(names(["a\nb"].iter(), 8, &style), "a\\nb");
         assert_eq!(names::<&str>([].into_iter(), 8, &style), "");
         for room in 12..40 {

@@ -42,7 +42,7 @@ mod waves;
 
 pub(crate) use format::Format;
 pub(crate) use label::{approximately, count, first, moment, names, towards};
-pub(crate) use style::{Style, clean, paragraph};
+pub(crate) use style::{Style, clean, message, paragraph};
 pub(crate) use summary::edited_text;
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use crate::model::program;
 use crate::model::text::is_hidden;
 
 /// The abilities of the place where a text will be read.
@@ -180,9 +181,62 @@ pub(crate) fn paragraph(text: &str, indent: &str, most: usize, style: &Style) ->
     lines.iter().map(|line| format!("{indent}{line}\n")).collect()
 }
 
+/// Sets a message for people, line by line: at most the width of the terminal, and where none is known, as it is. A command in it, which
+/// begins with the name of this program or stands between backticks, stays on one line: it is copied. A line with an indent is not prose.
+pub(crate) fn message(text: &str, style: &Style) -> String {
+    use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
+    // A character of private use, which no message has; it is as wide as a blank.
+    const BLANK: char = '\u{e000}';
+    let Some(room) = style.room() else { return text.to_owned() };
+    let options = Options::new(room)
+        .wrap_algorithm(WrapAlgorithm::FirstFit)
+        .word_separator(WordSeparator::AsciiSpace)
+        .word_splitter(WordSplitter::NoHyphenation)
+        .break_words(false);
+    let begin = format!(": {} ", program::name());
+    let whole = |line: &str| {
+        let (mut out, mut rest) = (String::with_capacity(line.len()), line);
+        while let Some(at) = [rest.find(&begin).map(|at| at + 2), rest.find('`')].into_iter().flatten().min() {
+            let (before, command) = rest.split_at(at);
+            let end = match command.strip_prefix('`') {
+                Some(quoted) => Some(quoted.find('`').map_or(1, |end| end + 2)),
+                None => [command.find("; "), command.find(" # ")].into_iter().flatten().min(),
+            };
+            let (command, after) = command.split_at(end.unwrap_or(command.len()));
+            out.push_str(before);
+            out.push_str(&command.replace(' ', BLANK.encode_utf8(&mut [0; 4])));
+            rest = after;
+        }
+        out + rest
+    };
+    let set = |line: &str| match line.starts_with(' ') {
+        true => line.to_owned(),
+        false => textwrap::fill(&whole(line), &options).replace(BLANK, " "),
+    };
+    text.split('\n').map(set).collect::<Vec<_>>().join("\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_is_set_to_the_width_and_its_commands_stay_whole() {
+        let text = "warning: without a backup, left out: acme and beta, which are on a server that has no room for any; to make \
+                    them: fleet backup --tenant acme --tenant beta --folder /srv/backups; or look with `fleet doctor --server \
+                    db7.example:5432`\n    an excerpt of a file, however long it is, stays as it is on its own line\nit is it: fleet x";
+        let at = |width| Style { colour: false, unicode: true, width };
+        assert_eq!(message(text, &at(None)), text);
+        let set = message(text, &at(Some(60)));
+        let command = "fleet backup --tenant acme --tenant beta --folder /srv/backups;";
+        assert!(set.lines().any(|line| line == command), "{set}");
+        assert!(set.contains("`fleet doctor --server db7.example:5432`"), "{set}");
+        let prose = set.lines().filter(|line| *line != command && !line.starts_with(' '));
+        assert!(prose.clone().all(|line| width(line) <= 60) && prose.count() == 4, "{set}");
+        assert_eq!(set.split_whitespace().collect::<Vec<_>>(), text.split_whitespace().collect::<Vec<_>>());
+        let open = "warning: a mark ` that nobody closes, and then more words than any line of a terminal would take";
+        assert!(message(open, &at(Some(60))).lines().all(|line| width(line) <= 60));
+    }
 
     #[test]
     fn a_paragraph_breaks_between_words_and_ends() {

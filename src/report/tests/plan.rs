@@ -6,7 +6,7 @@ use crate::model::schema::{Direction, Execution, NativeReason, Script};
 use crate::report::Format;
 use crate::report::plan::{Detail, PlanRow, PlanView};
 
-fn row(tenant: &str, engine: Engine, state: &str, steps: &[&str]) -> PlanRow {
+pub(super) fn row(tenant: &str, engine: Engine, state: &str, steps: &[&str]) -> PlanRow {
     PlanRow {
         flavour: None,
         tenant: TenantId::from(tenant),

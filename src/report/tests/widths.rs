@@ -97,6 +97,29 @@ fn plans_and_outcomes() {
     });
 }
 
+/// Ids that are alike but for their ends, each in a group of its own.
+#[test]
+fn two_tenants_never_look_alike() {
+    let c = catalog();
+    let all = first(&c, 3);
+    let id = |n: usize| format!("brightwater-logistics-of-europe-and-the-middle-east-{n:04}");
+    let lost = |n: usize| Fault::with_code(FaultClass::Authentication, "28P01", format!("no password for role {n}"));
+    let rows = (0..4).map(|n| {
+        let row = super::plan::row(&id(n), Engine::Postgres, &format!("behind {}", n + 1), &all[1..]);
+        if n < 2 { row } else { crate::report::plan::PlanRow { error: Some(lost(n)), ..row } }
+    });
+    let w = vec![("all".to_owned(), rows.collect())];
+    let seen: Vec<Observation> = (0..4).map(|n| observed(&c, &id(n), &first(&c, n))).collect();
+    let matrix = |all| MatrixView { catalog: &c, observations: &seen, all };
+    for style in &WIDTHS {
+        let plan = super::plan::view(&c, &w, &[]).render(Format::Table, style);
+        for text in [plan, matrix(true).render(Format::Table, style), matrix(false).render(Format::Table, style)] {
+            assert_readable(&text, style);
+            assert!((0..4).all(|n| text.contains(&format!("{n:04}"))), "{text}");
+        }
+    }
+}
+
 #[test]
 fn lists_of_runs_and_tenants() {
     let rows = [super::tables::run(2, false), super::tables::run(1, true)];
