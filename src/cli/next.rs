@@ -58,11 +58,13 @@ pub(super) struct Over<'a> {
     pub(super) undoing: Undoing,
     /// The tenants that it left out because they were in quarantine, each with the reason.
     pub(super) left_out: BTreeMap<TenantId, String>,
+    /// The lines on the tenants that a rollback of a run left out for other reasons.
+    pub(super) left_behind: &'a str,
 }
 
 /// Everything to type next after a run: the same at its end and in every later look at it.
 pub(super) fn of(program: &Program, over: &Over<'_>) -> Next {
-    let Over { header, open, records, stop, is_used_up, undoing, left_out } = over;
+    let Over { header, open, records, stop, is_used_up, undoing, left_out, left_behind } = over;
     let stands = *undoing == Undoing::default();
     let mut next = match stands {
         true => after(program, header, open, stop),
@@ -72,6 +74,7 @@ pub(super) fn of(program: &Program, over: &Over<'_>) -> Next {
     if is_stopped && stands {
         next.rest.push_str(&way_back(program, header, records));
     }
+    next.rest.push_str(left_behind);
     next.rest.push_str(&hold::lines(program, left_out));
     next
 }

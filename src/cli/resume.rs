@@ -8,6 +8,7 @@ mod texts;
 mod waves;
 
 pub(super) use moved_back::by_ledger as held;
+pub(super) use texts::on_changed as changed;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -101,7 +102,7 @@ pub(super) async fn resume(program: &Program, args: &Resume, approved_by: Option
     }
     let unreached = run.unreached();
     tell_of_later_runs(program, &former, &unreached);
-    let left: BTreeSet<TenantId> = unreached.into_iter().filter(|id| former.is_left(id)).collect();
+    let left = former.left();
     if left.is_empty() {
         let code = nothing_left(program, &former);
         return if code == 0 && args.run == "last" { earlier(program, header.run).await } else { Ok(code) };
@@ -366,6 +367,11 @@ impl Former {
     /// The failure of a tenant that was not settled since.
     pub(super) fn failure(&self, id: &TenantId) -> Option<OutcomeKind> {
         self.failed.get(id).map(|failure| failure.kind)
+    }
+
+    /// The tenants that the run did not get to and that are still to be taken.
+    pub(super) fn left(&self) -> BTreeSet<TenantId> {
+        self.run.unreached().into_iter().filter(|id| self.is_left(id)).collect()
     }
 
     /// Whether a tenant that the run did not get to is still to be taken.

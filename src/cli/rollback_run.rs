@@ -2,7 +2,7 @@
 //!
 //! A run with those that it resumed and those that resumed it is one rollout, whichever of them is named.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -16,6 +16,8 @@ use super::start::Intent;
 use crate::compile::MigrationSet;
 use crate::inputs::Origin;
 use crate::inputs::select::{Filter, Selection};
+use crate::ledger::Ledger;
+use crate::model::event::RunHeader;
 use crate::model::plan::{Goal, Target};
 use crate::model::run_kind::RunKind;
 use crate::model::run_summary::RunStatus;
@@ -139,14 +141,48 @@ pub(super) async fn leave_out(
 }
 
 fn warn(program: &Program, refused: &BTreeMap<String, BTreeSet<TenantId>>) {
-    for (why, ids) in refused {
-        program.terminal.warn(&format!(
-            "not taken back: {}: {}; look with `{}`, and name its version with --to",
-            program.terminal.names(ids),
-            clean(why),
-            program.command("history --tenant ID")
+    refused.iter().for_each(|(why, ids)| program.terminal.warn(&by_hand(program, why, ids)));
+}
+
+fn by_hand(program: &Program, why: &str, ids: &BTreeSet<TenantId>) -> String {
+    format!(
+        "not taken back: {}: {}; look with `{}`, and name its version with --to",
+        program.terminal.names(ids),
+        clean(why),
+        program.command("history --tenant ID")
+    )
+}
+
+/// The lines on the tenants that this rollback of a run left out and that no run has taken back since, as far as the ledger and the
+/// tenant file know why.
+pub(super) async fn left_behind(program: &Program, ledger: &Ledger, header: &RunHeader) -> Result<String, CliError> {
+    let Some(undone) = header.kind.undoes() else { return Ok(String::new()) };
+    let rollout = ledger.rollout(&undone.to_string()).await.map_err(run_error)?;
+    let taken: HashSet<&TenantId> = header.tenants.iter().map(|planned| &planned.tenant).collect();
+    let now: HashMap<&TenantId, &Arc<Tenant>> =
+        program.registry.tenants.iter().map(|tenant| (&tenant.id, tenant)).collect();
+    let mut gone = BTreeSet::new();
+    let mut elsewhere: BTreeMap<String, BTreeSet<TenantId>> = BTreeMap::new();
+    for (id, trail) in rollout.trails.iter().filter(|(id, trail)| trail.is_not_back() && !taken.contains(id)) {
+        match now.get(id) {
+            None => _ = gone.insert(id.clone()),
+            Some(tenant) => {
+                if let Some(why) = other_place(program, trail, tenant) {
+                    elsewhere.entry(why).or_default().insert(id.clone());
+                }
+            }
+        }
+    }
+    let mut lines: String = elsewhere.iter().map(|(why, ids)| by_hand(program, why, ids) + "\n").collect();
+    if !gone.is_empty() {
+        let (are, them) = if gone.len() == 1 { ("it is", "it") } else { ("they are", "them") };
+        lines.push_str(&format!(
+            "not taken back: {}: {are} not in the tenant file any more; put {them} back there, then: {}\n",
+            program.terminal.names(&gone),
+            program.command(&format!("rollback --run {undone}"))
         ));
     }
+    Ok(lines)
 }
 
 /// The reason not to take a tenant back whose id was another database's when the run moved it.

@@ -11,7 +11,7 @@ use super::exit::{self, CliError, run_error};
 use super::previous_run::PreviousRun;
 use super::resume::Former;
 use super::setup::Program;
-use super::{files, next, pause, prune_runs, rebuild, resolve, resume, watch};
+use super::{files, next, pause, prune_runs, rebuild, resolve, resume, rollback_run, watch};
 use crate::ledger::{Ends, Ledger};
 use crate::model::approval::Approval;
 use crate::model::clock::now_ms;
@@ -82,7 +82,7 @@ async fn show(program: &Program, wanted: &str, how: &Showing<'_>) -> Result<u8, 
         if how.watch {
             watch::follow(program, ledger, &run).await?;
         }
-        self::read(ledger, &run).await
+        self::read(program, ledger, &run).await
     };
     let shown = program.read_ledger(read).await?;
     let told = shown.told(program);
@@ -97,7 +97,8 @@ async fn show(program: &Program, wanted: &str, how: &Showing<'_>) -> Result<u8, 
 /// Shows a run that is over. Returns the exit code that it ended with.
 #[cfg(feature = "queue")]
 pub(super) async fn over(program: &Program, run: Uuid, output: &Output) -> Result<u8, CliError> {
-    let shown = program.read_ledger(async |ledger: &Ledger| self::read(ledger, &run.to_string()).await).await?;
+    let shown =
+        program.read_ledger(async |ledger: &Ledger| self::read(program, ledger, &run.to_string()).await).await?;
     let told = shown.told(program);
     output.deliver(&shown.view(&told, false).render(output.format, &output.style(program)))?;
     Ok(exit::code(told.stats.verdict(), false))
@@ -133,6 +134,10 @@ pub(super) struct Shown {
     taken: BTreeSet<TenantId>,
     /// All that is known of it and of the runs since, where somebody may go on with it.
     past: Option<(Former, Rollout)>,
+    /// The lines that say why today's scripts are not those to go on with.
+    changed: Option<String>,
+    /// The lines on the tenants that a rollback left out.
+    left_behind: String,
     approvals: Vec<Approval>,
     attempts: Vec<AttemptRow>,
     events: Vec<(i64, Event)>,
@@ -214,6 +219,7 @@ impl Shown {
                     is_used_up,
                     undoing: undoing.clone(),
                     left_out: left_out.unwrap_or_default(),
+                    left_behind: &self.left_behind,
                 };
                 let mut next = next::of(program, &over);
                 next.rest.push_str(&self.resumed_by(program, "the others"));
@@ -243,7 +249,8 @@ impl Shown {
     /// The number of tenants that nobody may go on with as they are, and what to type.
     fn held(&self, program: &Program) -> Option<(usize, String)> {
         let (former, rollout) = self.past.as_ref()?;
-        resume::held(program, former, rollout)
+        let changed = self.changed.clone().map(|lines| (former.left().len(), lines));
+        changed.or_else(|| resume::held(program, former, rollout))
     }
 
     pub(super) fn view<'a>(&'a self, told: &'a Told, all: bool) -> RunView<'a> {
@@ -276,7 +283,7 @@ impl Shown {
 
 /// The command that goes on with a run, or a look at it where it is not gone on with as it is.
 pub(super) async fn way_on(program: &Program, run: Uuid) -> String {
-    let shown = program.read_ledger(async |ledger: &Ledger| self::read(ledger, &run.to_string()).await).await;
+    let shown = program.read_ledger(async |ledger: &Ledger| self::read(program, ledger, &run.to_string()).await).await;
     let is_open = |shown: &Shown| {
         let left = shown.former.unreached().iter().filter(|id| shown.ends.open.contains(*id)).count();
         let held = shown.held(program).map_or(0, |(held, _)| held);
@@ -286,7 +293,7 @@ pub(super) async fn way_on(program: &Program, run: Uuid) -> String {
     program.command(&format!("runs {verb} {run}"))
 }
 
-pub(super) async fn read(ledger: &Ledger, wanted: &str) -> Result<Shown, CliError> {
+pub(super) async fn read(program: &Program, ledger: &Ledger, wanted: &str) -> Result<Shown, CliError> {
     let summary = ledger.run(wanted).await.map_err(run_error)?;
     let former = PreviousRun::read(ledger, &summary.run.to_string()).await?;
     let heirs = ledger.heirs(summary.run).await.map_err(run_error)?;
@@ -322,9 +329,20 @@ pub(super) async fn read(ledger: &Ledger, wanted: &str) -> Result<Shown, CliErro
         true => past(ledger, &summary).await.ok(),
         false => None,
     };
+    let changed = match &past {
+        Some((former, _)) => resume::changed(program, former).await,
+        None => None,
+    };
+    let may_lack = summary.counts.held_back > 0 || summary.finished_at_ms.is_none();
+    let left_behind = match is_over && may_lack {
+        true => rollback_run::left_behind(program, ledger, &former.header).await?,
+        false => String::new(),
+    };
     Ok(Shown {
         taken,
         past,
+        changed,
+        left_behind,
         summary,
         former,
         heirs,

@@ -17,7 +17,7 @@ use super::setup::Program;
 use super::signals::Signals;
 use super::sinks::{JsonLines, LiveView, Records};
 use super::undo_wave::{self, Undone};
-use super::{files, gates, metrics, next, resume, sources};
+use super::{files, gates, metrics, next, resume, rollback_run, sources};
 use crate::compile::MigrationSet;
 use crate::engine::{self, is_beside_another, location};
 use crate::inputs::select::Selection;
@@ -250,7 +250,8 @@ pub(super) struct Told {
 pub(super) async fn told(program: &Program, ended: &mut Ended, undone: Option<&Undone>) -> Told {
     let scripts = needed_scripts(&ended.plan, &ended.records).await;
     let earlier = failed_before(program, ended).await;
-    let (next, cause) = next_of(program, ended, undone, &earlier);
+    let left_behind = left_behind(program, ended).await;
+    let (next, cause) = next_of(program, ended, (undone, &left_behind), &earlier);
     Told { next, cause, scripts, undoing: undone.map(Undone::undoing) }
 }
 
@@ -265,11 +266,22 @@ async fn failed_before(program: &Program, ended: &Ended) -> Vec<RunHeader> {
     read.map(|(headers, _)| headers).unwrap_or_default()
 }
 
+/// The lines on the tenants that a rollback of a run left out.
+async fn left_behind(program: &Program, ended: &Ended) -> String {
+    if ended.lost.is_some() || ended.stats.held_back == 0 {
+        return String::new();
+    }
+    // It has come to its end, and has named them at its beginning.
+    let header = &ended.plan.header;
+    let read = async |ledger: &Ledger| rollback_run::left_behind(program, ledger, header).await;
+    program.read_ledger(read).await.unwrap_or_default()
+}
+
 /// The commands to type next, and the reason why the run stopped.
 fn next_of(
     program: &Program,
     ended: &mut Ended,
-    undone: Option<&Undone>,
+    (undone, left_behind): (Option<&Undone>, &str),
     earlier: &[RunHeader],
 ) -> (next::Next, Option<StopCause>) {
     let (plan, records) = (ended.plan.clone(), &ended.records);
@@ -292,6 +304,7 @@ fn next_of(
         is_used_up,
         undoing: undone.map(Undone::undoing).unwrap_or_default(),
         left_out: plan.quarantined.iter().cloned().collect(),
+        left_behind,
     };
     let next = match &ended.lost {
         None => next::of(program, &over),

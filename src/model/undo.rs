@@ -198,6 +198,12 @@ impl Trail {
         self.may_have_moved() && self.moved_by().is_none()
     }
 
+    /// Whether the rollout may have moved it, and no run has taken it back or moved it elsewhere since.
+    pub(crate) fn is_not_back(&self) -> bool {
+        let is_back = |stage: &Stage| stage.takes_back && stage.record.as_ref().is_some_and(moves);
+        self.is_unsettled() && !self.stages.iter().any(is_back)
+    }
+
     /// The way back of a tenant that was read just now.
     pub(crate) fn way_back(&self, catalog: &Catalog, now: &Observation) -> WayBack {
         let committed: Vec<&String> = self.records().flat_map(|record| &record.committed).collect();

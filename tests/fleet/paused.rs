@@ -39,6 +39,11 @@ fn refuses_to_go_on(fleet: &Fleet, changed: &str) {
         fleet.run(command).exits(2).tells(&said);
         assert!(!others_have_it(fleet));
     }
+    let back = "put the scripts back as they were, then: small runs resume";
+    let shown = fleet.run(&["runs", "show", "last"]).exits(0);
+    let shown = shown.shows(&[changed, "no earlier wave has seen", back, "small scripts repair", "small migrate"]).out;
+    assert!(!shown.contains("did not get to") && !shown.contains("runs approve"), "{shown}");
+    assert_eq!(shown.matches("runs resume").count(), 1, "{shown}");
 }
 
 /// The tenants behind the gate would get a text that no canary has seen.

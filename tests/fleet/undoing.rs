@@ -101,18 +101,33 @@ fn a_tenant_that_moved_since_is_refused_by_name_and_the_others_go_back() {
     fleet.tenants.retain(|tenant| tenant.id != "lite-003");
     let dry = fleet.run(&["rollback", "--run", &moved, "--dry-run"]).exits(5);
     dry.tells(&["lite-002", "pg-001"]);
+    let narrow = fleet.run(&["rollback", "--run", &moved, "--dry-run", "--width", "60"]).exits(5).err;
+    assert!(narrow.lines().all(|line| line.len() <= 60) && narrow.contains("warning: not taken back:"), "{narrow}");
     let ran = fleet.run(&["rollback", "--run", &moved, "--yes"]).exits(5);
     let by_hand =
         format!("pg-001: it is at {}, where no run has brought it: the run left it at {}", all()[3], all()[4]);
     let ran = ran.tells(&[&format!("lite-002: run {other} has moved it since"), &by_hand, "lite-003"]);
-    ran.shows(&["rolled back"]);
+    let ran = ran.shows(&["rolled back"]);
     for id in ["lite-000", "lite-001", "pg-000", "schema-000", "my-000", "my-001"] {
         is_at(&fleet, id, 3);
     }
     is_at(&fleet, "lite-002", 6);
     is_at(&fleet, "pg-001", 4);
+    // At its end, and whenever it is looked at: who is gone, and how it comes back.
+    let back = format!(
+        "not taken back: lite-003: it is not in the tenant file any more; put it back there, then: small rollback --run {moved}"
+    );
+    ran.shows(&[&back]);
+    fleet.run(&["runs", "show", "last"]).exits(0).shows(&[&back]);
     let none = ["rollback", "--run", &moved, "--yes", "--tenant", "pg-001"];
     fleet.run(&none).exits(1).tells(&["the tenant that run", "can't be taken back; nothing was touched"]);
+    let rollback = runs(&fleet)[0]["run"].as_str().unwrap().to_owned();
+    fleet.add("lite-003", "sqlite:lite-003.db");
+    is_at(&fleet, "lite-003", 5);
+    fleet.run(&["rollback", "--run", &moved, "--yes"]).exits(5).shows(&["1 rolled back"]);
+    is_at(&fleet, "lite-003", 3);
+    let shown = fleet.run(&["runs", "show", &rollback]).exits(0);
+    assert!(!shown.out.contains("not taken back"), "{}", shown.out);
 }
 
 #[test]

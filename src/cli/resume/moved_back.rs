@@ -99,7 +99,7 @@ pub(super) async fn left_out(
 /// nobody.
 pub(in crate::cli) fn by_ledger(program: &Program, former: &Former, rollout: &Rollout) -> Option<(usize, String)> {
     let header = &former.run.header;
-    let left: BTreeSet<TenantId> = former.run.unreached().into_iter().filter(|id| former.is_left(id)).collect();
+    let left = former.left();
     if let Some(gone) = waves::gone(program, former).filter(|_| !left.is_empty()) {
         let then = program.command(&format!("runs resume {}", header.run));
         return Some((

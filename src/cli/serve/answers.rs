@@ -283,7 +283,7 @@ impl Answers {
     async fn run(&self, wanted: &str, render: impl FnOnce(&RunPage<'_>) -> String) -> Result<String, CliError> {
         let program = self.program();
         let read = async |ledger: &Ledger| {
-            let shown = runs::read(ledger, wanted).await?;
+            let shown = runs::read(&program, ledger, wanted).await?;
             let usual = usual_pace(ledger, shown.header()).await;
             Ok((shown, usual))
         };
