@@ -171,3 +171,25 @@ fn a_change_during_a_run_that_holds_the_tenant_is_not_lost() {
     settled(&served);
     finish(&mut fleet.program(&["refresh", "--group", "changes", "--status"])).exits(0).shows(&["v", "changes"]);
 }
+
+#[test]
+fn a_thousand_tenants_in_quarantine_keep_no_other_waiting() {
+    let mut fleet = counting(Fleet::new().schemas(1));
+    let url = fleet.tenant("schema-000").url.clone();
+    // Their schemas do not exist: they need not be refreshed, but due.
+    for n in 0..1_001 {
+        fleet.add(&format!("a-{n:04}"), &url);
+        fleet.tenants.last_mut().unwrap().schema = Some(format!("a{n:04}"));
+    }
+    fleet.write();
+    let served = Served::start(&fleet, &["--schedule", "--changes-every", "500ms"]);
+    let tenants = |run: &Value| run["selected"].as_u64().unwrap();
+    told("each was taken once", || runs(&served).iter().map(tenants).sum::<u64>() >= 1_002);
+    settled(&served);
+    for tenant in fleet.tenants.iter_mut().filter(|tenant| tenant.id.starts_with("a-")) {
+        tenant.more = "quarantine = { reason = \"looked at\" }".to_owned();
+    }
+    fleet.write();
+    sql(&url, "INSERT INTO t000.t VALUES (1); NOTIFY fleet_changes");
+    until("the only one that can be taken is refreshed", || count(&fleet, "schema-000") == "1");
+}

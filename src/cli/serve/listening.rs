@@ -4,13 +4,14 @@
 //! views of its tenants refreshed once. Dying here: the servers close the sessions, and the next server begins like that.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use indexmap::IndexMap;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -30,8 +31,6 @@ const LOOK: Duration = Duration::from_secs(60);
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// The time in which changes gather before the first of them is acted on.
 const GATHER: Duration = Duration::from_millis(300);
-/// The most tenants of one run: each is a word of its command line.
-const AT_ONCE: usize = 1_000;
 
 /// Why views are to be refreshed. The stronger reason comes last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::IntoStaticStr)]
@@ -43,8 +42,11 @@ pub(super) enum Cause {
     Told,
 }
 
-/// The tenants whose views are to be refreshed.
-pub(super) type Due = BTreeMap<TenantId, Cause>;
+/// The tenants whose views are to be refreshed, in the order of their turns.
+pub(super) type Due = IndexMap<TenantId, Cause>;
+
+/// Those of them that were taken, and whether that is done with.
+pub(super) type Taken = HashMap<TenantId, bool>;
 
 /// The databases to listen to, by their places, and sentences on the tenants of which nothing is heard.
 #[derive(Default)]
@@ -130,12 +132,12 @@ impl Listening {
     }
 
     /// Listens for ever: `look` tells the databases (`None`: not known now), `listen` opens a session, and `refresh` refreshes the views
-    /// of tenants and returns those that it could not take now.
+    /// of as many tenants as one run takes, and returns them.
     pub(super) async fn keep(
         &self,
         look: impl AsyncFn() -> Option<Wanted>,
         listen: impl AsyncFn(Arc<Tenant>) -> Result<Box<dyn Changes>, Fault>,
-        refresh: impl AsyncFn(&Due) -> BTreeSet<TenantId>,
+        refresh: impl AsyncFn(&Due) -> Taken,
     ) {
         let (begin, begun) = mpsc::unbounded_channel();
         tokio::join!(self.look_on(look, begin), self.hear_all(begun, &listen), self.act(refresh));
@@ -249,32 +251,45 @@ impl Listening {
         }
     }
 
-    /// Refreshes what is due, with one run at a time, and none sooner than `every` after the last.
-    async fn act(&self, refresh: impl AsyncFn(&Due) -> BTreeSet<TenantId>) {
+    /// Refreshes what is due, with one run at a time, and none sooner than `every` after the last. A tenant that was taken and is not
+    /// done with goes behind the others: they do not wait for it.
+    async fn act(&self, refresh: impl AsyncFn(&Due) -> Taken) {
         loop {
             while self.due.borrow().is_empty() {
                 self.woken.notified().await;
             }
             sleep(GATHER).await;
             let begun = Instant::now();
-            let due = self.take();
+            let due = self.due.take();
             // A change that is told from here on is one for the next run.
-            let left = refresh(&due).await;
-            for (tenant, cause) in due.into_iter().filter(|(tenant, _)| left.contains(tenant)) {
+            let taken = refresh(&due).await;
+            let told = self.due.take();
+            let (tried, waiting): (Vec<_>, Vec<_>) = due.into_iter().partition(|(id, _)| taken.contains_key(id));
+            let again = tried.into_iter().filter(|(id, _)| !taken[id]);
+            for (tenant, cause) in waiting.into_iter().chain(told).chain(again) {
                 self.note([tenant], cause);
             }
             sleep_until(begun + self.every).await;
         }
     }
+}
 
-    fn take(&self) -> Due {
-        let mut due = self.due.borrow_mut();
-        match due.keys().nth(AT_ONCE).cloned() {
-            Some(next) => {
-                let rest = due.split_off(&next);
-                std::mem::replace(&mut *due, rest)
-            }
-            None => std::mem::take(&mut *due),
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tenant_that_could_not_be_refreshed_goes_behind_the_others() {
+        let listening = Listening::new(Duration::from_secs(1), Terminal::SILENT);
+        listening.note((0..5).map(|n| TenantId::from(format!("t{n}").as_str())), Cause::Told);
+        let seen = RefCell::new(Vec::new());
+        // It takes two at a time, of which one is held by another run.
+        let refresh = async |due: &Due| {
+            let taken: Vec<TenantId> = due.keys().take(2).cloned().collect();
+            seen.borrow_mut().push(taken.iter().map(TenantId::as_str).collect::<Vec<_>>().join(" "));
+            taken.into_iter().map(|id| (id.clone(), id.as_str() != "t0")).collect()
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(5), listening.act(refresh)).await;
+        assert_eq!(*seen.borrow(), ["t0 t1", "t2 t3", "t4 t0", "t0"]);
     }
 }

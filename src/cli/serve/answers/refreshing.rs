@@ -1,11 +1,11 @@
 //! The refreshes that the server begins by itself: of views at their times, and of those whose data changed.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::listening::{Due, Listening, Wanted as Places};
+use super::super::listening::{Due, Listening, Taken, Wanted as Places};
 use super::super::{changes, schedule};
 use super::{Answers, refused};
 use crate::cli::args::Selection as SelectionArgs;
@@ -21,6 +21,8 @@ use crate::model::tenant::{Tenant, TenantId};
 use crate::policy::RefreshGroup;
 use crate::server::{Change, Refused};
 
+/// The most tenants of one run for changes: each is a word of its command line.
+const AT_ONCE: usize = 1_000;
 /// The longest that the views of a time wait for a run of changed ones.
 const IN_THE_WAY: Duration = Duration::from_secs(600);
 
@@ -87,53 +89,57 @@ impl Answers {
         door.listen(&tenant[0]).await?.ok_or_else(unknown)
     }
 
-    /// Refreshes the views of the group `changes` on these tenants by one run, and waits for its end. Returns those that it did not
-    /// get to, most of all because another run is at work on them.
-    async fn refresh_changed(&self, due: &Due) -> BTreeSet<TenantId> {
+    /// Refreshes the views of the group `changes` on the first of these tenants that can be taken, by one run, and waits for its end.
+    /// One that it did not get to, most of all because another run is at work on it, is not done with.
+    async fn refresh_changed(&self, due: &Due) -> Taken {
         let _alone = self.refreshing.lock().await;
-        let refreshed = self.refreshed(due).await;
+        let mut taken = Taken::new();
+        let refreshed = self.refreshed(due, &mut taken).await;
         self.views.forget().await;
-        refreshed.unwrap_or_else(|why| {
+        if let Err(why) = refreshed {
             // Another run has begun meanwhile: they follow behind it.
             if !matches!(why, Refused::Conflict(_)) {
                 let text = format!("the views of the group changes were not refreshed: {}", why.text());
                 self.program().terminal.error(&text);
             }
-            match why {
-                // It would be refused again, whatever is waited for.
-                Refused::Wrong(_) | Refused::NotFound(_) => BTreeSet::new(),
-                Refused::Conflict(_) | Refused::Unavailable(_) => due.keys().cloned().collect(),
-            }
-        })
+            // It would be refused again, whatever is waited for.
+            let is_in_vain = matches!(why, Refused::Wrong(_) | Refused::NotFound(_));
+            taken.values_mut().for_each(|is_done| *is_done |= is_in_vain);
+        }
+        taken
     }
 
-    async fn refreshed(&self, due: &Due) -> Result<BTreeSet<TenantId>, Refused> {
+    async fn refreshed(&self, due: &Due, taken: &mut Taken) -> Result<(), Refused> {
         let program = self.again().await.map_err(refused)?;
-        let changed = program.registry.tenants.iter().filter(|tenant| due.contains_key(&tenant.id));
-        let (held, changed): (Vec<_>, Vec<_>) = changed.partition(|tenant| tenant.hold.quarantine.is_some());
-        let mut tenants: HashSet<&TenantId> = changed.into_iter().map(|tenant| &tenant.id).collect();
+        let known: HashMap<&TenantId, &Arc<Tenant>> =
+            program.registry.tenants.iter().map(|tenant| (&tenant.id, tenant)).collect();
+        taken.extend(due.keys().filter(|id| !known.contains_key(id)).map(|id| (id.clone(), true)));
         // A tenant in quarantine has its turn when it is back.
-        let mut left: BTreeSet<TenantId> = held.into_iter().map(|tenant| tenant.id.clone()).collect();
+        let is_free = |id: &&TenantId| known.get(id).is_some_and(|tenant| tenant.hold.quarantine.is_none());
+        let mut free: HashSet<&TenantId> = due.keys().filter(is_free).collect();
         // The run would be refused for one of them.
         let read = async |ledger: &Ledger| {
-            while let Err(error) = ledger.refuse_held(&tenants).await {
+            while let Err(error) = ledger.refuse_held(&free).await {
                 let LedgerError::Held { tenants: held, .. } = error else { return Err(CliError::Ledger(error)) };
-                left.extend(held.iter().map(|id| TenantId::from(id.as_str())));
-                tenants.retain(|id| !left.contains(*id));
+                held.iter().for_each(|id| _ = free.remove(&TenantId::from(id.as_str())));
             }
             Ok(())
         };
         program.read_ledger_if_any(read).await.map_err(refused)?;
+        let tenants: Vec<&TenantId> = due.keys().filter(|id| free.contains(id)).take(AT_ONCE).collect();
         if tenants.is_empty() {
-            return Ok(left);
+            return Ok(());
         }
+        taken.extend(tenants.iter().map(|id| ((*id).clone(), false)));
         let causes: BTreeSet<&str> = tenants.iter().map(|id| due[*id].into()).collect();
         let reason = Some(causes.into_iter().collect::<Vec<_>>().join(", "));
-        let mut tenants: Vec<String> = tenants.iter().map(|id| id.to_string()).collect();
-        tenants.sort();
+        let tenants: Vec<String> = tenants.into_iter().map(ToString::to_string).collect();
         let (views, groups) = (Vec::new(), vec![RefreshGroup::Changes.name().to_owned()]);
         let made = changes::make(&program, Change::Refresh { views, groups, tenants, reason }).await?;
-        let Some((run, end)) = made.run else { return Ok(left) };
+        let Some((run, end)) = made.run else {
+            taken.values_mut().for_each(|is_done| *is_done = true);
+            return Ok(());
+        };
         let _ = end.await;
         let read = async |ledger: &Ledger| PreviousRun::read(ledger, &run).await;
         let ended = program.read_ledger(read).await.map_err(refused)?;
@@ -141,8 +147,10 @@ impl Answers {
             Outcome::NotStarted { .. } | Outcome::Interrupted => true,
             _ => record.error.as_ref().is_some_and(|fault| fault.class == FaultClass::TenantLocked),
         };
-        let open = ended.records.into_iter().filter(|(_, record)| record.as_ref().is_none_or(is_left));
-        left.extend(open.map(|(planned, _)| planned.tenant));
-        Ok(left)
+        let open = |record: &Option<TenantRecord>| record.as_ref().is_none_or(is_left);
+        let left: HashSet<&TenantId> =
+            ended.records.iter().filter(|(_, record)| open(record)).map(|(planned, _)| &planned.tenant).collect();
+        taken.iter_mut().for_each(|(id, is_done)| *is_done = !left.contains(id));
+        Ok(())
     }
 }
