@@ -10,13 +10,14 @@ use super::start::{self, Task};
 use crate::compile::{MigrationSet, View};
 use crate::model::program;
 use crate::model::run_kind::RunKind;
+use crate::policy::RefreshGroup;
 use crate::report::refreshes::{self, TenantRefreshes};
 use crate::run;
 
 impl Run for Refresh {
     async fn run(self, program: &Program) -> Result<u8, CliError> {
         let set = program.set().await?;
-        let views = wanted(&set, &self)?;
+        let views = wanted(&set, &self.view, &self.group)?;
         if self.status {
             return status(program, &set, &views, &self.on).await;
         }
@@ -37,21 +38,20 @@ pub(super) fn refreshing(command: String, views: Vec<String>) -> Task {
     Task { kind: RunKind::Refresh { views }, command, question }
 }
 
-/// The views that the flags name, in the order in which they are created: one may depend on another.
-fn wanted(set: &MigrationSet, args: &Refresh) -> Result<Vec<View>, CliError> {
+/// The views of these names and groups, in the order in which they are created: one may depend on another.
+pub(super) fn wanted(set: &MigrationSet, names: &[String], groups: &[RefreshGroup]) -> Result<Vec<View>, CliError> {
     let known = set.views();
     if known.is_empty() {
         let text = "there are no views to refresh: no SQL script has a line `-- fleet: view=NAME group=GROUP` (the folder of \
                     scripts is named by `scripts` in the tenant file)";
         return Err(CliError::Usage(text.to_owned()));
     }
-    if let Some(unknown) = args.view.iter().find(|name| !known.iter().any(|view| view.name == **name)) {
-        let names: Vec<&str> = known.iter().map(|view| view.name.as_str()).collect();
-        return Err(CliError::Usage(format!("there is no view {unknown:?}; there are: {}", names.join(", "))));
+    if let Some(unknown) = names.iter().find(|name| !known.iter().any(|view| view.name == **name)) {
+        let all: Vec<&str> = known.iter().map(|view| view.name.as_str()).collect();
+        return Err(CliError::Usage(format!("there is no view {unknown:?}; there are: {}", all.join(", "))));
     }
     let is_wanted = |view: &&View| {
-        (args.view.is_empty() || args.view.contains(&view.name))
-            && (args.group.is_empty() || args.group.contains(&view.group))
+        (names.is_empty() || names.contains(&view.name)) && (groups.is_empty() || groups.contains(&view.group))
     };
     let views: Vec<View> = known.iter().filter(is_wanted).cloned().collect();
     if views.is_empty() {

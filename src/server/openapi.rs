@@ -4,9 +4,18 @@
 
 use serde_json::{Map, Value, json};
 
-use super::routes::{Ask, Field, ROUTES, Route};
+use super::routes::{Ask, Field, Kind, LARGEST, ROUTES, Route};
 use crate::model::program;
-use crate::report::site::{Form, WANTED, WANTED_RUNS};
+use crate::policy::RefreshGroup;
+use crate::report::site::{Form, values};
+
+/// A text without the character that no command line and no ledger takes.
+const TEXT: &str = "^[^\\u0000]*$";
+/// The same of which more than blanks is left.
+const WORDS: &str = "^[^\\u0000]*[^\\s\\u0000][^\\u0000]*$";
+/// A day, or a moment in UTC.
+const TIME: &str =
+    "^(19[7-9][0-9]|2[0-9]{3})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])(T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z)?$";
 
 /// The document.
 pub(super) fn document() -> Value {
@@ -48,22 +57,14 @@ fn operation(route: &Route) -> Value {
     let mut parameters: Vec<Value> = Vec::new();
     if let Some(name) = route.path.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(name, _)| name) {
         parameters.push(
-            json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string", "minLength": 1 } }),
+            json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string", "minLength": 1, "pattern": TEXT } }),
         );
     }
-    let of_query: &[(&str, &str, &str)] = match route.ask {
-        Ask::Tenants(_) => WANTED,
-        Ask::Runs => WANTED_RUNS,
-        Ask::Events => {
-            &[("since_ms", "integer", "Only events from this time on, in milliseconds since 1970-01-01 UTC")]
-        }
-        _ => &[],
-    };
-    parameters.extend(of_query.iter().map(|(name, kind, about)| {
-        let schema = if *kind == "integer" {
-            json!({ "type": kind, "minimum": 0, "maximum": 1_000_000_000_000_000_i64 })
-        } else {
-            json!({ "type": kind })
+    parameters.extend(route.ask.parameters().iter().map(|(name, kind, about)| {
+        let schema = match values(name).filter(|_| matches!(route.ask, Ask::Tenants(_))) {
+            Some(values) => json!({ "type": kind, "enum": ([&[""], &values[..]].concat()) }),
+            None if *kind == "integer" => json!({ "type": kind, "minimum": 0, "maximum": LARGEST }),
+            None => json!({ "type": kind, "pattern": TEXT }),
         };
         json!({ "name": name, "in": "query", "description": about, "schema": schema })
     }));
@@ -93,9 +94,15 @@ fn operation(route: &Route) -> Value {
 }
 
 fn body(fields: &[Field]) -> Value {
+    let groups = RefreshGroup::ALL.map(RefreshGroup::name);
     let schema = |field: &Field| {
-        let text = json!({ "type": "string" });
-        let mut schema = if field.is_list { json!({ "type": "array", "items": text }) } else { text };
+        let of_text = if field.is_required { json!("string") } else { json!(["string", "null"]) };
+        let mut schema = match field.kind {
+            Kind::Text => json!({ "type": of_text, "pattern": if field.is_required { WORDS } else { TEXT } }),
+            Kind::Time => json!({ "type": of_text, "pattern": TIME }),
+            Kind::Names => json!({ "type": "array", "items": { "type": "string", "pattern": TEXT } }),
+            Kind::Groups => json!({ "type": "array", "items": { "enum": groups } }),
+        };
         schema["description"] = field.about.into();
         (field.name.to_owned(), schema)
     };

@@ -20,12 +20,14 @@ use super::guard::{Guard, Guarded, guard, refusal};
 use super::question::{Answer, Asked, Change, Content, Question, Refused};
 use super::{events, openapi};
 use crate::report::clean;
-use crate::report::site::{self, Form, Wanted, WantedRuns};
+use crate::report::site::{self, Form, WANTED, WANTED_RUNS, Wanted, WantedRuns};
 
 /// The time for an answer. A fleet that takes longer to read goes on being read, and is there for the next request.
 const ANSWER: Duration = Duration::from_secs(30);
 /// Requests at once.
 const AT_ONCE: usize = 64;
+/// The largest number in a query.
+pub(super) const LARGEST: u64 = 1_000_000_000_000_000;
 /// The most bytes of a request's body.
 const BODY: usize = 64 * 1024;
 
@@ -51,20 +53,44 @@ pub(super) enum Ask {
     Change(&'static str, Option<&'static str>, &'static [Field]),
 }
 
+impl Ask {
+    /// The parameters of the query: name, type, meaning.
+    pub(super) fn parameters(&self) -> &'static [(&'static str, &'static str, &'static str)] {
+        match self {
+            Ask::Tenants(_) => WANTED,
+            Ask::Runs => WANTED_RUNS,
+            Ask::Events => {
+                &[("since_ms", "integer", "Only events from this time on, in milliseconds since 1970-01-01 UTC")]
+            }
+            _ => &[],
+        }
+    }
+}
+
 /// A field in the body of a changing call.
 pub(super) struct Field {
     pub(super) name: &'static str,
-    pub(super) is_list: bool,
+    pub(super) kind: Kind,
     pub(super) is_required: bool,
     pub(super) about: &'static str,
 }
 
-const fn list(name: &'static str, about: &'static str) -> Field {
-    Field { name, is_list: true, is_required: false, about }
+/// The value of a field.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Text,
+    /// A day or a moment.
+    Time,
+    Names,
+    Groups,
+}
+
+const fn list(name: &'static str, kind: Kind, about: &'static str) -> Field {
+    Field { name, kind, is_required: false, about }
 }
 
 const fn text(name: &'static str, is_required: bool, about: &'static str) -> Field {
-    Field { name, is_list: false, is_required, about }
+    Field { name, kind: Kind::Text, is_required, about }
 }
 
 /// All routes but those of files, of the document itself and of `/healthz`.
@@ -124,9 +150,9 @@ pub(super) const ROUTES: &[Route] = &[
             "refresh",
             None,
             &[
-                list("views", "Names of views"),
-                list("groups", "Groups of views"),
-                list("tenants", "Ids of tenants"),
+                list("views", Kind::Names, "Names of views"),
+                list("groups", Kind::Groups, "Groups of views"),
+                list("tenants", Kind::Names, "Ids of tenants"),
                 text("reason", false, "Why, for those who read of the run"),
             ],
         ),
@@ -161,7 +187,12 @@ pub(super) const ROUTES: &[Route] = &[
             Some("tenant"),
             &[
                 text("reason", true, "Why, for whoever looks next"),
-                text("until", false, "A day, to its end in UTC, or a moment"),
+                Field {
+                    name: "until",
+                    kind: Kind::Time,
+                    is_required: false,
+                    about: "A day, to its end in UTC, or a moment: 2026-12-24, or 2026-12-24T18:00:00Z",
+                },
             ],
         ),
     ),
@@ -292,6 +323,14 @@ fn no_nul(of: &str) -> Refused {
 async fn question(route: &Route, parameter: String, request: Request) -> Result<Question, Refused> {
     if parameter.contains('\0') || request.uri().query().is_some_and(|query| query.contains("%00")) {
         return Err(no_nul("the address"));
+    }
+    let is_number = |name: &str| route.ask.parameters().iter().any(|(of, kind, _)| *of == name && *kind == "integer");
+    let given = url::form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes());
+    for (name, value) in given.filter(|(name, _)| is_number(name)) {
+        if value.parse::<u64>().is_ok_and(|n| n <= LARGEST) {
+            continue;
+        }
+        return Err(Refused::Wrong(format!("{name} is no number from 0 to {LARGEST}")));
     }
     Ok(match &route.ask {
         Ask::Plain(question) => question(),

@@ -134,6 +134,9 @@ async fn who_is_not_meant_is_refused() {
         (format!("GET /api/v1/tenants/nobody HTTP/1.1\n{bearer}"), 404),
         (format!("GET /api/v1/matrix?colour=red HTTP/1.1\n{bearer}"), 400),
         (format!("GET /api/v1/matrix?offset=-1 HTTP/1.1\n{bearer}"), 400),
+        (format!("GET /api/v1/matrix?offset=1000000000000001 HTTP/1.1\n{bearer}"), 400),
+        (format!("GET /api/v1/runs?limit=1000000000000001 HTTP/1.1\n{bearer}"), 400),
+        (format!("GET /api/v1/runs/last/events?since_ms=-1 HTTP/1.1\n{bearer}"), 400),
     ] {
         let (status, answer) = server.send(&head, "{}").await;
         assert_eq!(status, expected, "{head}: {answer}");

@@ -302,7 +302,9 @@ fn changes_are_runs_and_edits_as_an_operator_makes_them() {
     let page = served.get("/views");
     assert!(page.contains("<h2>board</h2>") && page.contains("No script makes the view w."), "{page}");
     let (status, refused) = served.post("/api/v1/refresh", r#"{"views":["other"]}"#);
-    assert!(status == 400 && refused["error"].as_str().unwrap().starts_with("there is no view"), "{refused}");
+    assert!(status == 404 && refused["error"].as_str().unwrap().starts_with("there is no view"), "{refused}");
+    assert_eq!(served.post("/api/v1/refresh", r#"{"groups":["weekly"]}"#).0, 404, "no view is of it");
+    assert_eq!(served.post("/api/v1/refresh", r#"{"groups":["sometimes"]}"#).0, 400);
 
     let quarantine = |body: &str| served.post("/api/v1/tenants/lite-001/quarantine", body);
     assert_eq!(quarantine(r#"{"reason":"--until=2000-01-01"}"#).0, 202);
@@ -315,10 +317,22 @@ fn changes_are_runs_and_edits_as_an_operator_makes_them() {
     assert_eq!(served.post("/api/v1/tenants/other/release", "{}").0, 404);
     assert_eq!(served.post("/api/v1/runs/other/resume", "{}").0, 404);
     assert_eq!(served.post("/api/v1/runs/01990000-0000-7000-8000-000000000000/approve", r#"{"by":"ada"}"#).0, 404);
+    assert_eq!(quarantine(r#"{"reason":" "}"#).0, 400);
     assert_eq!(served.post("/api/v1/tenants/lite-001/release", "{}").0, 202);
+    assert_eq!(served.post("/api/v1/tenants/lite-001/release", "{}").0, 409, "it is out of it");
     assert_eq!(served.json("/api/v1/matrix?q=lite-001")["tenants"][0]["quarantine"], Value::Null);
     let (status, refused) = served.post("/api/v1/runs/last/approve", r#"{"by":"ada"}"#);
     assert!(status == 409 && refused["error"].as_str().unwrap().contains("did not pause at a gate"), "{refused}");
+}
+
+/// By schemathesis, on a fleet that the script makes.
+#[test]
+fn the_server_does_what_its_openapi_document_says() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/check-api");
+    let ran = std::process::Command::new(script).arg(crate::PROGRAM).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(ran.status.success(), "{}\n{}", text(&ran.stdout), text(&ran.stderr));
+    assert_eq!(text(&ran.stdout).matches("Tested: 19").count(), 2, "{}", text(&ran.stdout));
 }
 
 #[test]

@@ -31,6 +31,7 @@ use crate::model::hold::Quarantine;
 use crate::model::run_summary::{RunFilter, RunStatus, RunSummary};
 use crate::model::schema::{Script, State};
 use crate::model::tenant::{Tenant, TenantId};
+use crate::policy::RefreshGroup;
 use crate::report::live;
 use crate::report::metrics::FleetReading;
 use crate::report::refreshes::TenantRefreshes;
@@ -151,7 +152,7 @@ impl Answers {
         let _ = reply.send(answered);
     }
 
-    /// Refuses a change of a run or of a tenant that does not exist.
+    /// Refuses a change of a run, of a tenant or of views that do not exist.
     async fn knows(&self, change: &Change) -> Result<(), CliError> {
         match change {
             Change::Approve { run, .. } | Change::Resume { run } | Change::Pause { run, .. } => {
@@ -164,13 +165,22 @@ impl Answers {
                     "until {until} is neither a day nor a moment; write 2026-12-24, or 2026-12-24T18:00:00Z"
                 )))
             }
+            Change::Quarantine { reason, .. } if reason.trim().is_empty() => {
+                Err(CliError::Usage("the reason is empty; say what whoever looks next has to know".to_owned()))
+            }
             Change::Quarantine { tenant, .. } | Change::Release { tenant } => {
                 let program = self.again().await?;
                 let is_there = program.registry.tenants.iter().any(|known| known.id.as_str() == tenant);
                 let none = || CliError::NothingMatched(format!("there is no tenant {tenant} in the tenant file"));
                 is_there.then_some(()).ok_or_else(none)
             }
-            Change::Refresh { .. } => Ok(()),
+            Change::Refresh { views, groups, .. } => {
+                let groups: Result<Vec<RefreshGroup>, _> = groups.iter().map(|group| group.parse()).collect();
+                let groups = groups.map_err(|unknown| CliError::Usage(unknown.to_string()))?;
+                let set = self.again().await?.set().await?;
+                let found = refresh::wanted(&set, views, &groups);
+                found.map(drop).map_err(|why| CliError::NothingMatched(why.to_string()))
+            }
         }
     }
 

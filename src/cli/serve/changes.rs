@@ -35,7 +35,7 @@ pub(super) struct Made {
 /// Makes a change, or begins its run.
 pub(super) async fn make(program: &Program, change: Change) -> Result<Made, Refused> {
     // A request for something that exists may come at the wrong time; any other is wrong in itself.
-    let is_of_run = matches!(change, Change::Approve { .. } | Change::Resume { .. } | Change::Pause { .. });
+    let is_new = matches!(change, Change::Refresh { .. });
     let (words, is_run) = words(change);
     let own =
         std::env::current_exe().map_err(|error| Refused::Unavailable(format!("this program is not found: {error}")))?;
@@ -90,7 +90,7 @@ pub(super) async fn make(program: &Program, change: Change) -> Result<Made, Refu
     match status.code() {
         Some(0) => Ok(Made { answer: document(json!({ "done": true })), run: None }),
         Some(4) => Err(Refused::NotFound(text)),
-        Some(64) if !is_of_run => Err(Refused::Wrong(text)),
+        Some(64) if is_new => Err(Refused::Wrong(text)),
         _ => Err(Refused::Conflict(if text.is_empty() { format!("it ended with {status}") } else { text })),
     }
 }

@@ -30,7 +30,7 @@ pub(crate) use run::RunPage;
 pub(crate) use runs::RunsView;
 pub(crate) use tenant::{TenantBackup, TenantView};
 pub(crate) use views::{Heard, ViewsView};
-pub(crate) use wanted::{WANTED, WANTED_RUNS, Wanted, WantedRuns};
+pub(crate) use wanted::{WANTED, WANTED_RUNS, Wanted, WantedRuns, values};
 
 /// The style of all pages: that of a run's page in a file, and more.
 pub(crate) const STYLE: &str = concat!(include_str!("../outcome/html/style.css"), include_str!("style.css"));

@@ -25,6 +25,16 @@ pub(crate) const WANTED: &[(&str, &str, &str)] = &[
     ("limit", "integer", "The most tenants: 1000 by default, 10000 at most"),
 ];
 
+/// The values that a parameter of [`WANTED`] has; `None`: any.
+pub(crate) fn values(parameter: &str) -> Option<Vec<&'static str>> {
+    match parameter {
+        "state" => Some(State::VARIANTS.to_vec()),
+        "engine" => Some(Engine::ALL.map(Engine::name).to_vec()),
+        "group" => Some(GROUPS[1..].iter().map(|(name, _)| *name).collect()),
+        _ => None,
+    }
+}
+
 /// The parameters of [`WantedRuns`].
 pub(crate) const WANTED_RUNS: &[(&str, &str, &str)] = &[
     ("limit", "integer", "The most runs: 100 by default, 1000 at most"),
@@ -68,15 +78,12 @@ impl WantedRuns {
 impl Wanted {
     /// Why nothing can match: a value that does not exist.
     pub(crate) fn mistake(&self) -> Option<String> {
-        let engines = Engine::ALL.map(Engine::name);
-        let groups = GROUPS.map(|(name, _)| name);
-        let all: [(&str, &str, &[&str]); 3] = [
-            ("state", &self.state, State::VARIANTS),
-            ("engine", &self.engine, &engines),
-            ("group", &self.group, &groups[1..]),
-        ];
-        let (name, value, known) = all.into_iter().find(|(_, value, all)| !value.is_empty() && !all.contains(value))?;
-        Some(format!("there is no {name} {}; it is one of {}", clean(value), known.join(", ")))
+        let all = [("state", &self.state), ("engine", &self.engine), ("group", &self.group)];
+        let mut given = all.into_iter().filter(|(_, value)| !value.is_empty());
+        given.find_map(|(name, value)| {
+            let known = values(name).filter(|known| !known.contains(&value.as_str()))?;
+            Some(format!("there is no {name} {}; it is one of {}", clean(value), known.join(", ")))
+        })
     }
 
     /// The places of the tenants that are wanted, in plan order.
