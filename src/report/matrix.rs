@@ -77,7 +77,9 @@ impl<'a> MatrixView<'a> {
                     Cell::maybe(row.tenants[0].source.as_ref())
                 }),
             false => rows
-                .column("Tenants", |row| label::names(row.tenants.iter().map(|o| &o.tenant), layout.names, style))
+                .column(Column::new("Tenants").at_least(16), |row| {
+                    label::names(row.tenants.iter().map(|o| &o.tenant), layout.names, style)
+                })
                 .column(Column::new("N").right(), |row| row.tenants.len()),
         }
         .column("State", |row| {

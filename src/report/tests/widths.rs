@@ -110,10 +110,10 @@ fn two_tenants_never_look_alike() {
     });
     let w = vec![("all".to_owned(), rows.collect())];
     let seen: Vec<Observation> = (0..4).map(|n| observed(&c, &id(n), &first(&c, n))).collect();
-    let matrix = MatrixView { catalog: &c, observations: &seen, all: true };
+    let matrix = |all| MatrixView { catalog: &c, observations: &seen, all };
     for style in &WIDTHS {
         let plan = super::plan::view(&c, &w, &[]).render(Format::Table, style);
-        for text in [plan, matrix.render(Format::Table, style)] {
+        for text in [plan, matrix(true).render(Format::Table, style), matrix(false).render(Format::Table, style)] {
             assert_readable(&text, style);
             assert!((0..4).all(|n| text.contains(&format!("{n:04}"))), "{text}");
         }
