@@ -8,7 +8,9 @@ use std::sync::atomic::Ordering;
 use async_trait::async_trait;
 use tracing::Instrument as _;
 
-use super::journal::{Continuation, continuation, is_row_lost, is_void, only_settings_before, settings_before};
+use super::journal::{
+    Continuation, continuation, is_row_lost, is_void, lost_session, only_settings_before, settings_before,
+};
 use super::message::stopped_at_statement;
 use super::work::ScriptStatement;
 use super::{ApplyError, PartialState, Session, TenantEndpoint, Work};
@@ -190,7 +192,22 @@ pub(crate) fn refusal_note(
     if only_settings_before(script, statement) && !in_batches && !is_row_lost(script) {
         return (door.undo(&this.step().script), PartialState::Nothing);
     }
-    (vec![door.journal().stop(Some(statement))], PartialState::Resumable { statements: statement })
+    let lost = lost_session(script, statement);
+    let left = match lost.is_empty() {
+        true => PartialState::Resumable { statements: statement },
+        false => PartialState::InDoubt(Unfinished {
+            migration: script.migration.to_string(),
+            direction: script.direction,
+            statement: Some(statement + 1),
+            run: this.work.run.to_string(),
+            stopped: true,
+            sha256: script.sha256.to_string(),
+            is_gone: false,
+            lost,
+            vouched: false,
+        }),
+    };
+    (vec![door.journal().stop(Some(statement))], left)
 }
 
 /// The state of a step with unknown progress, from its journal.

@@ -130,7 +130,7 @@ const ASKS: [&str; 10] =
 
 /// Whether a text calls a function other than those that only compute and `nextval`, from this word on: by its name and a parenthesis; behind `INTO`
 /// and `REFERENCES` that is a table with its columns.
-fn calls(engine: Engine, words: &Words<'_>, from: usize) -> bool {
+pub(super) fn calls(engine: Engine, words: &Words<'_>, from: usize) -> bool {
     let is_called = |at: usize| {
         let first = if words.is_qualified(at) { at - 2 } else { at };
         let names_table = words.is_after(first, "into") || words.is_after(first, "references");

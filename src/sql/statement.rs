@@ -6,6 +6,7 @@
 use serde::Serialize;
 
 use super::dialect::{ALL_COMMENTS, syntax};
+use super::left::calls_only_fixed;
 use super::lex::{self, Kind};
 use super::split::split;
 use super::words::{Words, first_words};
@@ -126,7 +127,9 @@ pub(crate) fn only_sets_session(engine: Engine, sql: &str) -> bool {
         && split(engine, sql).into_iter().all(|piece| {
             let words: Vec<String> = first_words(engine, piece.text).take(2).collect();
             let second = words.get(1).map_or("", String::as_str);
-            words.first().is_some_and(|word| word == "set") && !WIDER.contains(&second) && !piece.text.contains('(')
+            words.first().is_some_and(|word| word == "set")
+                && !WIDER.contains(&second)
+                && calls_only_fixed(engine, piece.text)
         })
 }
 

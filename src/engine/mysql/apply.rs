@@ -266,7 +266,7 @@ impl MysqlSession {
             // The engine refused the whole statement, and the following ones do not need this connection.
             Some(Place::Statement { statement, step }) if within == 0 => {
                 let Step { script, .. } = &work.steps[step];
-                journal::can_go_on(script, statement) && self.did_nothing(&script.statements[statement]).await
+                self.did_nothing(&script.statements[statement]).await
             }
             _ => false,
         };
