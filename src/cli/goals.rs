@@ -162,7 +162,7 @@ pub(super) fn row(catalog: &Catalog, observation: &Observation, goal: &Goal) -> 
             (true, Direction::Down) => true,
             (false, direction) => row.steps.first() == Some(&unfinished.migration) && unfinished.direction == direction,
         };
-        if is_next {
+        if is_next && unfinished.lost.is_empty() {
             row.note = Some(unfinished.in_words());
         } else {
             row.steps.clear();

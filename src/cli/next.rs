@@ -313,7 +313,13 @@ fn others_first(program: &Program, header: &RunHeader, records: &[TenantRecord])
         [one] => lines.push_str(&format!("in doubt: look at it with {}\n", program.resolve_command(one, ""))),
         many => lines.push_str(&format!("in doubt: look at them with {}\n", command("runs resolve", many))),
     }
-    let stopped = of(&is_partially_applied);
+    let by_hand = of(&is_by_hand);
+    match by_hand.as_slice() {
+        [] => {}
+        [one] => lines.push_str(&format!("partially applied: look at it with {}\n", program.resolve_command(one, ""))),
+        many => lines.push_str(&format!("partially applied: look at them with {}\n", command("runs resolve", many))),
+    }
+    let stopped = of(&|r| is_partially_applied(r) && !is_by_hand(r));
     // The step in which a tenant stopped says which way goes on there: a stamp, or either direction, may have been refused.
     let goes_back = |id: &&TenantId| {
         let mut of_it = records.iter().filter(|r| is_partially_applied(r) && r.tenant == **id);
@@ -509,6 +515,11 @@ fn with_older_version(program: &Program, header: &RunHeader, records: &[TenantRe
         program.terminal.names(&ids.clone().cloned().collect()),
         first_of(program, "migrate", ids)
     )
+}
+
+/// Whether its step stopped where no run goes on by itself.
+fn is_by_hand(record: &TenantRecord) -> bool {
+    record.stopped_at.as_ref().is_some_and(|at| !at.lost.is_empty())
 }
 
 fn is_partially_applied(record: &TenantRecord) -> bool {

@@ -46,7 +46,7 @@ fn error_codes() -> String {
     let mut out = format!(
         "# Error codes\n\n{MADE}\n\nThe class that a code of an engine has in reports, in the ledger and in JSON, and whether a \
          tenant is tried again: only if the failed attempt left nothing behind, and within `--attempts`, `--lock-wait` and the \
-         lock retries. A class is never decided from the text of an error. A code that is not listed has the class of \
+         lock retries. A class is never decided from the text of an error, but for `syntax` on SQLite. A code that is not listed has the class of \
          its group (PostgreSQL: its first two characters, SQLite: its low byte), or `other`.\n\n\
          On PostgreSQL a code of a lost connection counts as one only if the error ended the session (severity FATAL or PANIC). \
          Over a living connection it tells of another server, to which the statement had connected (`dblink`, a foreign table): \

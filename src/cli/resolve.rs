@@ -9,7 +9,7 @@ use super::probe::{self, Evidence};
 use super::setup::{Program, tenant_flag};
 use super::terminal;
 use crate::compile::MigrationSet;
-use crate::engine::{Continuation, Session, Settlement, continuation};
+use crate::engine::{Continuation, Session, Settlement, continuation, settings_before, with_session};
 use crate::inputs::select::Filter;
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::{Direction, Execution, Script, Unfinished};
@@ -99,6 +99,7 @@ impl Case<'_> {
         }
         let unfinished = set.catalog().named(unfinished);
         let script = set.script_of(self.tenant.variant(), &unfinished).await;
+        let unfinished = script.as_deref().map_or(unfinished.clone(), |script| with_session(unfinished, script));
         let found = Found::new(&unfinished, script.as_deref());
         program.terminal.tell(&found.explain(&self.tenant));
         if let Some(evidence) = self.evidence(session, &found).await {
@@ -237,6 +238,12 @@ impl<'a> Found<'a> {
                  numbers mean nothing",
                 happened(u, "the old text")
             ),
+            Continuation::Unknown if !u.lost.is_empty() => format!(
+                "tenant {id} is partially applied: {migration} ({}), begun by run {run}, {}{}",
+                u.direction,
+                clean(&u.in_words().replace(&format!(" of {}", u.migration), "")),
+                self.sent_again()
+            ),
             Continuation::Unknown => {
                 let of = self.script.map_or("its script".to_owned(), |script| script.statements.len().to_string());
                 let number = u.statement.unwrap_or_default();
@@ -245,6 +252,17 @@ impl<'a> Found<'a> {
                 format!("{begun}\n{}{sql}", happened(u, &of))
             }
         }
+    }
+
+    /// The statements that a run sends again before it goes on, where their values may be others then.
+    fn sent_again(&self) -> String {
+        let k = self.unfinished.statement.unwrap_or_default();
+        let Some(script) = self.script.filter(|_| self.resumption(k).is_ok()) else { return String::new() };
+        let line = |at: usize| format!("\n  {}: {}", at + 1, clean(&script.statements[at]));
+        let all: String = settings_before(script, k.saturating_sub(1)).map(line).collect();
+        format!(
+            "\nwith --resume-at {k} a run sends these again first, and their values may be others than before:{all}"
+        )
     }
 
     /// The statement in doubt.
@@ -351,7 +369,8 @@ impl<'a> Found<'a> {
             return Err(format!("--resume-at takes 1 to {last} for this migration"));
         }
         let sha256 = script.sha256.clone();
-        let word = Unfinished { statement: Some(statement), stopped: true, sha256, ..self.unfinished.clone() };
+        let word =
+            Unfinished { statement: Some(statement), stopped: true, vouched: true, sha256, ..self.unfinished.clone() };
         match continuation(&word, script) {
             Continuation::At(_) => Ok(Settlement::ResumeAt { statement, sha256: word.sha256 }),
             _ => Err(format!(

@@ -278,6 +278,8 @@ async fn a_migration_that_needs_the_wait_waits_once_a_process() {
         stopped: true,
         sha256: String::new(),
         is_gone: false,
+        lost: String::new(),
+        vouched: false,
     };
     let begun = tokio::time::Instant::now();
     set.script_of(Engine::Sqlite.into(), &unfinished).await.unwrap();

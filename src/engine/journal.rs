@@ -9,6 +9,7 @@ use super::dialect::{dialect, literal};
 use crate::model::clock::Stamp;
 use crate::model::schema::{Direction, Execution, Script, Unfinished};
 use crate::model::tenant::Engine;
+use crate::sql::left::{computes_again, left_in_session, mentions_variable, only_reads_variables};
 use crate::sql::prepared::{is_spent, leads_to_execute};
 use crate::sql::transaction::hindrance;
 use crate::sql::{
@@ -63,7 +64,8 @@ pub(crate) fn continuation(unfinished: &Unfinished, script: &Script) -> Continua
         return Continuation::Unknown;
     }
     // Another connection would lack the session state that the statements before it set up.
-    match (unfinished.stopped || may_repeat) && keeps_session(script, first) {
+    let is_kept = keeps_session(script, first) || unfinished.vouched && can_be_computed_again(script, first);
+    match (unfinished.stopped || may_repeat) && is_kept {
         true => Continuation::At(first),
         false => Continuation::Unknown,
     }
@@ -94,21 +96,75 @@ fn repeats(script: &Script, statement: usize) -> bool {
 pub(crate) fn keeps_session(script: &Script, statement: usize) -> bool {
     let (before, rest) = script.statements.split_at(statement.min(script.statements.len()));
     // At the first statement, everything is repeated.
-    let (engine, all) = (script.engine, &script.statements);
-    let is_lost = |at: usize| {
-        changes_session(engine, &all[at])
-            && !can_be_set_again(engine, &all[at])
-            && !is_spent(engine, all, at, statement)
-    };
     before.is_empty()
         || (script.is_online() && script.engine.capabilities().transactional_ddl)
-        || !(0..before.len()).any(is_lost) && !rest.iter().any(|sql| reads_session(sql))
+        || lost_before(script, statement).next().is_none() && !rest.iter().any(|sql| reads_session(sql))
 }
 
 /// The statements before this one (from 0) that set its session again, when the script goes on in another one.
 pub(crate) fn settings_before(script: &Script, statement: usize) -> impl Iterator<Item = usize> + '_ {
     let before = &script.statements[..statement.min(script.statements.len())];
-    (0..before.len()).filter(|&at| can_be_set_again(script.engine, &before[at]))
+    let is_kept = keeps_session(script, statement);
+    (0..before.len()).filter(move |&at| {
+        can_be_set_again(script.engine, &before[at]) || !is_kept && computes_again(script.engine, &before[at])
+    })
+}
+
+/// The statements before this one (from 0) with session state that another session lacks.
+fn lost_before(script: &Script, statement: usize) -> impl Iterator<Item = &str> {
+    let (engine, all) = (script.engine, &script.statements);
+    let is_lost = move |at: &usize| {
+        let sql = &all[*at];
+        changes_session(engine, sql)
+            && !can_be_set_again(engine, sql)
+            && !only_reads_variables(engine, sql)
+            && !is_spent(engine, all, *at, statement)
+    };
+    (0..all.len().min(statement)).filter(is_lost).map(|at| all[at].as_str())
+}
+
+/// Whether all that another session lacks at this statement (from 0) can be computed again there, maybe to other values: only an
+/// operator can say that this is wanted.
+fn can_be_computed_again(script: &Script, statement: usize) -> bool {
+    lost_before(script, statement).all(|sql| computes_again(script.engine, sql))
+        && !script.statements.iter().skip(statement).any(|sql| reads_session(sql))
+}
+
+/// An unfinished migration with the state of its session that no other session has: known, and still nothing that a run goes on with.
+pub(crate) fn with_session(unfinished: Unfinished, script: &Script) -> Unfinished {
+    let same = *unfinished.migration == *script.migration && unfinished.direction == script.direction;
+    match unfinished.statement {
+        Some(n)
+            if same && unfinished.is_known() && unfinished.sha256 == script.sha256 && !unfinished.may_begin_again() =>
+        {
+            match continuation(&unfinished, script) {
+                Continuation::At(_) => unfinished,
+                _ => Unfinished { lost: lost_session(script, n.saturating_sub(1)), ..unfinished },
+            }
+        }
+        _ => unfinished,
+    }
+}
+
+/// State of a session before this statement (from 0) that later statements may read and no other session has, in words.
+pub(crate) fn lost_session(script: &Script, statement: usize) -> String {
+    if keeps_session(script, statement) {
+        return String::new();
+    }
+    let rest = script.statements.iter().enumerate().skip(statement);
+    let read = |name: &String| rest.clone().find(|(_, sql)| name.starts_with('@') && mentions_variable(sql, name));
+    let mut lost: Vec<String> = Vec::new();
+    for name in lost_before(script, statement).flat_map(|sql| left_in_session(script.engine, sql)) {
+        let at = read(&name).map(|(at, _)| format!(" (read by statement {})", at + 1)).unwrap_or_default();
+        let name = name + &at;
+        if !lost.contains(&name) {
+            lost.push(name);
+        }
+    }
+    if let Some((at, _)) = rest.clone().find(|(_, sql)| reads_session(sql)) {
+        lost.push(format!("the result that statement {} asks for", at + 1));
+    }
+    lost.join(", ")
 }
 
 /// Whether the statements before this one (from 0) leave nothing but in their session: when this one is refused, nothing of the
@@ -117,16 +173,9 @@ pub(crate) fn only_settings_before(script: &Script, statement: usize) -> bool {
     script.statements.iter().take(statement).all(|sql| leaves_nothing(script.engine, sql))
 }
 
-/// Whether, when the engine refuses this statement (from 0), it certainly had no effect and another session can resume
-/// with it.
+/// Whether, when the engine refuses this statement (from 0), it certainly had no effect.
 pub(crate) fn is_certain(step: &Step, statement: usize) -> bool {
-    let sql = step.script.statements.get(statement);
-    can_go_on(&step.script, statement) && !sql.is_some_and(|sql| may_leave_a_part(step.script.engine, sql))
-}
-
-/// Whether another session can resume where the engine refused this statement (from 0), if that had no effect.
-pub(crate) fn can_go_on(script: &Script, statement: usize) -> bool {
-    goes_on_at(script, statement).is_some() || only_settings_before(script, statement)
+    !step.script.statements.get(statement).is_some_and(|sql| may_leave_a_part(step.script.engine, sql))
 }
 
 /// The statement (from 0) with which another session can resume where the engine refused this one: itself, or one of those directly
@@ -227,7 +276,7 @@ impl Journal {
 
     /// Records an operator's word that everything before a statement (from 1) is in place.
     pub(crate) fn vouch(&self, statement: usize, sha256: &str) -> String {
-        self.set(&format!("state = 'stopped', statement = {statement}, sha256 = {}", literal(self.engine, sha256)))
+        self.set(&format!("state = 'vouched', statement = {statement}, sha256 = {}", literal(self.engine, sha256)))
     }
 
     fn set(&self, columns: &str) -> String {
@@ -252,9 +301,11 @@ pub(crate) fn entry(columns: [Option<String>; 6]) -> Unfinished {
         direction: if direction.as_deref() == Some("down") { Direction::Down } else { Direction::Up },
         statement: statement.and_then(|s| s.parse().ok()),
         run: run.unwrap_or_default(),
-        stopped: state.as_deref() == Some("stopped"),
+        stopped: matches!(state.as_deref(), Some("stopped" | "vouched")),
         sha256: sha256.unwrap_or_default(),
         is_gone: false,
+        lost: String::new(),
+        vouched: state.as_deref() == Some("vouched"),
     }
 }
 
@@ -290,7 +341,7 @@ mod tests {
             (keeps_session(&script, 2), settings_before(&script, 2).collect::<Vec<_>>())
         };
         assert_eq!(keeps(&script, "SET @x = 7, FOREIGN_KEY_CHECKS = 0"), (true, vec![0]));
-        assert_eq!(keeps(&script, "SET @x = NOW()"), (false, vec![]));
+        assert_eq!(keeps(&script, "SET @x = NOW()"), (false, vec![0]), "only if an operator says so");
         assert_eq!(keeps(&script, "SELECT 7 INTO @x"), (false, vec![]));
         script.engine = Engine::Postgres;
         assert_eq!(keeps(&script, "SET search_path TO other"), (true, vec![0]));

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use tracing::Instrument as _;
 
 use super::journal::{
-    Continuation, continuation, goes_on_at, is_row_lost, is_void, only_settings_before, settings_before,
+    Continuation, continuation, goes_on_at, is_row_lost, is_void, lost_session, only_settings_before, settings_before,
 };
 use super::message::stopped_at_statement;
 use super::work::ScriptStatement;
@@ -193,8 +193,21 @@ pub(crate) fn refusal_note(
     if only_settings_before(script, statement) && !in_batches && !is_row_lost(script) {
         return (door.undo(&this.step().script), PartialState::Nothing);
     }
-    let statements = goes_on_at(script, statement).unwrap_or(statement);
-    (vec![door.journal().stop(Some(statements))], PartialState::Resumable { statements })
+    if let Some(statements) = goes_on_at(script, statement) {
+        return (vec![door.journal().stop(Some(statements))], PartialState::Resumable { statements });
+    }
+    let left = Unfinished {
+        migration: script.migration.to_string(),
+        direction: script.direction,
+        statement: Some(statement + 1),
+        run: this.work.run.to_string(),
+        stopped: true,
+        sha256: script.sha256.to_string(),
+        is_gone: false,
+        lost: lost_session(script, statement),
+        vouched: false,
+    };
+    (vec![door.journal().stop(Some(statement))], PartialState::InDoubt(left))
 }
 
 /// The fault of a statement whose state afterwards is not known, with the reason.

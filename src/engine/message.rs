@@ -372,6 +372,8 @@ pub(crate) fn stopped_at(work: &Work, place: Option<Place>, lines: usize) -> Opt
             None => source.file.clone(),
         }),
         stayed: None,
+        lost: String::new(),
+        with: Vec::new(),
     })
 }
 

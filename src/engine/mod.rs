@@ -58,7 +58,7 @@ use endpoint::TenantEndpoint;
 pub(crate) use errors::{Code, codes as error_codes, fault, is_of_form};
 pub(crate) use health::HealthCheck;
 pub(crate) use inspect::Inspect;
-pub(crate) use journal::{Continuation, continuation};
+pub(crate) use journal::{Continuation, continuation, settings_before, with_session};
 pub(crate) use liveness::Liveness;
 pub(crate) use locks::locks;
 pub(crate) use message::stopped_at_statement;

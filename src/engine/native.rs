@@ -271,7 +271,15 @@ impl Native<'_> {
     fn stop_inside(&self, fault: Fault) -> ApplyError {
         let migration = self.work.steps[self.step].script.migration.to_string();
         ApplyError {
-            at: Some(StoppedAt { migration, statement: None, sql: None, file: None, stayed: None }),
+            at: Some(StoppedAt {
+                migration,
+                statement: None,
+                sql: None,
+                file: None,
+                stayed: None,
+                lost: String::new(),
+                with: Vec::new(),
+            }),
             ..self.stop(fault)
         }
     }

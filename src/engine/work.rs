@@ -254,6 +254,14 @@ impl Work {
         all
     }
 
+    /// The steps that shared a transaction with the one that stopped, and were rolled back with it.
+    pub(crate) fn went_back(&self, committed: usize, at: &StoppedAt, left: &PartialState) -> Vec<String> {
+        let is_it = |step: &Step| *step.script.migration == *at.migration && !step.is_aside;
+        let stopped = self.steps.iter().position(is_it).filter(|_| *left == PartialState::Nothing).unwrap_or(0);
+        let before = self.steps.iter().take(stopped).skip(committed).filter(|step| !step.is_aside);
+        before.map(|step| step.script.migration.to_string()).collect()
+    }
+
     /// Whether views are refreshed, which is recorded in a separate table.
     pub(crate) fn refreshes(&self) -> bool {
         self.steps.iter().any(|step| matches!(step.script.record, Record::Refresh { .. }))

@@ -171,6 +171,9 @@ pub(crate) struct Fault {
     pub(crate) message: String,
 }
 
+/// The words before the names of indexes that a refused statement has left, in the message of its fault.
+pub(crate) const LEFT_INVALID: &str = "the invalid index ";
+
 impl Fault {
     /// The longest message that is kept, in characters.
     pub(crate) const MAX_MESSAGE: usize = 2_000;

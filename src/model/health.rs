@@ -41,6 +41,8 @@ pub(crate) struct Health {
     pub(crate) missing_schema: Option<String>,
     /// Some tables that the user may not alter, as quoted names.
     pub(crate) foreign_tables: Vec<String>,
+    /// Some indexes that a build beside the writers has left, as quoted names; none that is being built.
+    pub(crate) invalid_indexes: Vec<String>,
     /// Number of tables that the user may not alter.
     pub(crate) foreign_count: usize,
     /// Connections of the server, where it reports them.

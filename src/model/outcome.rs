@@ -256,6 +256,12 @@ pub(crate) struct StoppedAt {
     /// of it had happened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) stayed: Option<usize>,
+    /// State of its session that the statements from that one on may read and that is gone, so that no run goes on there by itself.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) lost: String,
+    /// The steps before it that shared its transaction and were rolled back with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) with: Vec<String>,
 }
 
 /// Everything recorded about one tenant's part in a run: its row in the report and in the ledger.
@@ -399,6 +405,8 @@ mod tests {
                 stopped: false,
                 sha256: String::new(),
                 is_gone: false,
+                lost: String::new(),
+                vouched: false,
             })),
             version: None,
             version_known: false,

@@ -116,7 +116,8 @@ pub(super) fn cleaned(text: &str) -> Cow<'_, str> {
 
 /// Whether a character may stand in a text as it is. Line breaks may not.
 pub(super) fn is_harmless(c: char) -> bool {
-    !is_hidden(c)
+    // Spaces of another kind look like a plain one, and no engine takes them for one.
+    !is_hidden(c) && !matches!(c, '\u{a0}' | '\u{2007}' | '\u{202f}')
 }
 
 /// The columns that a text takes on a terminal.

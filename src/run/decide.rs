@@ -11,7 +11,7 @@ use crate::model::fault::{Fault, FaultClass, bounded};
 use crate::model::outcome::{InDoubt, LockQueue, Outcome, StoppedAt};
 use crate::model::plan::Refusal;
 use crate::model::program;
-use crate::model::schema::{Catalog, Direction};
+use crate::model::schema::{Catalog, Direction, Unfinished};
 use crate::policy::{Backoff, RetryPolicy};
 
 /// The rules of a decision, the same for every tenant of a run except for the jitter.
@@ -130,14 +130,20 @@ fn with_rest(at: Option<StoppedAt>, residue: &PartialState) -> Option<StoppedAt>
     let stayed = match residue {
         PartialState::Nothing => Some(0),
         PartialState::Resumable { statements } => Some(*statements),
+        PartialState::InDoubt(unfinished) if !unfinished.lost.is_empty() => unfinished.statement.map(|n| n - 1),
         PartialState::InDoubt(_) | PartialState::Unknown => None,
     };
-    at.map(|at| StoppedAt { stayed, ..at })
+    let lost = match residue {
+        PartialState::InDoubt(unfinished) => unfinished.lost.clone(),
+        _ => String::new(),
+    };
+    at.map(|at| StoppedAt { stayed, lost, ..at })
 }
 
 /// The doubt about a tenant left in this state.
 fn in_doubt(residue: &PartialState) -> Option<InDoubt> {
     match residue {
+        PartialState::InDoubt(unfinished) if !unfinished.lost.is_empty() => None,
         PartialState::InDoubt(unfinished) => Some(InDoubt::Journal(unfinished.clone())),
         PartialState::Unknown => Some(InDoubt::Unanswered),
         PartialState::Nothing | PartialState::Resumable { .. } => None,
@@ -154,6 +160,13 @@ pub(super) fn refused(refusal: Refusal) -> Conclusion {
                 missing.join(", ")
             ),
         ),
+        Refusal::PartiallyApplied(unfinished) if !unfinished.lost.is_empty() => {
+            let text = format!("partially applied: {}; see `runs resolve`; nothing was touched", unfinished.in_words());
+            let (stayed, statement) = (unfinished.statement.map(|n| n.saturating_sub(1)), unfinished.statement);
+            let Unfinished { migration, lost, .. } = unfinished;
+            let at = StoppedAt { migration, statement, sql: None, file: None, stayed, lost, with: Vec::new() };
+            Conclusion { at: Some(at), ..Conclusion::failed(FaultClass::PartiallyApplied, text) }
+        }
         Refusal::PartiallyApplied(unfinished) => Conclusion::failed(
             FaultClass::PartiallyApplied,
             format!("partially applied: {}, or see `runs resolve`; nothing was touched", unfinished.in_words()),
@@ -300,6 +313,8 @@ mod tests {
             stopped: false,
             sha256: String::new(),
             is_gone: false,
+            lost: String::new(),
+            vouched: false,
         };
         let stopped = |class, message: &str, residue| {
             let end = AttemptEnd::Stopped { fault: Fault::new(class, message), at: None, residue };

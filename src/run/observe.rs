@@ -17,7 +17,7 @@ use tracing::Instrument as _;
 use super::decide::WAITS;
 use super::queue::Queue;
 use crate::compile::MigrationSet;
-use crate::engine::{Continuation, Database, Session, continuation};
+use crate::engine::{Continuation, Database, Session, continuation, with_session};
 use crate::model::answer::Answer;
 use crate::model::engine::Variant;
 use crate::model::fault::{Fault, FaultClass};
@@ -119,10 +119,13 @@ pub(super) async fn compare_scripts(states: impl Iterator<Item = (Variant, &mut 
         if !scripts.contains_key(&key) {
             scripts.insert(key.clone(), set.script_of(variant, unfinished).await);
         }
-        let next = scripts[&key].as_ref().map(|script| continuation(unfinished, script));
+        let script = scripts[&key].as_ref();
+        let next = script.map(|script| continuation(unfinished, script));
         let unfinished = set.catalog().named(unfinished.clone());
+        let unfinished = script.map_or(unfinished.clone(), |script| with_session(unfinished, script));
         *state = match next {
             Some(Continuation::At(_)) => State::Stopped(unfinished),
+            _ if !unfinished.lost.is_empty() => State::Stopped(unfinished),
             _ => State::InDoubt(unfinished),
         };
     }

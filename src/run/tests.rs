@@ -249,6 +249,8 @@ fn unfinished() -> crate::model::schema::Unfinished {
         stopped: false,
         sha256: String::new(),
         is_gone: false,
+        lost: String::new(),
+        vouched: false,
     }
 }
 

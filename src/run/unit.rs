@@ -15,7 +15,7 @@ use crate::compile::Around;
 use crate::crash;
 use crate::engine::{
     ApplyError, Continuation, Database, Look, Notice, Notifier, PartialState, Session, Step, Stopwatch, Work,
-    continuation, is_between_batches, is_of_form,
+    continuation, is_between_batches, is_of_form, with_session,
 };
 use crate::model::fault::{Fault, FaultClass, bounded};
 use crate::model::locks::{LockWait, Terminations};
@@ -183,17 +183,27 @@ impl Assignment {
     /// A journal that only another command goes on with is a refusal: the tenant is partially applied and not in doubt,
     /// and every command says so.
     async fn told_apart(&self, end: AttemptEnd) -> AttemptEnd {
-        let AttemptEnd::Stopped { residue: PartialState::InDoubt(unfinished), .. } = &end else { return end };
-        match self.goes_on_with(unfinished).await {
-            true => AttemptEnd::Refused(Refusal::PartiallyApplied(unfinished.clone())),
+        let AttemptEnd::Stopped { residue: PartialState::InDoubt(unfinished), fault, .. } = &end else { return end };
+        // The engine's own refusal says more than the journal.
+        let is_told = !unfinished.lost.is_empty() && fault.code.is_some();
+        let Some(script) = self.script_begun(unfinished).await.filter(|_| !is_told) else { return end };
+        let unfinished = with_session(unfinished.clone(), &script);
+        let goes_on = matches!(continuation(&unfinished, &script), Continuation::At(_));
+        match goes_on || !unfinished.lost.is_empty() {
+            true => AttemptEnd::Refused(Refusal::PartiallyApplied(unfinished)),
             false => end,
         }
     }
 
+    async fn script_begun(&self, unfinished: &Unfinished) -> Option<Arc<Script>> {
+        self.plan.scripts.migrations().script_of(self.tenant.variant(), unfinished).await
+    }
+
     /// Whether a command goes on with an unfinished migration by itself.
     pub(super) async fn goes_on_with(&self, unfinished: &Unfinished) -> bool {
-        let script = self.plan.scripts.migrations().script_of(self.tenant.variant(), unfinished).await;
-        script.is_some_and(|script| matches!(continuation(unfinished, &script), Continuation::At(_)))
+        self.script_begun(unfinished)
+            .await
+            .is_some_and(|script| matches!(continuation(unfinished, &script), Continuation::At(_)))
     }
 
     async fn with_goal_or_task(&self, session: &mut dyn Session) -> Attempt {
@@ -341,9 +351,7 @@ impl Assignment {
         let AttemptEnd::Stopped { residue: PartialState::InDoubt(unfinished), .. } = &attempt.end else {
             return attempt;
         };
-        let Some(script) = self.plan.scripts.migrations().script_of(self.tenant.variant(), unfinished).await else {
-            return attempt;
-        };
+        let Some(script) = self.script_begun(unfinished).await else { return attempt };
         let goes_on = matches!(continuation(unfinished, &script), Continuation::At(_));
         let is_other = |step: &&mut Step| {
             step.script.migration == script.migration
@@ -562,6 +570,7 @@ impl Assignment {
                 (committed, AttemptEnd::Cancelled { at, residue })
             }
             Err(ApplyError { committed, at, fault, residue }) => {
+                let at = at.map(|at| StoppedAt { with: work.went_back(committed, &at, &residue), ..at });
                 (committed, AttemptEnd::Stopped { fault, at, residue })
             }
         }

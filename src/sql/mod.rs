@@ -11,6 +11,7 @@ mod escapes;
 pub(crate) mod extension;
 pub(crate) mod foreign_keys;
 pub(crate) mod guard;
+pub(crate) mod left;
 pub(crate) mod lex;
 pub(crate) mod marks;
 mod operator;

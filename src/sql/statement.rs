@@ -6,6 +6,7 @@
 use serde::Serialize;
 
 use super::dialect::{ALL_COMMENTS, syntax};
+use super::left::calls_only_fixed;
 use super::lex::{self, Kind};
 use super::outside::calls;
 use super::prepared::{of_set_statement, prepares_text};
@@ -127,7 +128,9 @@ fn mentions_variable(sql: &str) -> bool {
 /// Whether a text sets something in its session and nothing else: no variable of the whole server, no password, and no
 /// expression that could do more.
 fn only_sets_session(engine: Engine, sql: &str) -> bool {
-    split(engine, sql).into_iter().all(|piece| is_set_of_session(engine, piece.text) && !piece.text.contains('('))
+    split(engine, sql)
+        .into_iter()
+        .all(|piece| is_set_of_session(engine, piece.text) && calls_only_fixed(engine, piece.text))
 }
 
 /// Whether a statement is a `SET` of nothing wider than its session.

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::engine::Settlement;
 use crate::model::fault::FaultClass;
 use crate::model::outcome::Outcome;
 use crate::model::schema::State;
@@ -135,6 +136,10 @@ async fn a_script_goes_on_behind_settings_that_can_be_set_again() {
     let both = [
         format!("SET NAMES utf8mb4;\nSET @x = 7, FOREIGN_KEY_CHECKS = 0;\n{rest}@x * 10 + @@foreign_key_checks);"),
         format!("SET @x = 70, lock_wait_timeout = 100;\n{rest}@x);"),
+        format!(
+            "SET SESSION sql_mode = CONCAT(@@sql_mode, ',ANSI_QUOTES'), @d = DATABASE();\n{rest}IF(@d = DATABASE() AND @@sql_mode \
+             LIKE '%ANSI_QUOTES%', 70, 0));"
+        ),
     ];
     let both = Site::mysqls().into_iter().flat_map(|site| both.iter().map(move |script| (site, script)));
     for (site, script) in both.chain([(Site::Postgres, &own)]) {
@@ -153,12 +158,29 @@ async fn a_script_goes_on_behind_settings_that_can_be_set_again() {
         })
         .await;
     }
-    // Where the value is another one in each session, the tenant is in doubt as before.
+    // Where the value is another one in each session, a person has to say that another one will do.
     with_mysqls(async |home: &Home| {
-        let script = format!("SET @x = NOW();\n{rest}1);");
+        home.run("CREATE TABLE seen (i int)").await;
+        let script = format!("SET @x = NOW();\n{rest}@x > '2000-01-01');");
         let fleet = Fleet::with_scripts(&Migrations::of([]), &[("0001_x.sql", &script)]).await;
+        for class in [FaultClass::Missing, FaultClass::PartiallyApplied] {
+            let record = fleet.up(&home.tenant).await;
+            assert_eq!(record.outcome, Outcome::Failed { class }, "{record:?}");
+            let at = record.stopped_at.unwrap();
+            assert_eq!((at.statement, at.stayed, at.lost.as_str()), (Some(3), Some(2), "@x (read by statement 4)"));
+            let State::Stopped(unfinished) = fleet.observe(&home.tenant).await.state else { panic!() };
+            assert!(!unfinished.lost.is_empty() && !unfinished.goes_on(), "{unfinished:?}");
+        }
+        home.run("CREATE TABLE needed (i int)").await;
+        assert_eq!(fleet.up(&home.tenant).await.outcome.name(), "failed", "nobody has said that @x may be another");
+        let State::Stopped(unfinished) = fleet.observe(&home.tenant).await.state else { panic!() };
+        let mut session = fleet.database().connect(&home.tenant).await.unwrap();
+        let settlement = Settlement::ResumeAt { statement: 3, sha256: unfinished.sha256 };
+        session.settle(&settlement).await.unwrap();
+        session.close().await;
         let record = fleet.up(&home.tenant).await;
-        assert!(matches!(record.outcome, Outcome::InDoubt(_)), "{record:?}");
+        assert_eq!(record.outcome.name(), "migrated", "{record:?}");
+        assert_eq!(home.texts("SELECT i FROM seen").await, ["1"], "@x would have been NULL");
     })
     .await;
 }

@@ -61,6 +61,9 @@ async fn an_invalid_index_is_built_again(home: &Home, migrations: Migrations) {
         let record = fleet.up(&home.tenant).await;
         assert_eq!(record.outcome, Outcome::Failed { class: FaultClass::ConstraintViolation }, "{record:?}");
         assert_eq!(record.stopped_at.unwrap().statement, Some(1));
+        let told = record.error.unwrap().message;
+        let wanted = "uq_email has stayed: the next run of this script drops it, or type DROP INDEX CONCURRENTLY ";
+        assert!(told.contains("; the invalid index ") && told.contains(wanted), "{told}");
         assert_eq!(home.texts(VALID).await, ["uq_email false"]);
     }
     home.run("DELETE FROM people").await;

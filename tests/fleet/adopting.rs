@@ -408,5 +408,5 @@ fn what_exists_already_is_told_with_both_ways_out() {
     }
     std::fs::write(fleet.path("sql/0001_again.sql"), "alter table users add column other nonsense(;").unwrap();
     let report = change(&fleet, &["migrate", "--format", "json"], 100).json();
-    assert_eq!(record(&report, "lite-000")["error"]["class"], "other");
+    assert_eq!(record(&report, "lite-000")["error"]["class"], "syntax");
 }

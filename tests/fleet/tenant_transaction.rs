@@ -56,6 +56,9 @@ fn a_failure_in_the_last_step_takes_back_all_of_them() {
     // Nothing holds its statements together.
     assert_eq!(scripts(&fleet, "my-000"), ["0001_first", "0002_second"]);
     let ran = fleet.run(&WHOLE).exits(100);
+    let words = "0003_third was rolled back whole, and with it what shared its transaction: 0002_second";
+    let told = ran.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(told.contains(words), "{}", ran.out);
     assert!(
         ran.out.contains("--transaction tenant") || ran.err.contains("--transaction tenant"),
         "{}{}",

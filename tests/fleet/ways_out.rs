@@ -473,3 +473,57 @@ fn a_dry_run_names_the_command_that_shows_its_own_sql() {
     let words: Vec<&str> = command.split(' ').collect();
     fleet.run(&words).exits(0).shows(&["lite-000", "DROP"]);
 }
+
+/// The server refused a statement behind a variable that only its session had: it is known what has stayed.
+#[test]
+fn a_refusal_behind_a_variable_of_the_session_is_not_in_doubt_and_has_a_way_on() {
+    let fleet = Fleet::new().head(HEAD).mariadb(1).mysql_where_there(1);
+    let text = "CREATE TABLE zz (a int PRIMARY KEY, b datetime);\nSET @n = NOW();\nINSERT INTO zz VALUES (1, @n);\n\
+                INSERT INTO zz VALUES (1, @n);";
+    script(&fleet, "0001_x.sql", text);
+    let ran = fleet.run(&["migrate", "--yes"]).exits(100).shows(&[
+        "[1062]",
+        "constraint_violation",
+        "partially applied: look at",
+    ]);
+    let told = ran.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    let words = "statements 1 to 3 of 0001_x have stayed, and nothing behind; no run goes on there by itself, because the state of its \
+                 session is gone: @n (read by statement 4) tried";
+    assert!(told.contains(words), "{}", ran.out);
+    assert!(!ran.out.to_lowercase().contains("in doubt"), "{}", ran.out);
+    fleet.run(&["status"]).exits(0).shows(&["partially applied"]);
+    let again = fleet.run(&["migrate", "--yes"]).exits(100);
+    again.shows(&["partially applied: stopped before statement 4 of 0001_x, refused in run"]);
+    for tenant in &fleet.tenants {
+        let looked = fleet.run(&["runs", "resolve", &tenant.id]).exits(2);
+        looked.tells(&["is partially applied", "a run sends these again first", "2: SET @n = NOW()"]);
+        fleet.ask(&tenant.id, "DELETE FROM zz");
+        fleet.run(&["runs", "resolve", &tenant.id, "--resume-at", "4", "--yes"]).exits(0);
+        fleet.run(&["migrate", "--yes", "--tenant", &tenant.id]).exits(0);
+        assert_eq!(fleet.ask(&tenant.id, "SELECT a FROM zz WHERE b IS NOT NULL"), ["1"]);
+    }
+}
+
+#[test]
+fn an_index_that_a_build_left_invalid_is_named_with_what_to_type() {
+    let fleet = Fleet::new().head(HEAD).postgres(1);
+    script(&fleet, "0001_x.sql", "CREATE TABLE zz (a int);\nINSERT INTO zz VALUES (1), (1);");
+    script(&fleet, "0002_y.sql", "-- fleet: transaction=false\nCREATE UNIQUE INDEX CONCURRENTLY ux ON zz (a);");
+    let ran = fleet.run(&["migrate", "--yes"]).exits(100);
+    assert!(!ran.out.contains("0002_y was rolled back whole"), "{}", ran.out);
+    ran.shows(&["[23505]", "the invalid index", "the next run of this script drops it", "DROP INDEX CONCURRENTLY"]);
+    std::fs::remove_file(fleet.path("sql/0002_y.sql")).unwrap();
+    fleet.run(&["doctor"]).shows(&["invalid indexes", "DROP INDEX CONCURRENTLY"]);
+    fleet.ask("pg-000", "DROP INDEX CONCURRENTLY ux");
+    let healthy = fleet.run(&["doctor"]);
+    assert!(!healthy.out.contains("invalid indexes"), "{}", healthy.out);
+}
+
+#[test]
+fn a_new_value_of_an_enum_that_is_used_at_once_is_told_to_go_into_a_script_of_its_own() {
+    let fleet = Fleet::new().head(HEAD).postgres(1);
+    script(&fleet, "0001_x.sql", "CREATE TYPE mood AS ENUM ('a');\nCREATE TABLE zz (m mood);");
+    script(&fleet, "0002_y.sql", "ALTER TYPE mood ADD VALUE 'b';\nINSERT INTO zz VALUES ('b');");
+    let ran = fleet.run(&["migrate", "--yes"]).exits(100);
+    ran.shows(&["[55P04]", "(transaction)", "put ALTER TYPE .. ADD VALUE into a script of its own,"]);
+}

@@ -213,6 +213,16 @@ fn judge_one(findings: &mut Findings, tenant: &Tenant, health: &Health, limits: 
         let what = format!("a transaction has been open for {}: {}", server::seconds(age(open)), who(open));
         findings.server(tenant, Warning, what, dialect(tenant.engine).end_session(open.id));
     }
+    if !health.invalid_indexes.is_empty() {
+        let what = format!(
+            "invalid indexes, which no query uses and every write maintains: {}",
+            health.invalid_indexes.join(", ")
+        );
+        let drops: Vec<String> =
+            health.invalid_indexes.iter().map(|index| format!("DROP INDEX CONCURRENTLY {index};")).collect();
+        let fix = format!("migrate, where the script that builds it is pending; else: {}", drops.join(" "));
+        findings.tenant(tenant, Warning, what, fix);
+    }
     if health.is_held {
         let fix = "wait until it has ended; see: runs list".to_owned();
         findings.tenant(tenant, Error, "another run works on it".to_owned(), fix);
@@ -266,6 +276,7 @@ pub(crate) fn unfinished(
     let place = |u: &Unfinished| format!("{} ({}), begun by run {}", u.migration, u.direction, u.run);
     let (what, fix) = match &seen.state {
         State::InDoubt(u) => (format!("in doubt: {}, and not finished{}", place(u), u.way_back()), command(settle)),
+        State::Stopped(u) if !u.lost.is_empty() => (format!("partially applied: {}", u.in_words()), command(settle)),
         State::Stopped(u) => {
             let verb = if u.direction == Direction::Up { "migrate" } else { "rollback --steps 1" };
             let n = u.statement.unwrap_or(0);

@@ -239,6 +239,13 @@ fn a_list_of_tables_says_how_many_it_left_out() {
 }
 
 #[test]
+fn an_index_that_a_build_left_invalid_is_a_warning() {
+    let found = warned(Health { invalid_indexes: vec!["public.ux".to_owned()], ..sound() });
+    assert!(found.len() == 1 && found[0].contains("public.ux (migrate, where the script that builds it"), "{found:?}");
+    assert!(found[0].ends_with("else: DROP INDEX CONCURRENTLY public.ux;)"), "{found:?}");
+}
+
+#[test]
 fn a_dump_tool_of_another_product_is_a_warning_where_its_dumps_do_not_load() {
     let of = |version: &str| [(tenant("a", "s", Engine::Mysql), Ok(Health { version: version.into(), ..sound() }))];
     let theirs = "mysqldump  Ver 10.19 Distrib 10.11.14-MariaDB, for debian-linux-gnu (x86_64)";

@@ -138,6 +138,8 @@ fn a_tenant_without_a_schema_is_a_row_and_never_equal() {
         stopped: true,
         sha256: String::new(),
         is_gone: false,
+        lost: String::new(),
+        vouched: false,
     };
     tenants.schemas[0].state = State::Stopped(unfinished);
     tenants.schemas[1].state = State::Unreachable;

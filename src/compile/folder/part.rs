@@ -229,6 +229,7 @@ fn judge(code: &[Statement<'_>], notes: &Notes, transaction: bool, found: &mut V
     found.extend(code.iter().filter_map(|statement| statement.lock_timeout_mistake(code)));
     found.extend(code.iter().filter_map(Statement::own_wait_mistake));
     found.extend(code.iter().filter_map(|statement| statement.transaction_needed_mistake(transaction)));
+    found.extend(code.iter().filter_map(|statement| statement.own_transaction_mistake(transaction)));
     if transaction {
         for (_, directive, line) in &notes.statements {
             if *directive == Directive::Batch {

@@ -195,6 +195,27 @@ impl<'a> Statement<'a> {
         Some(Found::new(Some(self.line), format!("`{}` {what}", self.name()), instead))
     }
 
+    /// The error of a setting that PostgreSQL takes before the first query of a transaction only, or for one transaction only.
+    pub(super) fn own_transaction_mistake(&self, transaction: bool) -> Option<Found> {
+        // In the order of the grammar; read-only and read-write are taken at any time.
+        const FIRST: [&str; 4] = ["isolation", "deferrable", "snapshot", "transaction_isolation"];
+        let sets = syntax(self.engine).lexis().has_dollar_quotes
+            && self.word(0) == "set"
+            && (self.word(1) == "transaction"
+                || self.has("transaction_isolation")
+                || self.has("transaction_deferrable"));
+        let what = match transaction {
+            true if FIRST.iter().any(|word| self.has(word)) || self.has("transaction_deferrable") => {
+                "comes too late: the transaction is fleet's own, and fleet has read in it before"
+            }
+            false => "sets nothing in a script without a transaction: it holds for its own statement alone",
+            true => return None,
+        };
+        let instead = "leave it out: fleet's transaction reads what is committed (READ COMMITTED), and no other run is let in; LOCK TABLE \
+                       keeps an application's writes out";
+        sets.then(|| Found::new(Some(self.line), format!("`{}` {what}", self.name()), instead))
+    }
+
     /// The error of a statement that can't run as its script runs.
     pub(super) fn transaction_needed_mistake(&self, transaction: bool) -> Option<Found> {
         let (name, hindrance) = hindrance_of_one(self.engine, self.text)?;
@@ -238,7 +259,7 @@ fn mentions(statement: &Statement<'_>, name: &str) -> bool {
     text.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|word| word == name)
 }
 
-/// Commands of psql: a backslash is never SQL outside quotes, except for MySQL's `\N`.
+/// Commands of psql and of the mysql client: a backslash is never SQL outside quotes, except for MySQL's `\N`.
 pub(super) fn psql_commands(engine: Engine, text: &str) -> Vec<Found> {
     if !text.contains('\\') {
         return Vec::new();
@@ -254,7 +275,12 @@ pub(super) fn psql_commands(engine: Engine, text: &str) -> Vec<Found> {
         let line = text[..token.start].matches('\n').count() + 1;
         let command: String = text[token.start..].chars().take_while(|c| !c.is_whitespace()).take(40).collect();
         let instead = "leave it out, and put what it would bring into the file as SQL";
-        Found::new(Some(line), format!("`{command}` is a command of psql"), instead)
+        // `\g` is one of both.
+        let (client, instead) = match command.starts_with("\\G") {
+            true => ("the mysql client", "end the statement with `;`"),
+            false => ("psql", instead),
+        };
+        Found::new(Some(line), format!("`{command}` is a command of {client}"), instead)
     });
     found.collect()
 }

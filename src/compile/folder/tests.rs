@@ -193,6 +193,28 @@ fn any_tool_may_say_that_there_is_no_transaction() {
 }
 
 #[test]
+fn a_setting_of_the_transaction_that_fleet_begins_is_refused_where_it_stands() {
+    for (sql, name) in [
+        ("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE;", "SET TRANSACTION"),
+        ("set transaction not deferrable;", "SET TRANSACTION"),
+        ("SET LOCAL transaction_isolation = 'serializable';", "SET LOCAL"),
+    ] {
+        for (open, close, line) in [("", "", 1), ("BEGIN;\n", "\nCOMMIT;", 2)] {
+            let text = format!("{open}{sql}\nSELECT 1;{close}");
+            let told = wrong(&[("1_x.postgres.sql", &text)]);
+            let said = format!("1_x.postgres.sql:{line}: `{name}` comes too late: the transaction is fleet's own");
+            assert!(told.starts_with(&said) && !told.contains("transaction=false"), "{told}");
+        }
+    }
+    let told = wrong(&[("1_x.postgres.sql", "-- fleet: transaction=false\nSET TRANSACTION READ WRITE;\nSELECT 1;")]);
+    assert!(told.starts_with("1_x.postgres.sql:2: `SET TRANSACTION` sets nothing in a script without"), "{told}");
+    good(&[("1_x.postgres.sql", "SET TRANSACTION READ ONLY; SELECT 1;")]);
+    good(&[("1_x.mysql.sql", "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; SELECT 1;")]);
+    let told = wrong(&[("1_x.sql", "SELECT 1\\G\n")]);
+    assert!(told.contains("`\\G` is a command of the mysql client"), "{told}");
+}
+
+#[test]
 fn a_statement_of_sqlite_that_does_nothing_in_a_transaction_is_refused() {
     for (sql, name) in [
         ("PRAGMA foreign_keys = ON;\nPRAGMA journal_mode = WAL;", "PRAGMA journal_mode"),

@@ -263,10 +263,10 @@ impl MysqlSession {
         // Only the server's own refusal, which has an error number, proves that a statement did not happen.
         let place = place.filter(|_| fault.code.is_some());
         let is_certain = match place {
-            // The engine refused the whole statement, and the following ones do not need this connection.
+            // The engine refused the whole statement.
             Some(Place::Statement { statement, step }) if within == 0 => {
                 let Step { script, .. } = &work.steps[step];
-                journal::can_go_on(script, statement) && self.did_nothing(&script.statements[..=statement], fault).await
+                self.did_nothing(&script.statements[..=statement], fault).await
             }
             _ => false,
         };

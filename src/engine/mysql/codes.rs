@@ -21,14 +21,24 @@ pub(in crate::engine) fn listed() -> impl Iterator<Item = Code> {
 /// A syntax error quotes the text from where it is on, and what stands behind a statement in its message is fleet's own.
 pub(in crate::engine) fn of_statement(message: &str) -> String {
     let quoted = message.find("near '").map(|at| at + "near '".len());
-    let end = quoted.and_then(|at| Some(at + message[at..].find(";\n")?));
+    let is_end = |end: &usize| is_own(&message[end + ";\n".len()..]);
+    let end = quoted.and_then(|at| message[at..].match_indices(";\n").map(|(end, _)| at + end).find(is_end));
     match (quoted, end) {
-        (Some(at), Some(end)) if message[end..].contains("`fleet_journal`") => match message[at..end].trim() {
+        (Some(at), Some(end)) => match message[at..end].trim() {
             "" => format!("{}at the end of the statement", &message[..at - "near '".len()]),
             own => format!("{}{own}' at the end of the statement", &message[..at]),
         },
         _ => message.to_owned(),
     }
+}
+
+/// Whether a text, which the server may have cut short, begins with a statement that fleet puts behind one of a script.
+fn is_own(text: &str) -> bool {
+    const MARKER: &str = " AS fleet_part;";
+    let marker = text.strip_prefix("SELECT ").map(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()));
+    let cut = |rest: &str| rest.find('\'').map_or(rest.len(), |end| end).min(MARKER.len());
+    marker.is_some_and(|rest| rest.starts_with(' ') && cut(rest) > 1 && MARKER.starts_with(&rest[..cut(rest)]))
+        || text.starts_with("UPDATE `") && text.contains("`fleet_journal`")
 }
 
 /// An account's plugin is missing on the server; a statement of a migration may say so too, and is no login.
@@ -350,6 +360,9 @@ mod tests {
         assert!(told.ends_with("to use at the end of the statement"), "{told}");
         let told = of_statement(&format!("{syntax}frm a{behind}"));
         assert!(told.ends_with("to use near 'frm a' at the end of the statement"), "{told}");
+        let marker = " INSERT INTO a VALUES (2) */;\nSELECT 25 AS fleet_part;\nUPDATE `u`.`fl' at line 1";
+        let told = of_statement(&format!("{syntax}{marker}"));
+        assert!(told.ends_with("near 'INSERT INTO a VALUES (2) */' at the end of the statement"), "{told}");
         let own = format!("{syntax}frm a;\nUPDATE b' at line 1");
         assert_eq!(of_statement(&own), own, "a body of a routine has semicolons");
     }

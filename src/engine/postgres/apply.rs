@@ -355,7 +355,7 @@ impl Journalled for PostgresSession {
     async fn left_behind(&mut self, refusal: &Refusal<'_>) -> PartialState {
         let Refusal { of, within, fault } = refusal;
         // A statement that changed something outside of the schema was rolled back, whatever it was.
-        let is_whole = fault.code.as_deref() == Some("FL008") && journal::can_go_on(&of.step().script, of.statement);
+        let is_whole = fault.code.as_deref() == Some("FL008");
         if *within > 0 || !(is_whole || journal::is_certain(of.step(), of.statement)) {
             return self.in_doubt().await;
         }

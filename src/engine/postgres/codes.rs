@@ -20,7 +20,15 @@ pub(in crate::engine) fn fault(error: &PgDatabaseError) -> Fault {
         () => class(error.code(), ends_session),
     };
     let detail = error.detail().map(|d| format!(" ({d})")).unwrap_or_default();
-    let remedy = if matches!(error.code(), "25001" | "2D000") { NO_TRANSACTION } else { "" };
+    // 25001 has two meanings, and only one routine of the server has the first: a statement can't run in a transaction, or a setting
+    // of the transaction comes after its first query.
+    let needs_none = matches!(error.routine(), Some("PreventInTransactionBlock" | "PreventTransactionChain"));
+    let remedy = match error.code() {
+        "25001" if !needs_none => OWN_TRANSACTION,
+        "25001" | "2D000" => NO_TRANSACTION,
+        "55P04" => NEW_VALUE,
+        _ => "",
+    };
     Fault::with_code(class, error.code(), format!("{}{detail}{remedy}", error.message()))
 }
 
@@ -80,6 +88,12 @@ fn is_race(error: &PgDatabaseError) -> bool {
 /// The way out for a statement that the server refuses in a transaction.
 const NO_TRANSACTION: &str = "; such a statement needs a migration without a transaction: `-- fleet: \
                               transaction=false` at the head of an SQL script, use_transaction() == Some(false) in Rust";
+
+/// The way out for a setting of a transaction that has begun.
+const OWN_TRANSACTION: &str = "; fleet begins the transaction and has read in it: leave that statement out";
+
+/// The way out for a value of an enum that its own transaction can't use yet.
+const NEW_VALUE: &str = "; put ALTER TYPE .. ADD VALUE into a script of its own, before this one";
 
 /// The class of a SQLSTATE. An error that does not end the session came over a living connection: a code of a lost one
 /// then tells of another connection, which the statement itself had opened (dblink, a foreign table).
@@ -200,6 +214,7 @@ const CODES: &[(FaultClass, &[(&str, &str)])] = &[
             ("25P01", "no_active_sql_transaction"),
             ("25P02", "in_failed_sql_transaction"),
             ("2D000", "invalid_transaction_termination"),
+            ("55P04", "unsafe_new_enum_value_usage"),
             ("3B000", "savepoint_exception"),
             ("3B001", "invalid_savepoint_specification"),
             ("40000", "transaction_rollback"),
@@ -420,7 +435,6 @@ const CODES: &[(FaultClass, &[(&str, &str)])] = &[
             ("55000", "object_not_in_prerequisite_state"),
             ("55006", "object_in_use"),
             ("55P02", "cant_change_runtime_param"),
-            ("55P04", "unsafe_new_enum_value_usage"),
             ("72000", "snapshot_too_old"),
             ("F0000", "config_file_error"),
             ("F0001", "lock_file_exists"),

@@ -10,7 +10,13 @@ use FaultClass as F;
 pub(in crate::engine) fn fault(error: &SqliteError) -> Fault {
     use sqlx::error::DatabaseError as _;
     let code = error.code().and_then(|c| c.parse::<u32>().ok()).unwrap_or(1);
-    Fault::with_code(class(code), code.to_string(), error.message())
+    // A text that can't be read has the code of all errors that have none.
+    let is_unread = |message: &str| {
+        ["syntax error", "incomplete input"].iter().any(|end| message.ends_with(end))
+            || message.starts_with("unrecognized token")
+    };
+    let class = if code == 1 && is_unread(error.message()) { F::Syntax } else { class(code) };
+    Fault::with_code(class, code.to_string(), error.message())
 }
 
 /// The class of a result code: that of its primary code, which is the low byte.

@@ -118,6 +118,8 @@ fn every_outcome() -> Vec<Outcome> {
             stopped: false,
             sha256: String::new(),
             is_gone: false,
+            lost: String::new(),
+            vouched: false,
         })),
         Outcome::Ahead { unknown: vec!["m9_z".into()] },
         Outcome::Unreachable { class: FaultClass::Dns },

@@ -418,6 +418,13 @@ pub(crate) struct Unfinished {
     /// Whether the program has no migration of this name any more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) is_gone: bool,
+    /// State of its session that the statements from that one on may read, and that no other session has: variables and settings by
+    /// their names. Not empty: no run goes on there by itself.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) lost: String,
+    /// An operator has said that all before that statement is in place, and a run is to go on there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) vouched: bool,
 }
 
 impl Unfinished {
@@ -427,6 +434,11 @@ impl Unfinished {
     /// Whether the next run in the same direction continues at that statement by itself, as long as the script is the
     /// same.
     pub(crate) fn goes_on(&self) -> bool {
+        self.is_known() && self.lost.is_empty()
+    }
+
+    /// Whether it is known which of its statements have happened, as long as the script is the same.
+    pub(crate) fn is_known(&self) -> bool {
         self.stopped && self.statement.is_some()
     }
 
@@ -443,6 +455,11 @@ impl Unfinished {
         let (n, next) =
             (self.statement.unwrap_or(0), if self.direction == Direction::Up { "migrate" } else { "rollback" });
         match self.stopped {
+            true if !self.lost.is_empty() => format!(
+                "stopped before statement {n} of {}, refused in run {}; no run goes on there by itself, because the state of its \
+                 session is gone: {}",
+                self.migration, self.run, self.lost
+            ),
             true => format!("stopped before statement {n} of {}; the next {next} goes on there", self.migration),
             false => format!(
                 "ended in statement {n} of {}, which may be repeated; the next {next} goes on there",
@@ -483,6 +500,8 @@ mod tests {
             stopped: false,
             sha256: String::new(),
             is_gone: false,
+            lost: String::new(),
+            vouched: false,
         };
         let all = [
             State::Empty,

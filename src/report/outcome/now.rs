@@ -3,6 +3,7 @@
 //! The part of a migration that has stayed is in the record; one of an older program does not have it, and then it is said
 //! only with the script at hand.
 
+use crate::model::fault::LEFT_INVALID;
 use crate::model::outcome::{Blocker, InDoubt, LockQueue, Moved, Outcome, TenantRecord};
 use crate::model::schema::{Direction, Execution, Script};
 use crate::report::style::{Style, clean};
@@ -125,12 +126,27 @@ fn failed_migration(r: &TenantRecord, direction: Direction, scripts: &[Script]) 
         return None;
     }
     match at.stayed {
-        Some(0) if r.engine.capabilities().transactional_ddl => return Some(format!("{name} was rolled back whole")),
+        Some(0) if r.error.as_ref().is_some_and(|fault| fault.message.contains(LEFT_INVALID)) => {
+            return Some(format!("nothing of {name} has stayed, but for an index that is invalid"));
+        }
+        Some(0) if r.engine.capabilities().transactional_ddl => {
+            let with = match at.with.is_empty() {
+                true => String::new(),
+                false => format!(", and with it what shared its transaction: {}", at.with.join(", ")),
+            };
+            return Some(format!("{name} was rolled back whole{with}"));
+        }
         Some(0) => return Some(format!("nothing of {name} has stayed")),
         Some(n) => {
             let (what, have) =
                 if n == 1 { ("statement 1".to_owned(), "has") } else { (format!("statements 1 to {n}"), "have") };
-            return Some(format!("{what} of {name} {have} stayed, and nothing behind"));
+            let lost = match at.lost.is_empty() {
+                true => String::new(),
+                false => {
+                    format!("; no run goes on there by itself, because the state of its session is gone: {}", at.lost)
+                }
+            };
+            return Some(format!("{what} of {name} {have} stayed, and nothing behind{lost}"));
         }
         None => {}
     }

@@ -64,6 +64,8 @@ fn a_tenant_in_doubt_is_marked_where_it_stopped() {
         stopped: false,
         sha256: String::new(),
         is_gone: false,
+        lost: String::new(),
+        vouched: false,
     });
     insta::assert_snapshot!(matrix(&c, &[o], false, &NARROW));
 }

@@ -93,6 +93,8 @@ pub(super) fn failed(index: usize, tenant: &str, class: FaultClass, code: &str, 
         ),
         file: None,
         stayed: None,
+        lost: String::new(),
+        with: Vec::new(),
     });
     r
 }
@@ -167,6 +169,8 @@ pub(super) fn mixed() -> Vec<TenantRecord> {
             stopped: false,
             sha256: String::new(),
             is_gone: false,
+            lost: String::new(),
+            vouched: false,
         })),
     );
     doubt.engine = Engine::Mysql;
@@ -330,6 +334,8 @@ fn hostile_text_steers_nothing() {
                 sql: Some((*bad).to_owned()),
                 file: Some((*bad).to_owned()),
                 stayed: None,
+                lost: String::new(),
+                with: Vec::new(),
             });
             r.committed = vec![(*bad).to_owned()];
             r

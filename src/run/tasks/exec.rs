@@ -43,6 +43,8 @@ impl Assignment {
                     sql: Some(masked(self.tenant.engine, &sql).chars().take(MOST_SQL).collect()),
                     file: None,
                     stayed: None,
+                    lost: String::new(),
+                    with: Vec::new(),
                 });
                 match is_cancelled {
                     true => AttemptEnd::Cancelled { at, residue },
