@@ -3,21 +3,20 @@
 //!
 //! It only saves round trips. A tenant that it can't read is left out, and is then read by itself.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::dialect::literal;
 use super::driver::driver;
-use super::history::HistoryTables;
+use super::history::{HistoryTables, SCRIPTS};
 use super::journal;
 use super::mysql;
-use super::queries::SideConnection;
+use super::queries::{SideConnection, TextRow};
 use crate::compile::MigrationSet;
 use crate::model::engine::Engine;
 use crate::model::tenant::{Tenant, TenantId};
 
-/// Tenants per query: a server's parser is slower than linear in the length of a union.
+/// Tenants per query of histories: a server's parser is slower than linear in the length of a union.
 const AT_ONCE: usize = 200;
 
 /// Below this many tenants a shared connection saves nothing.
@@ -47,7 +46,12 @@ pub(crate) async fn read(
                     connection.close().await;
                     return HashMap::new();
                 }
-                read_chunks(&group, wanted, Reader { connection, limit }).await
+                let engine = group[0].engine;
+                let names: Vec<String> = group.iter().filter_map(|tenant| driver(engine).namespace(tenant)).collect();
+                let mut reader = Reader { connection, limit, engine, names: &names };
+                let found = reader.read(wanted).await.unwrap_or_default();
+                reader.connection.close().await;
+                found.into_iter().map(|(i, versions)| (group[i].id.clone(), versions)).collect()
             }
             _ => HashMap::new(),
         }
@@ -65,25 +69,25 @@ async fn learn(group: &[Arc<Tenant>], connection: &mut dyn SideConnection, limit
     is_known
 }
 
-/// Groups rows of (index in `group`, version); a tenant without rows has an empty history table.
-fn collect(group: &[Arc<Tenant>], read: &[usize], rows: Vec<(usize, String)>) -> HashMap<TenantId, Vec<String>> {
+/// Groups rows of (index in `group`, version) of the tenants that were read; one without rows has an empty history table.
+fn collect(read: &[usize], rows: &[TextRow]) -> Option<HashMap<usize, Vec<String>>> {
     let mut found: HashMap<usize, Vec<String>> = read.iter().map(|&i| (i, Vec::new())).collect();
-    for (i, version) in rows {
-        // A tenant with scripts unknown to this program, or with an open journal, is read by itself.
-        if HistoryTables::is_mark(&version) {
-            found.remove(&i);
-        } else if let Some(versions) = found.get_mut(&i) {
-            versions.push(version);
-        }
+    for row in rows {
+        let i = row.parse(0)?;
+        match row.text(1) {
+            Some(version) => found.entry(i).and_modify(|versions| versions.push(version)),
+            // A journal has a row: the tenant is read by itself.
+            None => {
+                found.remove(&i);
+                continue;
+            }
+        };
     }
-    let named = found.into_iter().map(|(i, mut versions)| {
-        versions.sort_unstable();
-        (group[i].id.clone(), versions)
-    });
-    named.collect()
+    found.values_mut().for_each(|versions| versions.sort_unstable());
+    Some(found)
 }
 
-/// The tables that are read of each tenant.
+/// The tables that are looked for in each tenant.
 #[derive(Debug, Clone, Copy)]
 struct Wanted<'a> {
     history_table: &'a str,
@@ -91,67 +95,85 @@ struct Wanted<'a> {
 }
 
 impl<'a> Wanted<'a> {
-    fn tables(self) -> Vec<&'a str> {
-        let mut tables = vec![self.history_table];
-        tables.extend(self.has_scripts.then_some(super::history::SCRIPTS));
-        tables
+    fn tables(self) -> [&'a str; 3] {
+        [self.history_table, SCRIPTS, journal::TABLE]
+    }
+
+    /// Whether a tenant with these tables can be read together with others. In a program without scripts, one that has some is read by
+    /// itself.
+    fn can_be_read(self, [history, scripts, journal]: Has) -> bool {
+        let are_scripts_as_expected = if self.has_scripts { scripts == Some(true) } else { scripts.is_none() };
+        history == Some(true) && are_scripts_as_expected && journal != Some(false)
     }
 
     /// One query for the histories of tenants, by their numbers and names.
-    fn union<'n>(self, engine: Engine, tenants: impl Iterator<Item = (usize, &'n str, bool)>) -> String {
-        let one = |(i, name, has_journal): (usize, &str, bool)| {
+    fn union<'n>(self, engine: Engine, tenants: impl Iterator<Item = (usize, &'n str, Has)>) -> String {
+        let one = |(i, name, [.., journal]): (usize, &str, Has)| {
             let history = format!("{}.{}", engine.quote(name), engine.quote(self.history_table));
-            let books = HistoryTables::new(engine, Some(name), history, self.has_scripts);
-            format!("SELECT {i}, version FROM ({}) AS t{i}", books.look_at(name, has_journal))
+            HistoryTables::new(engine, Some(name), history, self.has_scripts).look_at(i, journal.is_some())
         };
         tenants.map(one).collect::<Vec<_>>().join(" UNION ALL ")
     }
 }
 
+/// Which of [`Wanted::tables`] a tenant has, and whether each can be read.
+type Has = [Option<bool>; 3];
+
 /// A connection that can read all tenants of a group.
-struct Reader {
+struct Reader<'a> {
     connection: Box<dyn SideConnection>,
     limit: Duration,
+    engine: Engine,
+    /// The databases or schemas of the tenants.
+    names: &'a [String],
 }
 
-impl Reader {
-    /// The (number, text) rows of a query; `None` when it failed or took too long.
-    async fn rows(&mut self, sql: String) -> Option<Vec<(usize, String)>> {
-        let rows = tokio::time::timeout(self.limit, self.connection.rows(sql)).await.ok()?.ok()?;
-        rows.iter().map(|row| Some((row.parse(0)?, row.text(1)?))).collect()
+impl Reader<'_> {
+    /// The rows of a query; `None` when it failed or took too long.
+    async fn rows(&mut self, sql: String) -> Option<Vec<TextRow>> {
+        tokio::time::timeout(self.limit, self.connection.rows(sql)).await.ok()?.ok()
     }
-}
 
-/// Reads one group over one connection.
-async fn read_chunks(group: &[Arc<Tenant>], wanted: Wanted<'_>, mut reader: Reader) -> HashMap<TenantId, Vec<String>> {
-    let engine = group[0].engine;
-    let names: Vec<String> = group.iter().filter_map(|tenant| driver(engine).namespace(tenant)).collect();
-    let tables = wanted.tables();
-    let union = |places: &[usize], has_journal: &dyn Fn(&str) -> bool| {
-        wanted.union(engine, places.iter().map(|&i| (i, names[i].as_str(), has_journal(&names[i]))))
-    };
-    let list = |names: &mut dyn Iterator<Item = &str>| names.map(|n| literal(engine, n)).collect::<Vec<_>>().join(", ");
-    let places: Vec<usize> = (0..names.len()).collect();
-    let mut all = HashMap::new();
-    for chunk in places.chunks(AT_ONCE) {
-        let mut read = chunk.to_vec();
-        let mut found = reader.rows(union(&read, &|_| true)).await;
-        if found.is_none() {
-            // A table is missing or unreadable: only the tables that exist are read.
-            let here = list(&mut chunk.iter().map(|&i| names[i].as_str()));
-            let there = reader.rows(driver(engine).tables_there(&list(&mut tables.iter().copied()), &here)).await;
-            let there = there.unwrap_or_default();
-            let journals = reader.rows(driver(engine).tables_there(&literal(engine, journal::TABLE), &here)).await;
-            let journals: HashSet<String> = journals.into_iter().flatten().map(|(_, name)| name).collect();
-            read.retain(|&i| there.iter().filter(|(_, name)| *name == names[i]).count() == tables.len());
-            if !read.is_empty() {
-                found = reader.rows(union(&read, &|name| journals.contains(name))).await;
+    /// Which of some tables each tenant has. A server may have turned names to lower case.
+    async fn tables(&mut self, tables: &[&str]) -> Option<Vec<Vec<Option<bool>>>> {
+        let mut places: HashMap<String, Vec<usize>> = HashMap::new();
+        for (i, name) in self.names.iter().enumerate() {
+            places.entry(name.clone()).or_default().push(i);
+        }
+        let lower: HashMap<String, String> = places.keys().map(|name| (name.to_lowercase(), name.clone())).collect();
+        let names: Vec<&str> = places.keys().map(String::as_str).collect();
+        let rows = self.rows(driver(self.engine).tables_there(tables, &names)).await?;
+        let mut found = vec![vec![None; tables.len()]; self.names.len()];
+        for row in rows {
+            let (table, name) = (row.text(0)?, row.text(1)?);
+            let table = tables.iter().position(|own| own.eq_ignore_ascii_case(&table))?;
+            let places = places.get(&name).or_else(|| places.get(lower.get(&name)?));
+            for &i in places.into_iter().flatten() {
+                found[i][table] = Some(row.is_true(2));
             }
         }
-        if let Some(found) = found {
-            all.extend(collect(group, &read, found));
-        }
+        Some(found)
     }
-    reader.connection.close().await;
-    all
+
+    /// Reads the tenants that have all tables which are needed. A table may be made meanwhile: whoever has another one behind it is
+    /// left out, so that no journal is open in those that are found.
+    async fn read(&mut self, wanted: Wanted<'_>) -> Option<HashMap<usize, Vec<String>>> {
+        let tables = wanted.tables();
+        let has: Vec<Has> = self.tables(&tables).await?.into_iter().map_while(|has| has.try_into().ok()).collect();
+        let places: Vec<usize> = (0..has.len()).filter(|&i| wanted.can_be_read(has[i])).collect();
+        let mut all = HashMap::new();
+        for chunk in places.chunks(AT_ONCE) {
+            let tenants = chunk.iter().map(|&i| (i, self.names[i].as_str(), has[i]));
+            if let Some(rows) = self.rows(wanted.union(self.engine, tenants)).await {
+                all.extend(collect(chunk, &rows)?);
+            }
+        }
+        let lacked: Vec<usize> =
+            (0..tables.len()).filter(|&table| all.keys().any(|&i: &usize| has[i][table].is_none())).collect();
+        if !lacked.is_empty() {
+            let now = self.tables(&lacked.iter().map(|&table| tables[table]).collect::<Vec<_>>()).await?;
+            all.retain(|&i, _| lacked.iter().zip(&now[i]).all(|(&table, now)| *now == has[i][table]));
+        }
+        Some(all)
+    }
 }

@@ -76,8 +76,6 @@ pub(crate) struct OwnTable<'a> {
     pub(crate) name: String,
     /// The quoted, qualified name.
     pub(crate) qualified: &'a str,
-    /// An expression for the table's database.
-    pub(crate) database: &'a str,
     /// Whether it counts only with a row.
     pub(crate) by_rows: bool,
 }

@@ -34,8 +34,9 @@ pub(crate) trait Driver: Sync {
         None
     }
 
-    /// The query for which of some quoted names have the quoted tables: a (0, name) row for each that exists.
-    fn tables_there(&self, _tables: &str, _names: &str) -> String {
+    /// The query for the tables that the namespaces of these names have: for each one the table, the namespace, and whether it can be
+    /// read.
+    fn tables_there(&self, _tables: &[&str], _names: &[&str]) -> String {
         String::new()
     }
 

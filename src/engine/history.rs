@@ -125,41 +125,33 @@ impl HistoryTables {
     /// As [`HistoryTables::read`], for unguarded reads: in a program without SQL scripts, the entry [`SCRIPTS_MARK`]
     /// says that the tenant has a table of them; [`JOURNAL_MARK`] says that its journal may have a row. One round trip.
     pub(crate) fn look(&self) -> String {
-        let database = "DATABASE()";
-        self.with_journal(self.look_in(database), database)
+        let marks = |mark: &str, name: &str, qualified: &str, by_rows: bool| {
+            let table = OwnTable { name: literal(self.engine, name), qualified, by_rows };
+            format!(" UNION ALL {}", dialect(self.engine).marks(&literal(self.engine, mark), &table))
+        };
+        let journal = marks(JOURNAL_MARK, journal::TABLE, &self.journal, true);
+        let scripts = if self.has_scripts { String::new() } else { marks(SCRIPTS_MARK, SCRIPTS, &self.scripts, false) };
+        self.read() + &scripts + &journal
     }
 
-    /// As [`HistoryTables::look`], over a connection to another database.
-    pub(crate) fn look_at(&self, database: &str, has_journal: bool) -> String {
-        let database = literal(self.engine, database);
-        let look = self.look_in(&database);
-        if has_journal { self.with_journal(look, &database) } else { look }
-    }
-
-    fn with_journal(&self, look: String, database: &str) -> String {
-        let name = literal(self.engine, journal::TABLE);
-        let table = OwnTable { name, qualified: &self.journal, database, by_rows: true };
-        format!("{look} UNION ALL {}", dialect(self.engine).marks(&literal(self.engine, JOURNAL_MARK), &table))
+    /// The entries of a tenant whose tables are there, each behind this number, over a connection to another database; and NULL if its
+    /// journal has a row.
+    pub(crate) fn look_at(&self, number: usize, has_journal: bool) -> String {
+        let [text, entry] = dialect(self.engine).entries();
+        let scripts = self.has_scripts.then_some((entry, &self.scripts));
+        let all = [Some((text, &self.history)), scripts, has_journal.then_some(("NULL", &self.journal))];
+        let one = |(column, table)| format!("SELECT {number}, {column} FROM {table}");
+        all.into_iter().flatten().map(one).collect::<Vec<_>>().join(" UNION ALL ")
     }
 
     /// Whether an entry is none: the tenant has scripts, or a journal, that have to be looked at.
-    pub(crate) fn is_mark(entry: &str) -> bool {
+    fn is_mark(entry: &str) -> bool {
         entry == SCRIPTS_MARK || entry == JOURNAL_MARK
     }
 
     /// Whether the answer to [`HistoryTables::look`] says that no journal is open.
     pub(crate) fn is_closed(rows: &[TextRow]) -> bool {
         !rows.iter().any(|row| row.text(0).as_deref() == Some(JOURNAL_MARK))
-    }
-
-    fn look_in(&self, database: &str) -> String {
-        if self.has_scripts {
-            return self.read();
-        }
-        let name = literal(self.engine, SCRIPTS);
-        let table = OwnTable { name, qualified: &self.scripts, database, by_rows: false };
-        let there = dialect(self.engine).marks(&literal(self.engine, SCRIPTS_MARK), &table);
-        format!("{} UNION ALL {there}", self.read_history())
     }
 
     /// Removes the marks from the entries of [`HistoryTables::look`] and returns the query for the scripts unknown to

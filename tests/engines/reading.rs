@@ -202,6 +202,12 @@ async fn many_mariadb_databases_are_read_together() {
     assert_eq!(together(&one().await, &tenants).await, expected());
     let readable = &tenants[..26];
     assert_eq!(together(&one().await, readable).await.len(), 26);
+    let journal = |i: usize, and: &str| format!("USE {prefix}_{i}; CREATE TABLE fleet_journal (id int); {and}");
+    on_server(Engine::Mysql, &(journal(0, "") + &journal(1, "INSERT INTO fleet_journal VALUES (1);"))).await;
+    for tenants in [readable, &tenants[..3]] {
+        let found = together(&one().await, tenants).await;
+        assert_eq!((found.len(), found.contains_key("t1")), (tenants.len() - 1, false), "its journal is open");
+    }
     let drop: String = names.iter().map(|name| format!("DROP DATABASE IF EXISTS {name};")).collect();
     on_server(Engine::Mysql, &format!("{drop} DROP USER '{user}'@'%'")).await;
 }
@@ -234,6 +240,14 @@ async fn many_postgres_schemas_are_read_together() {
         let tenants: Vec<Arc<Tenant>> = (0..30).map(one_of).collect();
         assert_eq!(together(&one().await, &tenants).await, expected());
         assert_eq!(together(&one().await, &tenants[..26]).await.len(), 26);
+        // A journal without a row; one with a row; one that can't be read; scripts that this program does not know.
+        let made = "CREATE TABLE \"S 0\".fleet_journal (id int); CREATE TABLE \"S 1\".fleet_journal AS SELECT 1 AS id; CREATE TABLE \
+                    \"S 2\".fleet_journal (id int); CREATE TABLE \"S 3\".fleet_scripts (version text)";
+        let grant = format!("GRANT SELECT ON \"S 0\".fleet_journal, \"S 1\".fleet_journal TO {role}");
+        db.execute_unprepared(&format!("{made}; {grant}")).await.unwrap();
+        let found = together(&one().await, &tenants[..26]).await;
+        let left_out: Vec<String> = (0..26).map(|i| format!("t{i}")).filter(|id| !found.contains_key(id)).collect();
+        assert_eq!(left_out, ["t1", "t2", "t3"]);
         db.execute_unprepared(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await.unwrap();
         db.close().await.unwrap();
     })

@@ -42,8 +42,8 @@ impl Dialect for Mysql {
         }
         format!(
             "SELECT CONVERT({mark} USING utf8mb4) COLLATE utf8mb4_bin FROM information_schema.tables WHERE \
-             table_schema = {} AND table_name = {}",
-            table.database, table.name
+             table_schema = DATABASE() AND table_name = {}",
+            table.name
         )
     }
 

@@ -9,9 +9,13 @@ use crate::engine::locks::AtLock;
 use crate::engine::mysql::{MysqlSession, locks, scratch};
 use crate::engine::queries::{SideConnection, TextColumns, connect_aside};
 use crate::engine::scratch::ScratchServer;
-use crate::engine::{Session, TenantEndpoint, address};
+use crate::engine::{Session, TenantEndpoint, address, literal};
+use crate::model::engine::Engine;
 use crate::model::fault::Fault;
 use crate::model::tenant::Tenant;
+
+/// Databases that are asked for one by one.
+const FEW: usize = 20;
 
 pub(in crate::engine) struct Mysql;
 
@@ -35,11 +39,25 @@ impl Driver for Mysql {
         connect_aside(address::mysql(tenant).ok()?).await.ok()
     }
 
-    fn tables_there(&self, tables: &str, names: &str) -> String {
-        format!(
-            "SELECT 0, table_schema FROM information_schema.tables WHERE table_name IN ({tables}) AND table_schema IN \
-             ({names})"
-        )
+    /// For a table's name alone MariaDB looks into each database of the server, for both names into the one; and into all tables
+    /// for several names.
+    fn tables_there(&self, tables: &[&str], names: &[&str]) -> String {
+        let mut names: Vec<String> = names.iter().map(|name| literal(Engine::Mysql, name)).collect();
+        if names.len() > FEW {
+            names = vec![names.join(", ")];
+        }
+        let one = |(table, name): (&&str, &String)| {
+            let table = literal(Engine::Mysql, table);
+            format!(
+                "SELECT table_name, table_schema, 1 FROM information_schema.tables WHERE table_name = {table} AND table_schema IN ({name})"
+            )
+        };
+        tables
+            .iter()
+            .flat_map(|table| names.iter().map(move |name| (table, name)))
+            .map(one)
+            .collect::<Vec<_>>()
+            .join(" UNION ALL ")
     }
 
     async fn locks(&self, tenant: &Tenant, databases: &str) -> Result<Vec<AtLock>, Fault> {

@@ -10,7 +10,8 @@ use crate::engine::locks::AtLock;
 use crate::engine::postgres::{PostgresSession, locks, scratch};
 use crate::engine::queries::{SideConnection, TextColumns, connect_aside};
 use crate::engine::scratch::ScratchServer;
-use crate::engine::{Session, TenantEndpoint, address};
+use crate::engine::{Session, TenantEndpoint, address, literal};
+use crate::model::engine::Engine;
 use crate::model::fault::Fault;
 use crate::model::schema::Script;
 use crate::model::tenant::{Address, Tenant};
@@ -44,11 +45,15 @@ impl Driver for Postgres {
         connect_aside(address::postgres(tenant).ok()?.application_name("fleet:read")).await.ok()
     }
 
-    /// Excludes unreadable tables, which would fail the whole union; unlike MySQL, PostgreSQL lists them too.
-    fn tables_there(&self, tables: &str, names: &str) -> String {
+    /// Joined without `pg_namespace`, which a server that does not know its size reads once for each table.
+    fn tables_there(&self, tables: &[&str], names: &[&str]) -> String {
+        let list = |all: &[&str]| all.iter().map(|name| literal(Engine::Postgres, name)).collect::<Vec<_>>().join(", ");
         format!(
-            "SELECT 0, n.nspname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relname IN \
-             ({tables}) AND n.nspname IN ({names}) AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')"
+            "SELECT c.relname, v.name, has_schema_privilege(c.relnamespace, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') FROM \
+             unnest(ARRAY[{}]) v(name) JOIN pg_catalog.pg_class c ON c.relnamespace = to_regnamespace(quote_ident(v.name))::oid WHERE \
+             c.relname IN ({})",
+            list(names),
+            list(tables)
         )
     }
 

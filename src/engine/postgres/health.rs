@@ -82,16 +82,18 @@ const OF_THE_SERVER: &str = "SELECT 'follows', coalesce((SELECT sender_host FROM
      WHERE name = 'data_directory'";
 
 /// Creating a trusted extension, or one that needs no superuser, takes the `CREATE` right on the database
-/// (<https://www.postgresql.org/docs/15/sql-createextension.html>). Before version 13 no extension is trusted.
+/// (<https://www.postgresql.org/docs/15/sql-createextension.html>). Before version 13 no extension is trusted. For those that are
+/// there, nothing is asked of the server's files, which it reads one by one.
 fn extensions(names: &[String]) -> String {
     let names: Vec<String> = names.iter().map(|name| format!("({})", literal(Engine::Postgres, name))).collect();
     format!(
-        "SELECT 'extension', w.name, current_database()::text, (e.oid IS NOT NULL)::text, (v.name IS NOT NULL)::text, \
-         (r.rolsuper OR (NOT coalesce(v.superuser AND NOT coalesce((to_jsonb(v)->>'trusted')::boolean, false), true) AND \
-         has_database_privilege(current_database(), 'CREATE')))::text, (EXISTS (SELECT FROM pg_available_extension_versions p \
-         WHERE p.name = w.name AND p.schema IS NOT NULL))::text FROM (VALUES {}) w(name) JOIN pg_roles r ON r.rolname = \
-         current_user LEFT JOIN pg_extension e ON e.extname = w.name LEFT JOIN pg_available_extensions a ON a.name = w.name \
-         LEFT JOIN pg_available_extension_versions v ON v.name = a.name AND v.version = a.default_version",
+        "SELECT 'extension', w.name, current_database()::text, (e.oid IS NOT NULL)::text, coalesce(v.is_available, false)::text, \
+         (r.rolsuper OR (NOT coalesce(v.is_superusers, true) AND has_database_privilege(current_database(), 'CREATE')))::text, \
+         coalesce(v.is_placed, false)::text FROM (VALUES {}) w(name) JOIN pg_roles r ON r.rolname = current_user LEFT JOIN pg_extension \
+         e ON e.extname = w.name LEFT JOIN LATERAL (SELECT bool_or(p.version = a.default_version) AS is_available, bool_or(p.superuser \
+         AND NOT coalesce((to_jsonb(p)->>'trusted')::boolean, false)) FILTER (WHERE p.version = a.default_version) AS is_superusers, \
+         bool_or(p.schema IS NOT NULL) AS is_placed FROM pg_available_extension_versions p LEFT JOIN pg_available_extensions a USING \
+         (name) WHERE p.name = w.name AND e.oid IS NULL) v ON true",
         names.join(", ")
     )
 }
