@@ -3,7 +3,7 @@
 //!
 //! It only saves round trips. A tenant that it can't read is left out, and is then read by itself.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -136,7 +136,7 @@ impl Reader<'_> {
 
     /// Which of some tables each tenant has. A server may have turned names to lower case.
     async fn tables(&mut self, tables: &[&str]) -> Option<Vec<Vec<Option<bool>>>> {
-        let mut places: HashMap<String, Vec<usize>> = HashMap::new();
+        let mut places: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         for (i, name) in self.names.iter().enumerate() {
             places.entry(name.clone()).or_default().push(i);
         }

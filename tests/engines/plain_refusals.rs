@@ -28,7 +28,7 @@ fn refused() -> Vec<(String, usize, bool)> {
         ("CALL gone_too.gone()".to_owned(), 1, false),
         ("EXECUTE IMMEDIATE 'INSERT INTO gone VALUES (1)'".to_owned(), 1, true),
         ("EXECUTE IMMEDIATE 'CALL gone()'".to_owned(), 1, true),
-        ("PREPARE s FROM 'INSERT INTO a VALUES (1), (1)';\nEXECUTE s".to_owned(), 1, false),
+        ("PREPARE s FROM 'INSERT INTO a VALUES (1), (1)';\nEXECUTE s".to_owned(), 2, false),
         (format!("{};\n{}", asks("INSERT INTO a VALUES (1)"), asks("INSERT INTO a VALUES (1)")), 5, false),
         ("BEGIN NOT ATOMIC SELECT * FROM gone; END".to_owned(), 1, true),
         ("BEGIN NOT ATOMIC SELEC 1; END".to_owned(), 1, true),

@@ -91,7 +91,7 @@ fn tenants_are_backed_up_and_restored_while_a_script_of_the_working_copy_is_unfi
         for answers in [
             &["backup", "list"][..],
             &["backup", "prune", "--keep", "1", "--dry-run"],
-            &["verify", "--row-counts"],
+            &["verify", "--row-counts", "--save", "counts.json"],
             &["locks"],
             &["tenants", "list"],
             &["tenants", "check"],
