@@ -75,7 +75,7 @@ impl Scripts {
                 named.schema
             ));
         }
-        // What a variable stands for is known when it runs.
+        // The value of a variable is known when it runs.
         let shared = |sql: &String| shared_by_all(script.engine, sql, own.first().filter(|_| !script.has_variables)?);
         let (at, words) = script.statements.iter().enumerate().find_map(|(at, sql)| Some((at, shared(sql)?)))?;
         Some(format!(

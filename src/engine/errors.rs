@@ -82,12 +82,12 @@ pub(crate) fn of(error: &sqlx::Error) -> Fault {
     }
 }
 
-/// The fault of a commit that the engine refused, which no statement is told with.
+/// The fault at the end of a transaction, which no statement is told with. fleet's own guards have codes of their own.
 pub(crate) fn at_commit(fault: Fault) -> Fault {
-    if fault.class.is_transient() || fault.code.is_none() {
+    if fault.class.is_transient() || fault.code.as_ref().is_none_or(|code| code.starts_with("FL")) {
         return fault;
     }
-    let text = "; the commit was refused: deferred constraints and constraint triggers are checked there";
+    let text = "; told at the end of the transaction, where deferred constraints and constraint triggers are checked";
     Fault { message: format!("{}{text}", fault.message), ..fault }
 }
 

@@ -236,6 +236,11 @@ impl<'w> Message<'w> {
         self.parts.get(completed).map(|part| part.place)
     }
 
+    /// The text of the part behind this many.
+    pub(crate) fn sql(&self, completed: usize) -> Option<&str> {
+        self.parts.get(completed).map(|part| &*part.sql)
+    }
+
     /// The number of steps committed by the first `completed` parts; several steps may share a commit.
     pub(crate) fn committed(&self, completed: usize) -> usize {
         let first = self.parts.first().and_then(|part| part.place.step()).unwrap_or(0);

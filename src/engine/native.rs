@@ -206,7 +206,8 @@ impl Native<'_> {
         }
         migrated?;
         if let Some(sql) = around.before_record {
-            transaction.execute_unprepared(sql).await.map_err(ours)?;
+            let ended = transaction.execute_unprepared(sql).await;
+            ended.map_err(|error| self.stop_inside(errors::at_commit(errors::sea_orm_fault(&error))))?;
         }
         let record = self.door.record(&self.work.steps[self.step]);
         transaction.execute_unprepared(&record).await.map_err(ours)?;

@@ -13,7 +13,7 @@ const BY_CODE: [&str; 18] = [
     "CREATE ROLE @_new",
     "ALTER ROLE @ CREATEDB",
     "ALTER ROLE @ SET search_path = x",
-    "ALTER ROLE @ RESET ALL",
+    "ALTER ROLE @ RESET work_mem",
     "GRANT pg_monitor TO @",
     "REVOKE pg_signal_backend FROM @",
     "DROP ROLE @_free",

@@ -20,7 +20,7 @@ use crate::engine::own_tables::OwnTables as _;
 use crate::engine::postgres::PostgresSession;
 use crate::engine::postgres::inside::Inside;
 use crate::engine::postgres::native::around;
-use crate::engine::postgres::settings::{OwnSettings, RESET, leave};
+use crate::engine::postgres::settings::{OwnSettings, RESET, checks_deferred, leave};
 use crate::engine::postgres::{codes, guards};
 use crate::engine::queries::Queries as _;
 use crate::engine::work::ScriptStatement;
@@ -81,8 +81,10 @@ impl PostgresSession {
             None => stopped_at(work, place, 0),
         };
         let fault = raced(work, place, fault);
+        let is_end =
+            matches!(place, Some(Place::Commit { .. })) || message.sql(sent.completed).is_some_and(checks_deferred);
         let fault = match place {
-            Some(Place::Commit { step }) => {
+            Some(Place::Commit { step } | Place::Record { step }) if is_end => {
                 let transactions = work.transactions(&steps);
                 let of = transactions.into_iter().find(|of| of.contains(&step)).unwrap_or(step..step + 1);
                 codes::at_commit(&error, fault, work.steps[of].iter().map(|step| &*step.script))

@@ -28,6 +28,11 @@ pub(crate) const RESET: [&str; 7] = [
 /// Fires deferred triggers while the script's own role and settings are still in effect.
 const DEFERRED: &str = "SET CONSTRAINTS ALL IMMEDIATE";
 
+/// Whether this statement of fleet's checks what a script has deferred.
+pub(crate) fn checks_deferred(sql: &str) -> bool {
+    sql == DEFERRED || sql == AS_DECLARED
+}
+
 /// The same between two steps of one transaction, behind which constraints are as they were declared: each by its name, since
 /// `ALL` would hold for those that the next step makes, too. A name stands for all constraints of it in a schema.
 const AS_DECLARED: &str = "DO $fleet_guard$ DECLARE named text; deferred text; unclear text; BEGIN SELECT string_agg(own, ', '), \
