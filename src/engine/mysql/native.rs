@@ -37,7 +37,7 @@ const READS: [&str; 30] = [
     "admin_commands",
     "checksum",
     "explain_other",
-    // The statements in them are counted by themselves.
+    // The statements that these run are counted by themselves.
     "call_procedure",
     "compound_sql",
     "do",
