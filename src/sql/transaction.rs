@@ -40,7 +40,8 @@ pub(crate) fn name(engine: Engine, piece: &str) -> String {
     }
     let words = Words::of(engine, piece).all();
     let most = match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["attach" | "detach", ..] => 1,
+        ["attach" | "detach" | "update" | "call", ..] => 1,
+        ["truncate", second, ..] if second != "table" => 1,
         [_, "unique", ..] => 3,
         _ => 2,
     };
@@ -126,6 +127,7 @@ mod tests {
         }
         let unique = "CREATE UNIQUE INDEX CONCURRENTLY i ON t (a)";
         assert_eq!(name(Postgres, unique), "CREATE UNIQUE INDEX CONCURRENTLY");
+        assert_eq!(name(Postgres, "truncate s.t"), "TRUNCATE");
         for sql in [
             "DO $$ BEGIN EXECUTE 'DROP INDEX CONCURRENTLY IF EXISTS ix'; END $$",
             "DO $$ BEGIN EXECUTE format('CREATE INDEX CONCURRENTLY %I ON t (a)', 'i'); END $$",

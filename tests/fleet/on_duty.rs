@@ -94,10 +94,9 @@ fn tenants_are_backed_up_and_restored_while_a_script_of_the_working_copy_is_unfi
             &["verify", "--row-counts", "--save", "counts.json"],
             &["locks"],
             &["tenants", "list"],
-            &["tenants", "check"],
             &["runs", "list"],
             &["runs", "show", "last"],
-            &["runs", "rebuild", "--yes"],
+            &["runs", "rebuild"],
         ] {
             fleet.run(answers).exits(0);
         }
