@@ -435,7 +435,7 @@ fn with_what_exists(
             Some(stayed) => stayed == 0,
             None => r.engine.capabilities().transactional_ddl || at.statement <= Some(1),
         };
-        let migration = r.stopped_at.as_ref().filter(is_whole).map(|at| at.migration.as_str());
+        let migration = r.stopped_at.as_deref().filter(is_whole).map(|at| at.migration.as_str());
         let verb = match (class, migration, &header.kind) {
             (Some(FaultClass::AlreadyExists), Some(migration), _) if migration.starts_with("R__") => {
                 migration.to_owned()

@@ -48,6 +48,9 @@ pub(crate) use scripts::{LazyScripts, Scripts};
 pub use sea_orm_migration::MigratorTraitSelf as Migrator;
 pub(crate) use seal::View;
 
+/// Recordings that were made once and not compiled yet, by the index of the migration, each with the span of time in which it was made.
+type FirstRecordings = HashMap<usize, Arc<(Recording, Span)>>;
+
 /// The migrations of one program, and their catalog.
 pub(crate) struct MigrationSet {
     catalog: Arc<Catalog>,
@@ -62,7 +65,7 @@ pub(crate) struct MigrationSet {
     /// The scripts that were compiled so far, by engine.
     compiled: EngineMap<Mutex<Compiled>>,
     /// The first recordings of ways up that no script was compiled from yet, by engine and index.
-    recorded_up: EngineMap<Mutex<HashMap<usize, Arc<(Recording, Span)>>>>,
+    recorded_up: EngineMap<Mutex<FirstRecordings>>,
     /// The names of all views that the migrations make, once the online form asked for them.
     view_names: EngineMap<OnceCell<BTreeSet<String>>>,
 }

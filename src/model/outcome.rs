@@ -297,7 +297,7 @@ pub(crate) struct TenantRecord {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) brought_back: bool,
     /// The place where it stopped, when it did not end well.
-    pub(crate) stopped_at: Option<StoppedAt>,
+    pub(crate) stopped_at: Option<Box<StoppedAt>>,
     /// The fault, if any.
     pub(crate) error: Option<Fault>,
     /// The division of its time, if that was asked for.

@@ -145,9 +145,9 @@ struct Dispatcher {
 /// The end of a tenant's turn.
 enum Turn {
     /// An attempt of this process.
-    Attempt(Attempt),
+    Attempt(Box<Attempt>),
     /// All of it, in another process; `None`: none has begun it.
-    Elsewhere(Option<TenantRecord>),
+    Elsewhere(Option<Box<TenantRecord>>),
 }
 
 struct InFlight {
@@ -252,12 +252,12 @@ impl Dispatcher {
                     Some(false) => wave.queue.throttle(index),
                     None => {}
                 }
-                self.record(wave, index, attempt).await;
+                self.record(wave, index, *attempt).await;
             }
             Turn::Elsewhere(record) => {
                 self.tenants.remove(&index);
                 match (record, self.stopping(wave.planned)) {
-                    (Some(record), _) => self.count(wave, record).await,
+                    (Some(record), _) => self.count(wave, *record).await,
                     (None, reason) => {
                         let outcome = reason.unwrap_or(NotStarted::Paused).outcome();
                         self.conclude(wave, index, InFlight::fresh(), Conclusion::of(outcome)).await;
@@ -382,7 +382,7 @@ impl Dispatcher {
         self.load.started(&self.plan.tenants[index], Instant::now());
         if let Some(runners) = self.plan.runners.clone() {
             self.tenants.insert(index, InFlight::fresh());
-            self.running.spawn(async move { (index, Turn::Elsewhere(runners.outcome(index).await)) });
+            self.running.spawn(async move { (index, Turn::Elsewhere(runners.outcome(index).await.map(Box::new))) });
             return;
         }
         let teller = self.notifier(index);
@@ -421,12 +421,15 @@ impl Dispatcher {
             if let Some(before) = before
                 && let Err(end) = before.await
             {
-                return (index, Turn::Attempt(Attempt { is_unhooked: true, ..Attempt::without_work(None, end) }));
+                return (
+                    index,
+                    Turn::Attempt(Box::new(Attempt { is_unhooked: true, ..Attempt::without_work(None, end) })),
+                );
             }
             let attempt = AssertUnwindSafe(assignment.attempt()).catch_unwind().await;
             let attempt = attempt.unwrap_or_else(|panic| panicked(panic.as_ref()));
             log::ended(&attempt, begun.elapsed());
-            (index, Turn::Attempt(attempt))
+            (index, Turn::Attempt(Box::new(attempt)))
         };
         self.running.spawn(attempted.instrument(span));
     }
@@ -512,7 +515,7 @@ impl Dispatcher {
             attempts: history.attempts,
             duration: in_flight.since.elapsed(),
             brought_back: history.brought_back,
-            stopped_at: at,
+            stopped_at: at.map(Box::new),
             error: fault,
             timings: in_flight.stopwatch.read(),
             runner: None,

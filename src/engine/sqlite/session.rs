@@ -164,7 +164,7 @@ impl SqliteSession {
     /// closing rolls back too, but the next connection reads the whole schema again. Dying in it: the next process to open the
     /// file rolls back.
     pub(super) async fn roll_back(&mut self, work: &Work, steps: Range<usize>) {
-        let keeps = work.steps[steps].iter().any(|step| step.script.statements.iter().any(leaves_settings))
+        let keeps = work.steps[steps].iter().any(|step| step.script.statements.iter().any(|sql| leaves_settings(sql)))
             // The row ids and counts of what was rolled back.
             || work.steps.iter().any(|step| step.script.statements.iter().any(|sql| reads_session(sql)));
         let rolled_back = match &mut self.connection {
@@ -188,7 +188,7 @@ impl SqliteSession {
             self.may_replace = None;
         }
         let asks = |step: &Step| step.script.statements.iter().any(|sql| reads_session(sql));
-        if script.statements.iter().any(leaves_settings) || work.steps.get(step + 1).is_some_and(asks) {
+        if script.statements.iter().any(|sql| leaves_settings(sql)) || work.steps.get(step + 1).is_some_and(asks) {
             self.release().await;
         }
     }
@@ -201,7 +201,7 @@ impl SqliteSession {
 }
 
 /// Whether a statement may change settings of the connection, or what belongs to it alone.
-fn leaves_settings(sql: &String) -> bool {
+fn leaves_settings(sql: &str) -> bool {
     mentions(sql, &["pragma", "temp", "attach", "detach"]) && changes_session(Engine::Sqlite, sql)
 }
 

@@ -20,7 +20,7 @@ async fn every_outcome_comes_back_as_it_was() {
     let mut stats = RunStats { selected: header.tenants.len(), held_back: 3, ..RunStats::default() };
     for (index, outcome) in outcomes.into_iter().enumerate() {
         let mut record = record(&header, index, outcome);
-        record.stopped_at = Some(StoppedAt {
+        record.stopped_at = Some(Box::new(StoppedAt {
             migration: "m2_b".into(),
             statement: Some(7),
             sql: Some("ALTER \"x\"".into()),
@@ -28,7 +28,7 @@ async fn every_outcome_comes_back_as_it_was() {
             stayed: Some(6),
             lost: String::new(),
             with: Vec::new(),
-        });
+        }));
         record.error = Some(Fault::with_code(FaultClass::AlreadyExists, "42P07", "relation \"x\" already exists"));
         stats.add(&record.outcome, 1);
         recorder.record(Event::TenantFinished(record.clone()), 5).await.unwrap();

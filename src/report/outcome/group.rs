@@ -59,7 +59,7 @@ impl<'a> Group<'a> {
 
     /// `m2_features, statement 4`.
     pub(super) fn stopped(&self) -> Option<String> {
-        self.first().stopped_at.as_ref().map(StoppedAt::place)
+        self.first().stopped_at.as_deref().map(StoppedAt::place)
     }
 
     /// The failing statement.

@@ -119,7 +119,7 @@ pub(super) fn left_behind(r: &TenantRecord, direction: Direction, scripts: &[Scr
 }
 
 fn failed_migration(r: &TenantRecord, direction: Direction, scripts: &[Script]) -> Option<String> {
-    let at = r.stopped_at.as_ref()?;
+    let at = r.stopped_at.as_deref()?;
     let name = &at.migration;
     // The error of an operator's SQL has the state.
     if name == "exec" {

@@ -229,7 +229,7 @@ fn hostile_texts_are_only_texts() {
                 lost: String::new(),
                 with: Vec::new(),
             };
-            (r.stopped_at, r.wave, r.server) = (Some(at), (*bad).to_owned(), (*bad).to_owned());
+            (r.stopped_at, r.wave, r.server) = (Some(Box::new(at)), (*bad).to_owned(), (*bad).to_owned());
             (r.version, r.committed) = (Some((*bad).to_owned()), vec![(*bad).to_owned()]);
             r
         })

@@ -85,7 +85,7 @@ pub(super) fn migrated(index: usize, tenant: &str, from: Option<&str>, n: usize)
 pub(super) fn failed(index: usize, tenant: &str, class: FaultClass, code: &str, message: &str) -> TenantRecord {
     let mut r = record(index, tenant, Outcome::Failed { class });
     r.error = Some(Fault::with_code(class, code, message));
-    r.stopped_at = Some(StoppedAt {
+    r.stopped_at = Some(Box::new(StoppedAt {
         migration: "m20240215_000001_tenant_features".to_owned(),
         statement: Some(3),
         sql: Some(
@@ -95,7 +95,7 @@ pub(super) fn failed(index: usize, tenant: &str, class: FaultClass, code: &str, 
         stayed: None,
         lost: String::new(),
         with: Vec::new(),
-    });
+    }));
     r
 }
 
@@ -328,7 +328,7 @@ fn hostile_text_steers_nothing() {
         .enumerate()
         .map(|(i, bad)| {
             let mut r = failed(i, bad, FaultClass::Other, bad, &bad.repeat(10_000 / bad.len()));
-            r.stopped_at = Some(StoppedAt {
+            r.stopped_at = Some(Box::new(StoppedAt {
                 migration: (*bad).to_owned(),
                 statement: None,
                 sql: Some((*bad).to_owned()),
@@ -336,7 +336,7 @@ fn hostile_text_steers_nothing() {
                 stayed: None,
                 lost: String::new(),
                 with: Vec::new(),
-            });
+            }));
             r.committed = vec![(*bad).to_owned()];
             r
         })

@@ -255,7 +255,7 @@ impl Page<'_> {
         let records = self.outcome.records;
         let committed = group_by(records.iter().flat_map(|r| &r.committed), |name| name.as_str());
         let stopped = records.iter().filter(|r| r.outcome.standing() == Standing::Failed);
-        let stopped = group_by(stopped.filter_map(|r| r.stopped_at.as_ref()), |at| at.migration.as_str());
+        let stopped = group_by(stopped.filter_map(|r| r.stopped_at.as_deref()), |at| at.migration.as_str());
         let mut names: Vec<&str> = committed.iter().map(|(name, _)| *name).collect();
         names.extend(
             stopped.iter().map(|(name, _)| *name).filter(|name| !committed.iter().any(|(other, _)| other == name)),
