@@ -25,7 +25,7 @@ use crate::report::count;
 /// Records where the selected tenants are. Exits with 100 when one could not be read, or is in doubt.
 pub(super) async fn rebuild(program: &Program, selection: &SelectionArgs) -> Result<u8, CliError> {
     session::refuse_tenant(program)?;
-    let set = program.set_or_code().await?;
+    let set = program.set().await?;
     let task = Task { kind: RunKind::Rebuild, command: "runs rebuild".to_owned(), question: String::new() };
     let intent = Intent::task(task, program.select(selection).await?);
     session::refuse_held(program, &intent.selection).await?;

@@ -421,10 +421,8 @@ impl Dispatcher {
             if let Some(before) = before
                 && let Err(end) = before.await
             {
-                return (
-                    index,
-                    Turn::Attempt(Box::new(Attempt { is_unhooked: true, ..Attempt::without_work(None, end) })),
-                );
+                let unhooked = Attempt { is_unhooked: true, ..Attempt::without_work(None, end) };
+                return (index, Turn::Attempt(Box::new(unhooked)));
             }
             let attempt = AssertUnwindSafe(assignment.attempt()).catch_unwind().await;
             let attempt = attempt.unwrap_or_else(|panic| panicked(panic.as_ref()));

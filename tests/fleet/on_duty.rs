@@ -96,7 +96,6 @@ fn tenants_are_backed_up_and_restored_while_a_script_of_the_working_copy_is_unfi
             &["tenants", "list"],
             &["runs", "list"],
             &["runs", "show", "last"],
-            &["runs", "rebuild"],
         ] {
             fleet.run(answers).exits(0);
         }
