@@ -204,7 +204,7 @@ def panel(left, title, figures, of):
 
 def plot(figures):
     right = LEFT + WIDTH + GAP
-    width, height = right + WIDTH + 24, TOP + HEIGHT + 70
+    width, height = right + WIDTH + 44, TOP + HEIGHT + 70
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
         'aria-label="Seconds and memory of fleet by the number of SQLite tenants">',
@@ -214,7 +214,7 @@ def plot(figures):
         *panel(right, "peak memory in MiB, by tenants", figures, lambda found: found[1] / 1024),
     ]
     for place, (name, colour) in enumerate(SERIES.items()):
-        x, y = LEFT + place * 140, TOP + HEIGHT + 50
+        x, y = LEFT + place * 155, TOP + HEIGHT + 50
         lines.append(f'<path d="M{x} {y - 4}h18" stroke="{colour}" stroke-width="3"/><text x="{x + 24}" y="{y}">{name}</text>')
     return "\n".join([*lines, "</svg>"]) + "\n"
 
