@@ -130,8 +130,12 @@ impl Other {
 
     /// Whether a schema has it: an extension in any version, anything else in the same form.
     pub fn is_in(&self, shape: &Shape) -> bool {
-        let same = |other: &&Other| (&other.kind, &other.name) == (&self.kind, &self.name);
-        shape.others.iter().find(same).is_some_and(|it| self.kind == "extension" || it.definition == self.definition)
+        self.of(shape).is_some_and(|it| self.kind == "extension" || it.definition == self.definition)
+    }
+
+    /// The object of this kind and name in a schema.
+    pub fn of<'a>(&self, shape: &'a Shape) -> Option<&'a Other> {
+        shape.others.iter().find(|other| (&other.kind, &other.name) == (&self.kind, &self.name))
     }
 }
 

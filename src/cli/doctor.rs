@@ -179,9 +179,9 @@ async fn needs(set: &MigrationSet, tenants: &[Arc<Tenant>]) -> Needs {
     }
 }
 
-fn questions(needs: &Needs, held: bool) -> Questions {
+fn questions(needs: &Needs, closely: bool) -> Questions {
     let extensions = needs.extensions.iter().map(|extension| extension.name.clone()).collect();
-    Questions { extensions, held, ..Questions::default() }
+    Questions { extensions, closely, ..Questions::default() }
 }
 
 /// Findings about the disk for backups: that of their folder, or of the nearest existing one above it. An operator

@@ -12,7 +12,7 @@ use crate::model::engine::{Variant, VariantMap};
 use crate::model::schema::{Direction, Execution, Script};
 use crate::model::tenant::Tenant;
 use crate::sql::outside::{NamedSchema, written};
-use crate::sql::server_wide::shared_by_all;
+use crate::sql::server_wide::{ServerWide, server_wide};
 use crate::sql::{Touch, touched};
 
 /// The scripts of one direction for one engine.
@@ -22,18 +22,34 @@ pub(crate) struct Scripts {
     scripts: Vec<Option<Arc<Script>>>,
     /// The objects that each of them touches, once anybody has asked.
     touches: Vec<OnceLock<Vec<Touch>>>,
-    /// The schemas that they name, by the same index; read for the first tenant that is a schema.
-    written: Arc<Vec<OnceLock<WrittenIn>>>,
+    /// Their changes beside a tenant's schema, by the same index; read for the first tenant that is a schema.
+    beside: Arc<Vec<OnceLock<Beside>>>,
 }
 
-/// The schemas that the statements of a script name, each with the statement (from 0).
-type WrittenIn = Vec<(usize, NamedSchema)>;
+/// The changes that the statements (from 0) of a script may make beside a tenant's schema.
+#[derive(Debug, Clone)]
+struct Beside {
+    /// The schemas that they name.
+    written: Vec<(usize, NamedSchema)>,
+    /// Of things that are in no schema.
+    wide: Vec<(usize, ServerWide)>,
+}
+
+impl Beside {
+    fn of(script: &Script) -> Self {
+        let engine = script.engine;
+        let statements = || script.statements.iter().enumerate();
+        let written = statements().flat_map(|(at, sql)| written(engine, sql).into_iter().map(move |named| (at, named)));
+        let wide = statements().flat_map(|(at, sql)| server_wide(engine, sql).into_iter().map(move |one| (at, one)));
+        Beside { written: written.collect(), wide: wide.collect() }
+    }
+}
 
 impl Scripts {
     /// Scripts by index in the catalog.
     pub(super) fn new(scripts: Vec<Option<Arc<Script>>>) -> Self {
-        let (touches, written) = (vec![OnceLock::new(); scripts.len()], vec![OnceLock::new(); scripts.len()]);
-        Scripts { scripts, touches, written: Arc::new(written) }
+        let (touches, beside) = (vec![OnceLock::new(); scripts.len()], vec![OnceLock::new(); scripts.len()]);
+        Scripts { scripts, touches, beside: Arc::new(beside) }
     }
 
     /// The objects that a script touches, as far as its text is known.
@@ -55,18 +71,13 @@ impl Scripts {
     /// what is in no schema, with its file and line: that belongs to all tenants of the database, or to another one.
     pub(crate) fn foreign_schema(&self, index: usize, own: &[&str]) -> Option<String> {
         let script = self.get(index)?;
-        let written = self.written.get(index)?.get_or_init(|| {
-            let statements = script.statements.iter().enumerate();
-            statements
-                .flat_map(|(at, sql)| written(script.engine, sql).into_iter().map(move |named| (at, named)))
-                .collect()
-        });
+        let beside = self.beside.get(index)?.get_or_init(|| Beside::of(script));
         let place = |at: usize| match &script.source {
             Some(source) => format!("{}:{}", source.file, source.lines.get(at).copied().unwrap_or(1)),
             None => format!("statement {}", at + 1),
         };
         let has_transaction = !matches!(script.execution, Execution::Compiled { transaction: false });
-        if let Some((at, named)) = written.iter().find(|(_, named)| !named.is_of(own, has_transaction)) {
+        if let Some((at, named)) = beside.written.iter().find(|(_, named)| !named.is_of(own, has_transaction)) {
             return Some(format!(
                 "{}: `{}` {}, or name it in shared_schemas = [\"{}\"] of the tenant file if all tenants share it",
                 place(*at),
@@ -76,12 +87,12 @@ impl Scripts {
             ));
         }
         // The value of a variable is known when it runs.
-        let shared = |sql: &String| shared_by_all(script.engine, sql, own.first().filter(|_| !script.has_variables)?);
-        let (at, words) = script.statements.iter().enumerate().find_map(|(at, sql)| Some((at, shared(sql)?)))?;
+        let schema = own.first().filter(|_| !script.has_variables)?;
+        let (at, ServerWide { words, .. }) = beside.wide.iter().find(|(_, one)| !one.is_of(schema))?;
         Some(format!(
             "{}: `{words} …` changes what is in no schema and all tenants of the database share; do it once, outside of the scripts \
              (what has the tenant's schema as a word in its name is taken for the tenant's own)",
-            place(at)
+            place(*at)
         ))
     }
 

@@ -103,16 +103,19 @@ pub(crate) fn keeps_session(script: &Script, statement: usize) -> bool {
 
 /// The statements before this one (from 0) that set its session again, when the script goes on in another one.
 pub(crate) fn settings_before(script: &Script, statement: usize) -> impl Iterator<Item = usize> + '_ {
-    let before = &script.statements[..statement.min(script.statements.len())];
-    let is_kept = keeps_session(script, statement);
-    (0..before.len()).filter(move |&at| {
-        can_be_set_again(script.engine, &before[at]) || !is_kept && computes_again(script.engine, &before[at])
+    let (engine, all) = (script.engine, &script.statements);
+    let (statement, is_kept) = (statement.min(all.len()), keeps_session(script, statement));
+    (0..statement).filter(move |&at| {
+        let is_sent = can_be_set_again(engine, &all[at]) || !is_kept && computes_again(engine, &all[at]);
+        // The tables of a prepared statement may be gone.
+        is_sent && !is_spent(engine, all, at, statement)
     })
 }
 
 /// The statements before this one (from 0) with session state that another session lacks.
 fn lost_before(script: &Script, statement: usize) -> impl Iterator<Item = &str> {
     let (engine, all) = (script.engine, &script.statements);
+    let statement = statement.min(all.len());
     let is_lost = move |at: &usize| {
         let sql = &all[*at];
         changes_session(engine, sql)
@@ -120,7 +123,7 @@ fn lost_before(script: &Script, statement: usize) -> impl Iterator<Item = &str> 
             && !only_reads_variables(engine, sql)
             && !is_spent(engine, all, *at, statement)
     };
-    (0..all.len().min(statement)).filter(is_lost).map(|at| all[at].as_str())
+    (0..statement).filter(is_lost).map(|at| all[at].as_str())
 }
 
 /// Whether all that another session lacks at this statement (from 0) can be computed again there, maybe to other values: only an
@@ -343,6 +346,11 @@ mod tests {
         assert_eq!(keeps(&script, "SET @x = 7, FOREIGN_KEY_CHECKS = 0"), (true, vec![0]));
         assert_eq!(keeps(&script, "SET @x = NOW()"), (false, vec![0]), "only if an operator says so");
         assert_eq!(keeps(&script, "SELECT 7 INTO @x"), (false, vec![]));
+        let prepared =
+            ["PREPARE s FROM 'DROP TABLE a'", "EXECUTE s", "DEALLOCATE PREPARE s", "SELECT 1"].map(str::to_owned);
+        let script_of = Script { statements: prepared.to_vec(), ..script.clone() };
+        let sent = |statement| settings_before(&script_of, statement).collect::<Vec<_>>();
+        assert_eq!((sent(1), sent(3), sent(9)), (vec![0], vec![], vec![]), "the table is gone, and nobody executes it");
         script.engine = Engine::Postgres;
         assert_eq!(keeps(&script, "SET search_path TO other"), (true, vec![0]));
     }

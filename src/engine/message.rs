@@ -376,9 +376,7 @@ pub(crate) fn stopped_at(work: &Work, place: Option<Place>, lines: usize) -> Opt
             Some(line) => format!("{}:{}", source.file, line + lines),
             None => source.file.clone(),
         }),
-        stayed: None,
-        lost: String::new(),
-        with: Vec::new(),
+        ..StoppedAt::default()
     })
 }
 

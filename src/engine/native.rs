@@ -271,18 +271,7 @@ impl Native<'_> {
     /// The stop where the migration's own code failed.
     fn stop_inside(&self, fault: Fault) -> ApplyError {
         let migration = self.work.steps[self.step].script.migration.to_string();
-        ApplyError {
-            at: Some(StoppedAt {
-                migration,
-                statement: None,
-                sql: None,
-                file: None,
-                stayed: None,
-                lost: String::new(),
-                with: Vec::new(),
-            }),
-            ..self.stop(fault)
-        }
+        ApplyError { at: Some(StoppedAt { migration, ..StoppedAt::default() }), ..self.stop(fault) }
     }
 }
 

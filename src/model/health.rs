@@ -79,8 +79,8 @@ pub(crate) struct Questions {
     pub(crate) server: bool,
     /// Extensions, which are the same for all tenants of a PostgreSQL database.
     pub(crate) extensions: Vec<String>,
-    /// Whether another run works on the tenant.
-    pub(crate) held: bool,
+    /// Facts that no run has to know before it begins: whether another one works on the tenant, and the invalid indexes.
+    pub(crate) closely: bool,
 }
 
 /// Requirements of the migrations beyond those of every migration.

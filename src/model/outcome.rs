@@ -242,7 +242,7 @@ impl fmt::Display for Blocker {
 }
 
 /// The place where a tenant's script stopped.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StoppedAt {
     pub(crate) migration: String,
     /// The statement in it, counted from 1, where it is known.

@@ -164,7 +164,7 @@ pub(super) fn refused(refusal: Refusal) -> Conclusion {
             let text = format!("partially applied: {}; see `runs resolve`; nothing was touched", unfinished.in_words());
             let (stayed, statement) = (unfinished.statement.map(|n| n.saturating_sub(1)), unfinished.statement);
             let Unfinished { migration, lost, .. } = unfinished;
-            let at = StoppedAt { migration, statement, sql: None, file: None, stayed, lost, with: Vec::new() };
+            let at = StoppedAt { migration, statement, stayed, lost, ..StoppedAt::default() };
             Conclusion { at: Some(at), ..Conclusion::failed(FaultClass::PartiallyApplied, text) }
         }
         Refusal::PartiallyApplied(unfinished) => Conclusion::failed(

@@ -206,7 +206,7 @@ pub(crate) async fn examine(
         let questions = questions(tenant, &asked, &wanted);
         Box::pin(async move {
             let health = session.health(&questions).await?;
-            let is_held = questions.held && session.is_held().await?;
+            let is_held = questions.closely && session.is_held().await?;
             Ok(Health { is_held, ..health })
         })
     })
@@ -277,14 +277,14 @@ pub(super) async fn ask_each<T: Send + 'static>(
 
 /// The open questions about a tenant's server and database; they count as asked from now on.
 fn questions(tenant: &Tenant, asked: &Mutex<HashSet<String>>, wanted: &Questions) -> Questions {
-    let Questions { extensions, held, .. } = wanted;
+    let Questions { extensions, closely, .. } = wanted;
     let (server, database) = crate::engine::place(tenant);
     let mut asked = asked.lock().expect("nobody panics while holding it");
     let is_new = tenant.engine.capabilities().extensions
         && !extensions.is_empty()
         && asked.insert(format!("database {database}"));
     let extensions = if is_new { extensions.clone() } else { Vec::new() };
-    Questions { server: asked.insert(server), extensions, held: *held }
+    Questions { server: asked.insert(server), extensions, closely: *closely }
 }
 
 fn lost() -> Fault {

@@ -5,6 +5,7 @@
 use super::lex::Kind;
 use super::outside::calls;
 use super::split::split;
+use super::statement::is_set_of_session;
 use super::words::{Words, first_words};
 use crate::model::engine::Engine;
 
@@ -44,13 +45,10 @@ pub(super) fn calls_only_fixed(engine: Engine, piece: &str) -> bool {
 
 /// Whether a text only sets something in its session, to values that are computed anew where it is sent again: maybe others.
 pub(crate) fn computes_again(engine: Engine, sql: &str) -> bool {
-    const WIDER: [&str; 7] = ["global", "persist", "persist_only", "password", "default", "statement", "transaction"];
-    let text = sql.to_ascii_lowercase();
-    !["@@global", "@@persist"].iter().any(|word| text.contains(word))
-        && split(engine, sql).into_iter().all(|piece| {
-            let words = Words::of(engine, piece.text);
-            words.is(0, "set") && !WIDER.iter().any(|wider| words.is(1, wider)) && !calls(engine, &words, 1)
-        })
+    split(engine, sql).into_iter().all(|piece| {
+        let words = Words::of(engine, piece.text);
+        is_set_of_session(engine, piece.text) && !words.is(1, "transaction") && !calls(engine, &words, 1)
+    })
 }
 
 /// Whether a text may name variables of its session, and sets none: it changes rows, and has no `:=`.

@@ -2,6 +2,7 @@
 //!
 //! It reads words only; a text that is put together at run time is in a variable, and not here.
 
+use super::left::mentions_variable;
 use super::lex::Kind;
 use super::words::{Words, first_words};
 use crate::model::engine::Engine;
@@ -47,7 +48,7 @@ pub(crate) fn executed(engine: Engine, statements: &[String]) -> Option<Executed
         prepares.map(|_| (at, source(&Words::of(engine, sql), 3)))
     })?;
     // It may hold another text since.
-    let is_kept = |variable: &str| !before[at + 1..].iter().any(|sql| mentions_variable(sql, variable));
+    let is_kept = |variable: &str| !before[at + 1..].iter().any(|sql| mentions_variable(sql, &format!("@{variable}")));
     found.filter(|found| !matches!(found, Executed::Variable(variable) if !is_kept(variable)))
 }
 
@@ -79,10 +80,6 @@ fn sets(engine: Engine, sql: &str) -> Option<String> {
     (is_only && is_set && words.kind(at + 1) == Some(Kind::Word)).then(|| words.word(at + 1))
 }
 
-fn mentions_variable(sql: &str, variable: &str) -> bool {
-    sql.to_ascii_lowercase().contains(&format!("@{variable}"))
-}
-
 /// Whether a statement is a `PREPARE` of a text that is written in it: another session that begins alike has the same of it.
 pub(crate) fn prepares_text(engine: Engine, sql: &str) -> bool {
     prepares(engine, sql).is_some() && matches!(source(&Words::of(engine, sql), 3), Some(Executed::Text(_)))
@@ -97,7 +94,7 @@ pub(crate) fn is_spent(engine: Engine, statements: &[String], at: usize, from: u
         return rest.iter().find(of).is_none_or(|next| prepares(engine, next).is_some());
     }
     let Some(variable) = sets_text(engine, statements, at) else { return false };
-    let next = rest.iter().find(|sql| mentions_variable(sql, &variable));
+    let next = rest.iter().find(|sql| mentions_variable(sql, &format!("@{variable}")));
     next.is_none_or(|next| sets(engine, next).is_some_and(|set| set == variable))
 }
 

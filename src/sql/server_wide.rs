@@ -2,7 +2,7 @@
 //!
 //! It reads words only; a name that is put together at run time is not found.
 
-use super::split::split;
+use super::split::{Piece, split};
 use super::words::{Words, first_words};
 use crate::model::engine::Engine;
 
@@ -27,17 +27,33 @@ const KINDS: [&[&str]; 14] = [
 /// The kinds whose rights are granted with `ON`.
 const GRANTED: [&str; 6] = ["database", "tablespace", "language", "server", "foreign", "parameter"];
 
-/// The statements of a text that make, change or drop something that is in no schema and has not the tenant's name in its own; each as
-/// its first words. `own`: the tenant's schema.
-pub(crate) fn shared_by_all(engine: Engine, sql: &str, own: &str) -> Option<String> {
-    split(engine, sql).into_iter().find_map(|piece| {
+/// A statement that makes, changes or drops something that is in no schema.
+#[derive(Debug, Clone)]
+pub(crate) struct ServerWide {
+    /// Its first words, for a message.
+    pub(crate) words: String,
+    /// The names in it.
+    names: Vec<String>,
+}
+
+impl ServerWide {
+    /// Whether a tenant's schema is a word of a name in it: then it is taken for the tenant's own.
+    pub(crate) fn is_of(&self, schema: &str) -> bool {
+        self.names.iter().any(|name| has_word(name, schema))
+    }
+}
+
+/// The statements of a text on what is in no schema, but for those that the server judges when they run.
+pub(crate) fn server_wide(engine: Engine, sql: &str) -> Vec<ServerWide> {
+    let one = |piece: Piece<'_>| {
         let words = changing(engine, piece.text)?;
         // The server says whether it is there, and the types of a cast tell whose it is.
         let is_asked = (0..words.len()).any(|at| words.is(at, "exists")) || words.is(1, "cast");
-        let is_own = (1..words.len()).any(|at| words.name(at).is_some_and(|name| has_word(&name, own)));
         let first: Vec<&str> = (0..words.len().min(4)).map(|at| words.as_written(at)).collect();
-        (!is_asked && !is_own).then(|| first.join(" "))
-    })
+        let names = (1..words.len()).filter_map(|at| words.name(at)).collect();
+        (!is_asked).then(|| ServerWide { words: first.join(" "), names })
+    };
+    split(engine, sql).into_iter().filter_map(one).collect()
 }
 
 /// Whether a text has such a statement, whatever its name.
@@ -81,6 +97,7 @@ mod tests {
 
     #[test]
     fn what_all_tenants_of_a_database_share_is_seen() {
+        let is_shared = |sql| server_wide(Postgres, sql).iter().any(|statement| !statement.is_of("t1"));
         for sql in [
             "CREATE ROLE app LOGIN",
             "ALTER USER app SET search_path = x",
@@ -96,7 +113,7 @@ mod tests {
             "CREATE USER MAPPING FOR app SERVER s",
             "CREATE TABLE a (i int); CREATE ROLE t10_app",
         ] {
-            assert!(shared_by_all(Postgres, sql, "t1").is_some(), "{sql}");
+            assert!(is_shared(sql), "{sql}");
         }
         for sql in [
             "CREATE ROLE t1_app",
@@ -105,7 +122,7 @@ mod tests {
             "DROP ROLE IF EXISTS app",
             "CREATE CAST (mood AS text) WITH INOUT AS IMPLICIT",
         ] {
-            assert!(shared_by_all(Postgres, sql, "t1").is_none() && is_server_wide(Postgres, sql), "{sql}");
+            assert!(!is_shared(sql) && is_server_wide(Postgres, sql), "{sql}");
         }
         for sql in [
             "GRANT SELECT ON a TO app",

@@ -134,7 +134,7 @@ fn only_sets_session(engine: Engine, sql: &str) -> bool {
 }
 
 /// Whether a statement is a `SET` of nothing wider than its session.
-fn is_set_of_session(engine: Engine, piece: &str) -> bool {
+pub(super) fn is_set_of_session(engine: Engine, piece: &str) -> bool {
     // `SET STATEMENT … FOR` runs a statement.
     const WIDER: [&str; 6] = ["global", "persist", "persist_only", "password", "default", "statement"];
     let words: Vec<String> = first_words(engine, piece).take(2).collect();

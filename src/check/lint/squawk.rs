@@ -7,6 +7,7 @@ use squawk_syntax::SourceFile;
 
 use super::rules::By;
 use super::statement::Statement;
+use super::types::SERIAL;
 use super::{Hit, Rule, Step};
 use crate::model::engine::EngineMap;
 
@@ -87,8 +88,7 @@ fn postgres(step: &Step<'_>, rules: &[Rule]) -> Linted {
 
 /// A column with a sequence of its own, which numbers all rows that are there; squawk looks at `DEFAULT` and `GENERATED` only.
 fn serial(s: &Statement<'_>) -> Option<Hit> {
-    const TYPES: [&str; 6] = ["serial", "bigserial", "smallserial", "serial4", "serial8", "serial2"];
-    let is_serial = |column: &Range<usize>| TYPES.iter().any(|of| s.words.is(column.start, of));
+    let is_serial = |column: &Range<usize>| SERIAL.iter().any(|of| s.words.is(column.start, of));
     let added = s.added_columns().into_iter().map(|(_, column)| column);
     let column = added.into_iter().find(is_serial).filter(|_| !s.is_just_made)?;
     let what = format!("`{}` takes a number for each row: the table is rewritten", s.words.as_written(column.start));

@@ -8,6 +8,9 @@ use std::ops::Range;
 use super::statement::Statement;
 use crate::model::engine::EngineMap;
 
+/// PostgreSQL's types of a column with a sequence of its own.
+pub(super) const SERIAL: [&str; 6] = ["serial", "bigserial", "smallserial", "serial4", "serial8", "serial2"];
+
 /// How much a type holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Size {

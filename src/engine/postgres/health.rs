@@ -39,10 +39,6 @@ fn queries(door: &TenantEndpoint, ask: &Questions) -> String {
          SELECT 'foreign', format('%I.%I', n.nspname, c.relname), count(*) OVER ()::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
          WHERE n.nspname = {here} AND c.relkind IN ('r', 'p', 'm') AND NOT pg_has_role(c.relowner, 'USAGE') \
          ORDER BY 2 LIMIT 5;\n\
-         SELECT 'invalid', format('%I.%I', n.nspname, c.relname) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid \
-         JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = {here} AND NOT i.indisvalid AND c.relkind = 'i' \
-         AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.relation = i.indrelid AND l.mode = 'ShareUpdateExclusiveLock') \
-         ORDER BY 2 LIMIT 10;\n\
          SELECT 'transaction', {who} FROM pg_stat_activity a WHERE a.datname = current_database() AND a.xact_start IS NOT NULL \
          AND a.pid <> pg_backend_pid() AND a.backend_type = 'client backend' ORDER BY a.xact_start LIMIT 5;\n\
          SELECT 'hidden', count(*)::text FROM pg_stat_activity a WHERE a.datname = current_database() \
@@ -53,7 +49,15 @@ fn queries(door: &TenantEndpoint, ask: &Questions) -> String {
          AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND l.pid <> pg_backend_pid() \
          AND a.backend_type = 'client backend' ORDER BY a.xact_start, c.relname, l.mode LIMIT 10"
     );
+    let invalid = || {
+        format!(
+            "SELECT 'invalid', format('%I.%I', n.nspname, c.relname) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN \
+             pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = {here} AND NOT i.indisvalid AND c.relkind = 'i' AND NOT EXISTS \
+             (SELECT FROM pg_locks l WHERE l.relation = i.indrelid AND l.mode = 'ShareUpdateExclusiveLock') ORDER BY 2 LIMIT 10"
+        )
+    };
     let mut all = vec![own];
+    all.extend(ask.closely.then(invalid));
     all.extend(ask.server.then(|| OF_THE_SERVER.to_owned()));
     all.extend((!ask.extensions.is_empty()).then(|| extensions(&ask.extensions)));
     all.join(";\n")

@@ -26,8 +26,7 @@ async fn every_outcome_comes_back_as_it_was() {
             sql: Some("ALTER \"x\"".into()),
             file: None,
             stayed: Some(6),
-            lost: String::new(),
-            with: Vec::new(),
+            ..StoppedAt::default()
         }));
         record.error = Some(Fault::with_code(FaultClass::AlreadyExists, "42P07", "relation \"x\" already exists"));
         stats.add(&record.outcome, 1);

@@ -125,12 +125,12 @@ impl VersionSchema {
                 None => want.tables.push(table.clone()),
             }
         }
-        let theirs = |other: &Other| of(&self.full, other).is_some_and(|o| of(&self.bare, other) != Some(o));
+        let theirs = |other: &Other| other.of(&self.full).is_some_and(|o| other.of(&self.bare) != Some(o));
         want.others.retain(|other| !theirs(other));
-        own.others.retain(|other| !theirs(other) && (!other.is_beside() || of(&self.bare, other).is_some()));
+        own.others.retain(|other| !theirs(other) && (!other.is_beside() || other.of(&self.bare).is_some()));
         for event in own.others.iter_mut().filter(|other| other.kind == "event") {
             let has_start = |definition: &str| definition.starts_with(EVENT_START);
-            let any_start = of(&self.bare, event).is_some_and(|bare| !has_start(&bare.definition));
+            let any_start = event.of(&self.bare).is_some_and(|bare| !has_start(&bare.definition));
             // A dump writes the start of an event that has none of its own.
             if let Some((_, rest)) =
                 event.definition.split_once('\n').filter(|_| any_start && has_start(&event.definition))
@@ -140,11 +140,6 @@ impl VersionSchema {
         }
         want.compared(&own)
     }
-}
-
-/// The object of this kind and name.
-fn of<'a>(shape: &'a Shape, other: &Other) -> Option<&'a Other> {
-    shape.others.iter().find(|o| (&o.kind, &o.name) == (&other.kind, &other.name))
 }
 
 /// Lets a table be as the versions make it or as the repeatable scripts do, part by part, whichever is there.

@@ -427,6 +427,11 @@ pub(crate) struct Unfinished {
     pub(crate) vouched: bool,
 }
 
+/// The reason why no run goes on by itself: `lost` is state of a session, by its names.
+pub(crate) fn session_is_gone(lost: &str) -> String {
+    format!("no run goes on there by itself, because the state of its session is gone: {lost}")
+}
+
 impl Unfinished {
     /// The journal's migration name while a backup is loaded into a tenant of an engine without transactional DDL.
     pub(crate) const RESTORE: &'static str = "restore of a backup";
@@ -456,9 +461,10 @@ impl Unfinished {
             (self.statement.unwrap_or(0), if self.direction == Direction::Up { "migrate" } else { "rollback" });
         match self.stopped {
             true if !self.lost.is_empty() => format!(
-                "stopped before statement {n} of {}, refused in run {}; no run goes on there by itself, because the state of its \
-                 session is gone: {}",
-                self.migration, self.run, self.lost
+                "stopped before statement {n} of {}, refused in run {}; {}",
+                self.migration,
+                self.run,
+                session_is_gone(&self.lost)
             ),
             true => format!("stopped before statement {n} of {}; the next {next} goes on there", self.migration),
             false => format!(

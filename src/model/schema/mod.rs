@@ -10,6 +10,7 @@ mod script;
 mod texts;
 
 pub(crate) use adoption::{AppliedSet, HistoryChange, VersionSchema};
+pub(crate) use catalog::session_is_gone;
 pub(crate) use catalog::{
     Catalog, NOTHING, ScriptEntry, ScriptKind, State, Unfinished, UnknownMigration, history_entry, name_of,
 };

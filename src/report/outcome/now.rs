@@ -5,7 +5,7 @@
 
 use crate::model::fault::LEFT_INVALID;
 use crate::model::outcome::{Blocker, InDoubt, LockQueue, Moved, Outcome, TenantRecord};
-use crate::model::schema::{Direction, Execution, Script};
+use crate::model::schema::{Direction, Execution, Script, session_is_gone};
 use crate::report::style::{Style, clean};
 use crate::report::{label, summary};
 
@@ -142,9 +142,7 @@ fn failed_migration(r: &TenantRecord, direction: Direction, scripts: &[Script]) 
                 if n == 1 { ("statement 1".to_owned(), "has") } else { (format!("statements 1 to {n}"), "have") };
             let lost = match at.lost.is_empty() {
                 true => String::new(),
-                false => {
-                    format!("; no run goes on there by itself, because the state of its session is gone: {}", at.lost)
-                }
+                false => format!("; {}", session_is_gone(&at.lost)),
             };
             return Some(format!("{what} of {name} {have} stayed, and nothing behind{lost}"));
         }

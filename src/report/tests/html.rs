@@ -224,10 +224,7 @@ fn hostile_texts_are_only_texts() {
                 migration: (*bad).to_owned(),
                 statement: None,
                 sql: Some((*bad).to_owned()),
-                file: None,
-                stayed: None,
-                lost: String::new(),
-                with: Vec::new(),
+                ..StoppedAt::default()
             };
             (r.stopped_at, r.wave, r.server) = (Some(Box::new(at)), (*bad).to_owned(), (*bad).to_owned());
             (r.version, r.committed) = (Some((*bad).to_owned()), vec![(*bad).to_owned()]);

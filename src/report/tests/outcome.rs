@@ -91,10 +91,7 @@ pub(super) fn failed(index: usize, tenant: &str, class: FaultClass, code: &str, 
         sql: Some(
             "CREATE TABLE \"features\" (\n  \"id\" uuid NOT NULL PRIMARY KEY,\n  \"name\" text NOT NULL\n)".to_owned(),
         ),
-        file: None,
-        stayed: None,
-        lost: String::new(),
-        with: Vec::new(),
+        ..StoppedAt::default()
     }));
     r
 }
@@ -333,9 +330,7 @@ fn hostile_text_steers_nothing() {
                 statement: None,
                 sql: Some((*bad).to_owned()),
                 file: Some((*bad).to_owned()),
-                stayed: None,
-                lost: String::new(),
-                with: Vec::new(),
+                ..StoppedAt::default()
             }));
             r.committed = vec![(*bad).to_owned()];
             r

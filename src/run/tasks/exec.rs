@@ -41,10 +41,7 @@ impl Assignment {
                     migration: "exec".to_owned(),
                     statement: Some(statement + 1),
                     sql: Some(masked(self.tenant.engine, &sql).chars().take(MOST_SQL).collect()),
-                    file: None,
-                    stayed: None,
-                    lost: String::new(),
-                    with: Vec::new(),
+                    ..StoppedAt::default()
                 });
                 match is_cancelled {
                     true => AttemptEnd::Cancelled { at, residue },

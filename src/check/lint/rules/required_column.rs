@@ -1,5 +1,6 @@
 //! A column without NULL and without a default is added.
 
+use super::super::types::SERIAL;
 use super::{ALL, By, Rule, Step};
 use crate::check::doctor::Severity;
 
@@ -16,25 +17,13 @@ pub(super) const RULE: Rule = Rule {
 };
 
 /// Words of columns that get a value by themselves.
-const FILLED: [&str; 11] = [
-    "default",
-    "generated",
-    "as",
-    "auto_increment",
-    "serial",
-    "bigserial",
-    "smallserial",
-    "serial4",
-    "serial8",
-    "serial2",
-    "primary",
-];
+const FILLED: [&str; 5] = ["default", "generated", "as", "auto_increment", "primary"];
 
 fn look(step: &Step<'_>) -> Vec<(Option<usize>, String)> {
     step.each(|s| {
         let added = s.added_columns().into_iter().filter(|(_, column)| {
             let is_required = column.clone().any(|at| s.words.are(at, &["not", "null"]));
-            is_required && !s.has_in(column, &FILLED)
+            is_required && !s.has_in(column, &FILLED) && !s.has_in(column, &SERIAL)
         });
         let names: Vec<String> = added.map(|(name, _)| name).collect();
         (!s.is_new && !names.is_empty()).then(|| {
