@@ -54,7 +54,7 @@ const WORDS: [(&str, &[&str]); 38] = [
 ];
 
 /// Flags that people type, and the remedy; of a command that has the flag, clap takes it.
-const FLAGS: [(&str, &str); 7] = [
+const FLAGS: [(&str, &str); 8] = [
     ("target to-version revision until", "the last migration to apply is --to MIGRATION"),
     ("force assume-yes no-input noinput auto-approve", "to go ahead without a question: --yes"),
     ("fake fake-initial", "a version is recorded without running it by `stamp --to VERSION` or `baseline VERSION`"),
@@ -64,6 +64,7 @@ const FLAGS: [(&str, &str); 7] = [
         "database db url database-url dsn connection",
         "databases are tenants of the tenant file; one of them is taken by --tenant ID",
     ),
+    ("engine engines dialect flavour", "tenants are selected by --server SERVER, --tag KEY=VALUE or --tenant GLOB"),
     ("dir path source locations migrations-dir", "the folder of SQL scripts is --scripts FOLDER"),
 ];
 

@@ -31,6 +31,8 @@ pub(crate) struct Health {
     pub(crate) is_held: bool,
     /// Whether the connection goes through a pooler.
     pub(crate) pooled: bool,
+    /// The same for the same database, by whichever address, and for no other; none where the engine does not tell.
+    pub(crate) identity: Option<String>,
     /// The privileges that the user lacks, in the engine's words; some of them are needed only by some migrations.
     pub(crate) missing_rights: Vec<String>,
     /// The user, as a `GRANT` names it; empty where there are no users.
@@ -79,7 +81,8 @@ pub(crate) struct Questions {
     pub(crate) server: bool,
     /// Extensions, which are the same for all tenants of a PostgreSQL database.
     pub(crate) extensions: Vec<String>,
-    /// Facts that no run has to know before it begins: whether another one works on the tenant, and the invalid indexes.
+    /// Facts that no run has to know before it begins: whether another one works on the tenant, the invalid
+    /// indexes, and the identity of the database.
     pub(crate) closely: bool,
 }
 

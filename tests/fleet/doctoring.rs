@@ -129,6 +129,31 @@ fn what_would_make_a_run_fail_or_wait_is_found_on_mariadb() {
     drop(holder);
 }
 
+/// Another host name, a link to the file: the tenant file can't tell, the databases can.
+#[test]
+fn one_database_under_two_addresses_is_found() {
+    let mut fleet = Fleet::new().sqlite(2).postgres(2).mariadb(2).mysql_where_there(2);
+    let first: Vec<(String, String)> = fleet.tenants.iter().map(|tenant| (tenant.id.clone(), tenant.url.clone())).collect();
+    let mut twins = Vec::new();
+    for (id, url) in first.iter().filter(|(id, _)| id.ends_with("000")) {
+        let other = match url.strip_prefix("sqlite:") {
+            Some(file) => {
+                std::fs::hard_link(fleet.path(file), fleet.path("link.db")).unwrap();
+                "sqlite:link.db".to_owned()
+            }
+            None => url.replacen("127.0.0.1", "localhost", 1),
+        };
+        assert_ne!(other, *url);
+        fleet.add(&format!("{id}-again"), &other);
+        twins.push([id.clone(), format!("{id}-again")]);
+    }
+    let report = fleet.run(&["doctor", "--format", "json"]).exits(0).json();
+    let mut same: Vec<Vec<&str>> =
+        found(&report, "warning", "one database under several addresses").into_iter().map(tenants).collect();
+    (same.sort_unstable(), twins.sort_unstable());
+    assert_eq!(same, twins, "{report:#}");
+}
+
 /// An extension that the server does not have, one that only a superuser may create, and those that the sample can do
 /// without.
 #[test]

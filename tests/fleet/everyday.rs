@@ -39,6 +39,7 @@ fn words_of_other_tools_are_answered_with_the_command_here() {
         (&["rollback"], &["rollback is told how far", "small rollback --steps N", "small rollback --to MIGRATION"]),
         (&["stamp", "head"], &["stamp takes the version by its flag", "small stamp --to VERSION", "small history"]),
         (&["migrate", "--fake"], &["migrate has no --fake", "stamp --to"]),
+        (&["migrate", "--engine", "postgres"], &["migrate has no --engine", "--server SERVER"]),
     ];
     for (typed, told) in answers {
         let ran = fleet.run(typed).exits(64).tells(told);

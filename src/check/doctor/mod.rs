@@ -5,7 +5,7 @@
 mod outage;
 mod server;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -119,9 +119,27 @@ pub(crate) fn judge(
             }
         }
     }
+    findings.list.extend(one_database(examined));
     let mut list = findings.list;
     list.sort_by_key(|finding| finding.severity);
     list
+}
+
+/// Tenants that are one database under several addresses; the tenant file is refused only where the addresses are equal.
+fn one_database(examined: &[(Arc<Tenant>, Result<Health, Fault>)]) -> impl Iterator<Item = Finding> {
+    let mut all: BTreeMap<&str, Vec<&Tenant>> = BTreeMap::new();
+    for (tenant, health) in examined {
+        let identity = health.as_ref().ok().filter(|health| !health.is_standby).and_then(|h| h.identity.as_deref());
+        all.entry(identity.unwrap_or_default()).or_default().push(tenant);
+    }
+    all.remove("");
+    all.into_values().filter(|tenants| tenants.len() > 1).map(|tenants| Finding {
+        severity: Severity::Warning,
+        server: tenants[0].server.to_string(),
+        tenants: tenants.iter().map(|tenant| tenant.id.clone()).collect(),
+        what: "one database under several addresses: a migration of one of these tenants is a migration of all".to_owned(),
+        fix: "leave one of them in the tenant file: waves and counts take them for several".to_owned(),
+    })
 }
 
 struct Findings {

@@ -30,6 +30,9 @@ const LOCK_WAITS: &str = "SELECT CAST(COUNT(*) AS CHAR) FROM (SELECT trx_mysql_t
                           information_schema.processlist WHERE state LIKE 'Waiting for % lock') waiting";
 const CONNECTED: &str = "SHOW GLOBAL STATUS LIKE 'Threads_connected'";
 
+/// MySQL's servers have an id of their own, those of MariaDB since 10.11.9 one made from the machine's address and the port.
+const IDENTITY: &str = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('datadir', 'hostname', 'port', 'server_uid', 'server_uuid')";
+
 /// The user's own grants, on all databases or on this one, whose name may be a pattern.
 const RIGHTS: &str = "SELECT w.p FROM (SELECT 'SELECT' AS p UNION ALL SELECT 'INSERT' UNION ALL SELECT 'UPDATE' UNION ALL \
                       SELECT 'DELETE' UNION ALL SELECT 'CREATE' UNION ALL SELECT 'ALTER' UNION ALL SELECT 'DROP' UNION ALL \
@@ -98,6 +101,12 @@ impl HealthCheck for MysqlSession {
                 }
                 Err(fault) => health.unknown.push(format!("locks on tables: {fault}")),
             }
+        }
+        if ask.closely {
+            let of_server = self.rows(IDENTITY.to_owned()).await?;
+            let mut parts: Vec<String> = of_server.iter().map(|row| row.must(1)).collect();
+            parts.push(server.must(6));
+            health.identity = Some(parts.join(" "));
         }
         if ask.server {
             self.read_server(&mut health).await;

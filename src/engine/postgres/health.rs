@@ -58,6 +58,12 @@ fn queries(door: &TenantEndpoint, ask: &Questions) -> String {
     };
     let mut all = vec![own];
     all.extend(ask.closely.then(invalid));
+    all.extend(ask.closely.then(|| {
+        format!(
+            "SELECT 'identity', concat_ws(' ', extract(epoch FROM pg_postmaster_start_time()), d.oid, {here}) FROM pg_database d \
+             WHERE d.datname = current_database()"
+        )
+    }));
     all.extend(ask.server.then(|| OF_THE_SERVER.to_owned()));
     all.extend((!ask.extensions.is_empty()).then(|| extensions(&ask.extensions)));
     all.join(";\n")
@@ -126,6 +132,7 @@ impl HealthCheck for PostgresSession {
                     health.foreign_tables.push(row.must(1));
                     health.foreign_count = row.parse(2).unwrap_or(0);
                 }
+                "identity" => health.identity = Some(row.must(1)),
                 "invalid" => health.invalid_indexes.push(row.must(1)),
                 "transaction" => health.transactions.push(who(&row)),
                 "hidden" => health
