@@ -28,7 +28,7 @@ pub(super) async fn rebuild(program: &Program, selection: &SelectionArgs) -> Res
     let set = program.set().await?;
     let task = Task { kind: RunKind::Rebuild, command: "runs rebuild".to_owned(), question: String::new() };
     let intent = Intent::task(task, program.select(selection).await?);
-    session::refuse_held(program, &intent.selection).await?;
+    session::refuse_held(program, &intent.selection, false).await?;
     let tenants: Vec<Arc<Tenant>> = intent.selection.tenants().cloned().collect();
     let observations = program.observe(&set, &tenants).await;
     let header = plan(program, &set, intent).header;

@@ -29,11 +29,11 @@ use crate::model::gate::{GateAction, GateRecord};
 use crate::model::outcome::{NotStarted, TenantRecord};
 use crate::model::pause::Pause;
 use crate::model::plan::Target;
-use crate::model::run_summary::RunStatus;
+use crate::model::run_summary::{LeftAt, RunStatus};
 use crate::model::schema::Script;
 use crate::model::sink::{EventSink as _, FanOut};
 use crate::model::stats::RunStats;
-use crate::model::tenant::{Address, Tenant};
+use crate::model::tenant::{Address, Tenant, TenantId};
 use crate::model::undo::Undoing;
 use crate::policy::{Rate, StopCause};
 use crate::report::outcome::{OutcomeView, Page};
@@ -68,11 +68,22 @@ pub(super) fn refuse_tenant(program: &Program) -> Result<(), CliError> {
     )))
 }
 
-/// Refuses, before anything is asked or read, tenants that another run is at work on.
-pub(super) async fn refuse_held(program: &Program, selection: &Selection) -> Result<(), CliError> {
+/// Refuses, before anything is asked or read, tenants that another run is at work on. Returns the versions at which earlier runs
+/// left them, if they are wanted: the ledger is open.
+pub(super) async fn refuse_held(
+    program: &Program,
+    selection: &Selection,
+    wants_versions: bool,
+) -> Result<HashMap<TenantId, LeftAt>, CliError> {
     let tenants = selection.tenants().map(|tenant| &tenant.id).collect();
-    let read = async |ledger: &Ledger| ledger.refuse_held(&tenants).await.map_err(|error| held_or(program, error));
-    program.read_ledger_if_any(read).await.map(drop)
+    let read = async |ledger: &Ledger| {
+        ledger.refuse_held(&tenants).await.map_err(|error| held_or(program, error))?;
+        match wants_versions {
+            true => ledger.left_at(tenants.iter().copied().cloned().collect()).await.map_err(CliError::Ledger),
+            false => Ok(HashMap::new()),
+        }
+    };
+    Ok(program.read_ledger_if_any(read).await?.unwrap_or_default())
 }
 
 /// The error of a ledger; that another run has the tenants is told with who that is.

@@ -226,9 +226,10 @@ pub(super) async fn ready(
     servers::refuse_shut(program, &intent.selection)?;
     neighbours::refuse(program, &intent)?;
     unjudged::refuse(program, set, &intent).await?;
+    let wants_versions = goal.is_some_and(|goal| goal.direction == Direction::Up) && !intent.recreate;
     if !intent.dry_run {
         session::refuse_tenant(program)?;
-        session::refuse_held(program, &intent.selection).await?;
+        intent.left_at = session::refuse_held(program, &intent.selection, wants_versions && !may_ask).await?;
     }
     if may_ask {
         let or = if goal.is_some() && intent.resumes.is_none() { ", or --dry-run to see the plan" } else { "" };
@@ -300,8 +301,8 @@ pub(super) async fn ready(
             }
         }
     }
-    if goal.direction == Direction::Up && !intent.recreate {
-        session::refuse_tenant(program)?;
+    // A person may have taken long to answer.
+    if wants_versions && may_ask {
         let ids = intent.selection.tenants().map(|tenant| tenant.id.clone()).collect();
         intent.left_at = program.left_at(ids).await?;
     }

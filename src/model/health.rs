@@ -82,7 +82,7 @@ pub(crate) struct Questions {
     /// Extensions, which are the same for all tenants of a PostgreSQL database.
     pub(crate) extensions: Vec<String>,
     /// Facts that no run has to know before it begins: whether another one works on the tenant, the invalid
-    /// indexes, and the identity of the database.
+    /// indexes, the identity of the database, and the processes that hold a file.
     pub(crate) closely: bool,
 }
 

@@ -133,7 +133,8 @@ fn what_would_make_a_run_fail_or_wait_is_found_on_mariadb() {
 #[test]
 fn one_database_under_two_addresses_is_found() {
     let mut fleet = Fleet::new().sqlite(2).postgres(2).mariadb(2).mysql_where_there(2);
-    let first: Vec<(String, String)> = fleet.tenants.iter().map(|tenant| (tenant.id.clone(), tenant.url.clone())).collect();
+    let first: Vec<(String, String)> =
+        fleet.tenants.iter().map(|tenant| (tenant.id.clone(), tenant.url.clone())).collect();
     let mut twins = Vec::new();
     for (id, url) in first.iter().filter(|(id, _)| id.ends_with("000")) {
         let other = match url.strip_prefix("sqlite:") {

@@ -11,7 +11,7 @@ use crate::support::{Fleet, all, block_on, finish, mysql, program, signal, wait_
 #[test]
 fn words_of_other_tools_are_answered_with_the_command_here() {
     let fleet = Fleet::new().sqlite(1);
-    let answers: [(&[&str], &[&str]); 27] = [
+    let answers: [(&[&str], &[&str]); 28] = [
         (&["apply"], &["there is no command `apply`", "small migrate", "Brings the selected tenants"]),
         (&["logs"], &["small runs list", "small runs show"]),
         (&["diff"], &["small plan"]),

@@ -137,7 +137,8 @@ fn one_database(examined: &[(Arc<Tenant>, Result<Health, Fault>)]) -> impl Itera
         severity: Severity::Warning,
         server: tenants[0].server.to_string(),
         tenants: tenants.iter().map(|tenant| tenant.id.clone()).collect(),
-        what: "one database under several addresses: a migration of one of these tenants is a migration of all".to_owned(),
+        what: "one database under several addresses: a migration of one of these tenants is a migration of all"
+            .to_owned(),
         fix: "leave one of them in the tenant file: waves and counts take them for several".to_owned(),
     })
 }

@@ -10,6 +10,7 @@ use sqlparser::dialect::{Dialect, MySqlDialect, PostgreSqlDialect, SQLiteDialect
 use sqlparser::parser::Parser;
 
 use crate::model::engine::{Engine, EngineMap};
+use crate::sql::first_words;
 use crate::sql::lex::{self, Kind};
 
 /// The most rows of a batch.
@@ -82,7 +83,8 @@ pub(crate) struct Left {
 /// How the rows are counted that a repeated statement still has to change; `None` where its text does not show that each row
 /// is changed once: a person wrote it.
 pub(crate) fn left(engine: Engine, sql: &str) -> Option<Left> {
-    if sql.contains('\\') {
+    let is_one = first_words(engine, sql).next().is_some_and(|verb| ["update", "delete"].contains(&&*verb));
+    if !is_one || sql.contains('\\') {
         return None;
     }
     let parsed = Parser::parse_sql(DIALECTS[engine], sql).ok()?;

@@ -31,7 +31,8 @@ const LOCK_WAITS: &str = "SELECT CAST(COUNT(*) AS CHAR) FROM (SELECT trx_mysql_t
 const CONNECTED: &str = "SHOW GLOBAL STATUS LIKE 'Threads_connected'";
 
 /// MySQL's servers have an id of their own, those of MariaDB since 10.11.9 one made from the machine's address and the port.
-const IDENTITY: &str = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('datadir', 'hostname', 'port', 'server_uid', 'server_uuid')";
+const IDENTITY: &str =
+    "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('datadir', 'hostname', 'port', 'server_uid', 'server_uuid')";
 
 /// The user's own grants, on all databases or on this one, whose name may be a pattern.
 const RIGHTS: &str = "SELECT w.p FROM (SELECT 'SELECT' AS p UNION ALL SELECT 'INSERT' UNION ALL SELECT 'UPDATE' UNION ALL \

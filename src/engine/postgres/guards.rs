@@ -11,6 +11,7 @@ use crate::model::schema::Script;
 use crate::model::tenant::{Engine, Tenant};
 use crate::policy::Timeouts;
 use crate::sql::extension::unplaced;
+use crate::sql::foreign_keys::mentions;
 use crate::sql::made;
 
 /// A migration may change the search path, as dumps do: the history would then go to another schema, or nowhere.
@@ -18,8 +19,8 @@ pub(crate) const OWN_SEARCH_PATH: &str = "SET LOCAL search_path TO DEFAULT";
 
 /// The search path of the session's start, for fleet's own tables in the middle of a script: tables of the session, which would
 /// come first in it wherever they are not named, come last.
-const OWN_TABLES_PATH: &str = "DO $fleet_guard$ BEGIN PERFORM pg_catalog.set_config('search_path', (SELECT reset_val FROM \
-                               pg_catalog.pg_settings WHERE name = 'search_path') || ', pg_temp', true); END $fleet_guard$";
+const OWN_TABLES_PATH: &str = "SET LOCAL search_path TO DEFAULT; SELECT pg_catalog.set_config('search_path', \
+                               pg_catalog.concat_ws(', ', nullif(pg_catalog.current_setting('search_path'), ''), 'pg_temp'), true)";
 
 /// The statement before one on fleet's own tables in the middle of a script, in its transaction. The names of a tenant that is a
 /// schema are qualified.
@@ -45,7 +46,10 @@ pub(crate) fn makes_if_missing(door: &TenantEndpoint, create: String) -> String 
 /// history would be written there, or be read there from now on.
 pub(crate) fn hides_nothing(door: &TenantEndpoint, script: &Script) -> Option<String> {
     let own = [&*door.migrations.catalog().history_table, history::SCRIPTS, history::REFRESHES, journal::TABLE];
-    let makes = |sql: &String| made(Engine::Postgres, sql).iter().any(|made| own.contains(&&*made.name));
+    // Few scripts name them, and all are read for each tenant. A name can be written with escapes.
+    let may_make = |sql: &str| mentions(sql, &own) || mentions(sql, &["u&"]);
+    let makes =
+        |sql: &String| may_make(sql) && made(Engine::Postgres, sql).iter().any(|made| own.contains(&&*made.name));
     (door.tenant.schema.is_none() && script.statements.iter().any(makes)).then(|| {
         let names = own.map(|name| literal(Engine::Postgres, name)).join(", ");
         format!(

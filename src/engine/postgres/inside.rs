@@ -4,6 +4,9 @@
 //! Builds text only. A database may hold thousands of schemas: nothing here reads a catalog that the transaction has not
 //! written to, nor the counts of tables that it has not locked.
 
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex};
+
 use crate::engine::postgres::{past, shared};
 use crate::engine::{TenantEndpoint, literal};
 use crate::model::schema::{Execution, Script};
@@ -23,13 +26,14 @@ pub(crate) struct Inside {
 impl Inside {
     /// Those around a script, in one transaction.
     pub(crate) fn of_script(door: &TenantEndpoint, script: &Script) -> Option<Inside> {
-        let reaches = || script.statements.iter().filter_map(|sql| reach(Engine::Postgres, sql)).max();
+        door.tenant.schema.as_ref()?;
         let is_native = matches!(script.execution, Execution::Native { .. });
-        Inside::of(door, &script.migration, "", if is_native { Some(Reach::Code) } else { reaches() })
+        Inside::of(door, &script.migration, "", if is_native { Some(Reach::Code) } else { furthest(script) })
     }
 
     /// Those around one statement of a script, whose settings stay for the statements behind it.
     pub(crate) fn of_statement(door: &TenantEndpoint, script: &Script, sql: &str) -> Option<Inside> {
+        door.tenant.schema.as_ref()?;
         Inside::of(door, &script.migration, &ask("true", PATH), reach(Engine::Postgres, sql))
     }
 
@@ -54,6 +58,16 @@ impl Inside {
             }
         })
     }
+}
+
+/// The furthest reach of the statements of a script, which is read once and not for each tenant.
+fn furthest(script: &Script) -> Option<Reach> {
+    static KNOWN: LazyLock<Mutex<HashMap<String, Option<Reach>>>> = LazyLock::new(Mutex::default);
+    let read = || script.statements.iter().filter_map(|sql| reach(Engine::Postgres, sql)).max();
+    if script.has_variables {
+        return read();
+    }
+    *KNOWN.lock().expect("reading a text does not panic").entry(script.sha256.clone()).or_insert_with(read)
 }
 
 /// The schemas outside to which the search path leads.
