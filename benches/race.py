@@ -12,6 +12,7 @@ the relay; `--quick` is a look in a few minutes, and `--engines sqlite --quick` 
 
 import argparse
 import datetime
+import random
 import re
 import shlex
 import shutil
@@ -208,9 +209,8 @@ def race(fleet, options, concurrency, xargs):
     contenders = contenders_of(fleet.engine, options)
     times = {(contender, mode): [] for contender in contenders for mode in ("cold", "noop")}
     for run in range(options.runs):
-        # Each run starts with another contender, so that none is always the one after the same neighbour.
-        shift = run % len(contenders)
-        for contender in contenders[shift:] + contenders[:shift]:
+        # Each run has an order of its own, the same each time: one that is always behind the same neighbour has its leftovers.
+        for contender in random.Random(run).sample(contenders, len(contenders)):
             fleet.renew()
             for mode in ("cold", "noop"):
                 seconds, _ = measure(command_of(contender, fleet, mode, concurrency, xargs))
