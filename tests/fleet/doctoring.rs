@@ -129,24 +129,18 @@ fn what_would_make_a_run_fail_or_wait_is_found_on_mariadb() {
     drop(holder);
 }
 
-/// Another host name, a link to the file: the tenant file can't tell, the databases can.
+/// Another name of the host: the tenant file can't tell, the databases can.
 #[test]
 fn one_database_under_two_addresses_is_found() {
-    let mut fleet = Fleet::new().sqlite(2).postgres(2).mariadb(2).mysql_where_there(2);
-    let first: Vec<(String, String)> =
-        fleet.tenants.iter().map(|tenant| (tenant.id.clone(), tenant.url.clone())).collect();
+    let mut fleet = Fleet::new().postgres(2).schemas(2).mariadb(2).mysql_where_there(2);
+    let first: Vec<_> = fleet.tenants.iter().map(|t| (t.id.clone(), t.url.clone(), t.schema.clone())).collect();
     let mut twins = Vec::new();
-    for (id, url) in first.iter().filter(|(id, _)| id.ends_with("000")) {
-        let other = match url.strip_prefix("sqlite:") {
-            Some(file) => {
-                std::fs::hard_link(fleet.path(file), fleet.path("link.db")).unwrap();
-                "sqlite:link.db".to_owned()
-            }
-            None => url.replacen("127.0.0.1", "localhost", 1),
-        };
-        assert_ne!(other, *url);
-        fleet.add(&format!("{id}-again"), &other);
-        twins.push([id.clone(), format!("{id}-again")]);
+    for (id, url, schema) in first.into_iter().filter(|(id, ..)| id.ends_with("000")) {
+        let (other, again) = (url.replacen("127.0.0.1", "localhost", 1), format!("{id}-again"));
+        assert_ne!(other, url);
+        fleet.add(&again, &other);
+        fleet.tenant_mut(&again).schema = schema;
+        twins.push([id, again]);
     }
     let report = fleet.run(&["doctor", "--format", "json"]).exits(0).json();
     let mut same: Vec<Vec<&str>> =

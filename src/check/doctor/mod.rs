@@ -125,7 +125,8 @@ pub(crate) fn judge(
     list
 }
 
-/// Tenants that are one database under several addresses; the tenant file is refused only where the addresses are equal.
+/// Tenants that are one database under several addresses; the tenant file is refused only where the addresses, or the files, are the
+/// same.
 fn one_database(examined: &[(Arc<Tenant>, Result<Health, Fault>)]) -> impl Iterator<Item = Finding> {
     let mut all: BTreeMap<&str, Vec<&Tenant>> = BTreeMap::new();
     for (tenant, health) in examined {

@@ -87,7 +87,8 @@ fn is_race(error: &PgDatabaseError) -> bool {
 
 /// The way out for a statement that the server refuses in a transaction.
 const NO_TRANSACTION: &str = "; such a statement needs a migration without a transaction: `-- fleet: \
-                              transaction=false` at the head of an SQL script, use_transaction() == Some(false) in Rust; `exec` always has one, `shell` has none";
+                              transaction=false` at the head of an SQL script, use_transaction() == Some(false) in \
+                              Rust; `exec` always has one, `shell` has none";
 
 /// The way out for a setting of a transaction that has begun.
 const OWN_TRANSACTION: &str = "; fleet begins the transaction and has read in it: leave that statement out";

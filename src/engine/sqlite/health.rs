@@ -2,7 +2,6 @@
 //!
 //! The file is not opened: another process would notice the lock.
 
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -38,7 +37,6 @@ impl HealthCheck for SqliteSession {
             Err(error) => health.unknown.push(format!("free space: {error}")),
         }
         // The journal is a file beside the database.
-        health.identity = path.metadata().ok().map(|file| format!("{} {}", file.dev(), file.ino()));
         for place in [path, folder] {
             if place.exists() && access(place, Access::WRITE_OK).is_err() {
                 health.missing_rights.push(format!("to write {}", place.display()));
