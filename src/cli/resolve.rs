@@ -1,7 +1,7 @@
 //! `runs resolve`: the information on a tenant in doubt, and the operator's decision about it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::args::Resolve;
 use super::exit::CliError;
@@ -16,7 +16,7 @@ use crate::model::schema::{Direction, Execution, Script, Unfinished};
 use crate::model::tenant::Tenant;
 use crate::policy::format_duration;
 use crate::report::clean;
-use crate::sql::effect;
+use crate::sql::{effect, moves_names};
 
 pub(super) async fn resolve(program: &Program, args: &Resolve) -> Result<u8, CliError> {
     let set = program.set_to_look().await?;
@@ -78,7 +78,21 @@ struct Case<'a> {
     limit: Duration,
 }
 
+/// A run that ended just now may hold its tenant for so long: its server has not yet seen that the session is gone.
+const MOMENT: Duration = Duration::from_secs(1);
+
 impl Case<'_> {
+    async fn is_held(&self, session: &mut dyn Session) -> Result<bool, CliError> {
+        let until = Instant::now() + MOMENT;
+        loop {
+            let is_held = answered(self.limit, session.is_held()).await.map_err(|fault| self.failed(&fault))?;
+            if !is_held || Instant::now() >= until {
+                return Ok(is_held);
+            }
+            tokio::time::sleep(MOMENT / 20).await;
+        }
+    }
+
     async fn resolve(&self, set: &MigrationSet, session: &mut dyn Session) -> Result<u8, CliError> {
         let (program, id) = (self.program, &self.tenant.id);
         let unfinished = answered(self.limit, session.unfinished()).await.map_err(|fault| self.failed(&fault))?;
@@ -87,7 +101,7 @@ impl Case<'_> {
             program.terminal.tell(&text);
             return Ok(0);
         };
-        if answered(self.limit, session.is_held()).await.map_err(|fault| self.failed(&fault))? {
+        if self.is_held(session).await? {
             program.terminal.tell(&format!("tenant {id} is being migrated by another run; wait for its end"));
             return Ok(75);
         }
@@ -265,11 +279,14 @@ impl<'a> Found<'a> {
         )
     }
 
-    /// The statement in doubt.
+    /// The statement in doubt, if its names mean what they mean in a new session.
     fn statement_in_doubt(&self) -> Option<&'a str> {
         let is_in_doubt = self.next == Continuation::Unknown && !self.unfinished.stopped;
-        let sql = self.script?.statements.get(self.unfinished.statement?.checked_sub(1)?)?;
-        is_in_doubt.then_some(sql)
+        let script = self.script?;
+        let (sql, before) = script.statements.get(..self.unfinished.statement?)?.split_last()?;
+        // The catalog may have another object of that name, or have it where nobody looks.
+        let leads_elsewhere = before.iter().any(|sql| moves_names(script.engine, sql));
+        (is_in_doubt && !leads_elsewhere).then_some(sql)
     }
 
     /// The evidence in words, and the flag it suggests; only displayed, never applied.

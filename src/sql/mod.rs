@@ -43,7 +43,7 @@ pub(crate) use spacing::spaced;
 pub(crate) use split::split;
 pub(crate) use statement::{
     Directive, can_be_set_again, changes_session, directive, is_multiple, leaves_nothing, may_leave_a_part,
-    reads_session, tells_errors_in_rows,
+    moves_names, reads_session, tells_errors_in_rows,
 };
 pub(crate) use touch::{
     How, Made, MadeKind, Touch, made, mentions, mentions_outside_texts, reads_all_columns, touched,

@@ -6,6 +6,7 @@
 use serde::Serialize;
 
 use super::dialect::{ALL_COMMENTS, syntax};
+use super::foreign_keys::mentions;
 use super::left::calls_only_fixed;
 use super::lex::{self, Kind};
 use super::outside::calls;
@@ -116,8 +117,38 @@ pub(crate) fn changes_session(engine: Engine, sql: &str) -> bool {
             let first = words.first().map(String::as_str);
             matches!(first, Some("set" | "reset" | "use" | "prepare" | "pragma" | "attach" | "detach"))
                 || piece.text.to_ascii_lowercase().contains("set_config")
-                || (first == Some("create") && is_temporary(engine, piece.text))
+                || (matches!(first, Some("create" | "explain")) && is_temporary(engine, piece.text))
+                || selects_into_temporary(engine, piece.text)
         })
+}
+
+/// Whether a text may change where names without a schema lead in the statements behind it: a search path, a role, another database,
+/// a temporary object that comes first.
+pub(crate) fn moves_names(engine: Engine, sql: &str) -> bool {
+    const WORDS: [&str; 9] =
+        ["search_path", "schema", "role", "authorization", "set_config", "reset", "use", "temp", "attach"];
+    changes_session(engine, sql) && mentions(sql, &WORDS)
+}
+
+/// Whether a query makes a temporary table of its rows.
+fn selects_into_temporary(engine: Engine, piece: &str) -> bool {
+    if !mentions(piece, &["temp"]) {
+        return false;
+    }
+    let words = Words::of(engine, piece);
+    let is_of_query = |&at: &usize| words.is(at, "into") && !words.is(at - 1, "insert") && !words.is(at - 1, "merge");
+    (1..words.len()).filter(is_of_query).any(|at| {
+        let after = at + 1 + usize::from(words.is(at + 1, "local") || words.is(at + 1, "global"));
+        ["temp", "temporary", "pg_temp"].iter().any(|word| words.is(after, word))
+    })
+}
+
+/// Whether a search path begins with the schema of temporary objects: tables that are made without a schema go with the session.
+fn begins_temporary(sql: &str) -> bool {
+    sql.to_ascii_lowercase().split("search_path").skip(1).any(|path| {
+        let path = path.trim_start_matches(|c: char| c.is_whitespace() || "='\"".contains(c));
+        path.strip_prefix("to ").unwrap_or(path).trim_start_matches([' ', '\'', '"']).starts_with("pg_temp")
+    })
 }
 
 /// Whether a text may name a variable: the `@` directly behind a quoted name is that of an account, as in a definer.
@@ -181,7 +212,8 @@ pub(crate) fn can_be_set_again(engine: Engine, sql: &str) -> bool {
         "transaction",
     ];
     let differs = |word: &String| DIFFERS.iter().any(|part| word.contains(part));
-    only_sets_session(engine, sql) && !Words::of(engine, sql).all().iter().any(differs) || prepares_text(engine, sql)
+    let is_same = only_sets_session(engine, sql) && !Words::of(engine, sql).all().iter().any(differs);
+    is_same && !begins_temporary(sql) || prepares_text(engine, sql)
 }
 
 /// Whether a `CREATE` makes something that goes with the session: by its word, or by the schema of its name.
@@ -237,15 +269,41 @@ mod tests {
             (Sqlite, "CREATE UNIQUE INDEX IF NOT EXISTS [Temp].i ON t (i)"),
             (Postgres, "CREATE TABLE IF NOT EXISTS pg_temp.t (i int)"),
             (Postgres, "SET search_path TO x"),
+            (Postgres, "SELECT 1 AS id INTO TEMP t"),
+            (Postgres, "WITH a AS (SELECT 1) SELECT * INTO LOCAL TEMPORARY TABLE t FROM a"),
+            (Postgres, "EXPLAIN ANALYZE CREATE TEMP TABLE t AS SELECT 1"),
         ] {
             assert!(changes_session(engine, sql), "{sql}");
         }
+        assert!(!changes_session(Postgres, "INSERT INTO temp SELECT 1"), "a table of that name");
         assert!(!changes_session(Mysql, "CREATE TABLE temporary_ones (i int)"));
         let trigger = "/*!50003 CREATE*/ /*!50017 DEFINER=`root`@`%`*/ /*!50003 TRIGGER t BEFORE INSERT ON a FOR EACH ROW SET NEW.i = 1 */";
         assert!(!changes_session(Mysql, trigger));
         assert!(changes_session(Mysql, "SELECT 'x', 7 INTO @a") && changes_session(Mysql, "SELECT 7 INTO@a"));
         assert!(reads_session("INSERT INTO child VALUES (LAST_INSERT_ID())") && reads_session("select currval('s')"));
         assert!(!reads_session("INSERT INTO child VALUES (1)"));
+    }
+
+    /// An object that is looked for behind such a text may be another one of that name.
+    #[test]
+    fn names_may_lead_elsewhere_behind_a_path_a_role_or_a_temporary_table() {
+        for sql in
+            ["SET search_path = other", "SET ROLE a", "SELECT set_config('search_path', 'x', false)", "RESET ALL"]
+        {
+            assert!(moves_names(Postgres, sql), "{sql}");
+        }
+        assert!(moves_names(Mysql, "USE other") && moves_names(Sqlite, "CREATE TEMP TABLE t (i)"));
+        assert!(!moves_names(Mysql, "SET FOREIGN_KEY_CHECKS = 0") && !moves_names(Postgres, "CREATE SCHEMA other"));
+    }
+
+    #[test]
+    fn a_path_that_begins_with_temporary_objects_is_not_set_again() {
+        assert!(can_be_set_again(Postgres, "SET search_path = public, pg_temp"));
+        for sql in
+            ["SET search_path = pg_temp, public", "SET search_path TO 'pg_temp'", "set search_path to \"pg_temp\", a"]
+        {
+            assert!(!can_be_set_again(Postgres, sql), "{sql}");
+        }
     }
 
     #[test]

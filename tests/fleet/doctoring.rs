@@ -145,7 +145,8 @@ fn one_database_under_two_addresses_is_found() {
     let report = fleet.run(&["doctor", "--format", "json"]).exits(0).json();
     let mut same: Vec<Vec<&str>> =
         found(&report, "warning", "one database under several addresses").into_iter().map(tenants).collect();
-    (same.sort_unstable(), twins.sort_unstable());
+    same.sort_unstable();
+    twins.sort_unstable();
     assert_eq!(same, twins, "{report:#}");
 }
 

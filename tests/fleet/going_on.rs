@@ -220,6 +220,48 @@ fn a_script_that_was_edited_while_in_doubt_is_not_resolved_by_numbers() {
     assert!(fleet.has_table("lite-000", "last_one"));
 }
 
+/// A PostgreSQL tenant on a script without a transaction that was refused for want of the table `missing`, which is there now.
+fn refused_on_postgres(script: &str) -> Fleet {
+    let fleet = Fleet::new().head("[fleet]\nattempts = 1\nscripts = \"sql\"").postgres(1);
+    std::fs::create_dir(fleet.path("sql")).unwrap();
+    write_script(&fleet, script);
+    fleet.ask("pg-000", "CREATE SCHEMA other");
+    fleet.run(&["migrate", "--yes"]).exits(100);
+    fleet.ask("pg-000", "CREATE TABLE public.missing (i int)");
+    fleet
+}
+
+/// The index of that name in `public` is another one: nothing says whether the statement happened.
+#[test]
+fn an_object_is_not_looked_for_where_its_name_leads_elsewhere() {
+    let script =
+        "SET search_path = other;\nCREATE TABLE a (i int);\nCREATE INDEX ix ON a (i);\nSELECT * FROM public.missing;";
+    let fleet = refused_on_postgres(script);
+    fleet.ask("pg-000", "CREATE TABLE public.b (i int); CREATE INDEX ix ON public.b (i); DROP INDEX other.ix");
+    fleet.ask("pg-000", "UPDATE fleet_journal SET state = 'running', statement = 3");
+    let told = fleet.run(&["runs", "resolve", "pg-000"]).exits(2);
+    assert!(!told.err.contains("happened: --") && !told.err.contains("is there"), "{}", told.err);
+    told.tells(&["statement 3: CREATE INDEX ix"]);
+}
+
+/// The table would be read of that name that stays, with other rows.
+#[test]
+fn nothing_goes_on_behind_a_temporary_table_of_a_query_or_a_path() {
+    for temporary in
+        ["SELECT 1 AS i INTO TEMP t", "SET search_path = pg_temp, public;\nCREATE TABLE t AS SELECT 1 AS i"]
+    {
+        let script = format!("{temporary};\nSELECT * FROM public.missing;\nCREATE TABLE public.b AS SELECT * FROM t;");
+        let fleet = refused_on_postgres(&script);
+        fleet.ask("pg-000", "CREATE TABLE public.t AS SELECT 99 AS i");
+        fleet.run(&["migrate", "--yes"]).exits(100).shows(&["the state of its session is gone"]);
+        assert_eq!(
+            fleet.ask("pg-000", "SELECT count(*)::text FROM pg_class WHERE relname = 'b'"),
+            ["0"],
+            "{temporary}"
+        );
+    }
+}
+
 /// A batch may be repeated: nobody has to say how far it came, and no command says that somebody has to.
 #[test]
 fn every_command_says_of_a_batch_what_the_next_run_does() {
