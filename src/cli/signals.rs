@@ -15,18 +15,16 @@ pub(super) struct Signals {
 }
 
 impl Signals {
+    /// From its return on, no signal ends the process by itself.
     pub(super) fn listen(cancel: Cancel) -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
         let terminated = Arc::new(AtomicBool::new(false));
         let told = terminated.clone();
+        let both = signal(SignalKind::interrupt()).ok().zip(signal(SignalKind::terminate()).ok());
+        // A program started with nohup must go on when the terminal closes.
+        let mut hangup = if is_hangup_ignored() { None } else { signal(SignalKind::hangup()).ok() };
         let task = tokio::spawn(async move {
-            use tokio::signal::unix::{SignalKind, signal};
-            let (Ok(mut interrupt), Ok(mut terminate)) =
-                (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-            else {
-                return;
-            };
-            // A program started with nohup must go on when the terminal closes.
-            let mut hangup = if is_hangup_ignored() { None } else { signal(SignalKind::hangup()).ok() };
+            let Some((mut interrupt, mut terminate)) = both else { return };
             loop {
                 let is_interrupt = tokio::select! {
                     _ = interrupt.recv() => true,
