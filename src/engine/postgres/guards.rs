@@ -17,15 +17,15 @@ use crate::sql::made;
 /// A migration may change the search path, as dumps do: the history would then go to another schema, or nowhere.
 pub(crate) const OWN_SEARCH_PATH: &str = "SET LOCAL search_path TO DEFAULT";
 
-/// The search path of the session's start, for fleet's own tables in the middle of a script: tables of the session, which would
-/// come first in it wherever they are not named, come last.
-const OWN_TABLES_PATH: &str = "SET LOCAL search_path TO DEFAULT; SELECT pg_catalog.set_config('search_path', \
-                               pg_catalog.concat_ws(', ', nullif(pg_catalog.current_setting('search_path'), ''), 'pg_temp'), true)";
+/// Behind [`OWN_SEARCH_PATH`], for fleet's own tables in the middle of a script: tables of the session, which would come first
+/// wherever they are not named, come last.
+const TEMPORARY_LAST: &str = "SELECT pg_catalog.set_config('search_path', pg_catalog.concat_ws(', ', \
+                              nullif(pg_catalog.current_setting('search_path'), ''), 'pg_temp'), true)";
 
 /// The statement before one on fleet's own tables in the middle of a script, in its transaction. The names of a tenant that is a
 /// schema are qualified.
 pub(crate) fn finds_own_tables(door: &TenantEndpoint) -> Option<String> {
-    door.tenant.schema.is_none().then(|| OWN_TABLES_PATH.to_owned())
+    door.tenant.schema.is_none().then(|| format!("{OWN_SEARCH_PATH}; {TEMPORARY_LAST}"))
 }
 
 /// The statement that makes one of fleet's own tables, for a database: only where its name leads to none. `IF NOT EXISTS` looks into

@@ -26,28 +26,26 @@ pub(crate) struct Inside {
 impl Inside {
     /// Those around a script, in one transaction.
     pub(crate) fn of_script(door: &TenantEndpoint, script: &Script) -> Option<Inside> {
-        door.tenant.schema.as_ref()?;
         let is_native = matches!(script.execution, Execution::Native { .. });
-        Inside::of(door, &script.migration, "", if is_native { Some(Reach::Code) } else { furthest(script) })
+        Inside::of(door, &script.migration, "", || if is_native { Some(Reach::Code) } else { furthest(script) })
     }
 
     /// Those around one statement of a script, whose settings stay for the statements behind it.
     pub(crate) fn of_statement(door: &TenantEndpoint, script: &Script, sql: &str) -> Option<Inside> {
-        door.tenant.schema.as_ref()?;
-        Inside::of(door, &script.migration, &ask("true", PATH), reach(Engine::Postgres, sql))
+        Inside::of(door, &script.migration, &ask("true", PATH), || reach(Engine::Postgres, sql))
     }
 
     /// Those around an operator's text, which is looked at whatever it says.
     pub(crate) fn of_operator(door: &TenantEndpoint, sql: &str) -> Option<Inside> {
-        Inside::of(door, "exec", "", reach(Engine::Postgres, sql).or(Some(Reach::Rows)))
+        Inside::of(door, "exec", "", || reach(Engine::Postgres, sql).or(Some(Reach::Rows)))
     }
 
     /// `None`: the text can't reach anything elsewhere that it does not name, or the tenant is a whole database. `asks`: what is
-    /// asked beside the objects and rows.
-    fn of(door: &TenantEndpoint, who: &str, asks: &str, reach: Option<Reach>) -> Option<Inside> {
+    /// asked beside the objects and rows. `reach`: reads the text, which no whole database needs.
+    fn of(door: &TenantEndpoint, who: &str, asks: &str, reach: impl FnOnce() -> Option<Reach>) -> Option<Inside> {
         door.tenant.schema.as_ref()?;
         let look = past::declares();
-        Some(match reach? {
+        Some(match reach()? {
             Reach::Code => Inside {
                 before: format!("{look};\n{}", written_before()),
                 behind: fails_if_any(door, who, &[code_asks(door, who, Added::Counts).as_str(), asks].concat()),
